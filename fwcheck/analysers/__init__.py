@@ -1,0 +1,1 @@
+"""Device and facts to findings, one file per concern."""

@@ -1,0 +1,77 @@
+"""What an analyser is made of: rules as data, and findings made from them with a stable fingerprint.
+
+An analyser lives in one file of ``fwcheck/analysers/`` and defines ``RULES`` (a tuple of :class:`Rule`) and
+``analyse(firmware, device)`` (an iterable of findings). Third parties add theirs through the entry point group
+``fwcheck.analysers`` (an entry point that loads to such a module).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+from fwcheck.model import Evidence, Finding, Location, Severity
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule: what a finding of it says, why it matters, what would refute it, how to mend it."""
+
+    id: str  # "ACC-001"
+    title: str
+    severity: Severity
+    criteria: tuple[str, ...]
+    explanation: str
+    remediation: str
+    refuted_by: str
+    verdict: Literal["violation", "concern", "support", "info"] = "violation"
+    confidence: Literal["certain", "firm", "tentative"] = "firm"
+
+    def finding(
+        self,
+        where: Evidence,
+        cause: str,
+        *,
+        title: str = "",
+        severity: Severity | None = None,
+        verdict: Literal["violation", "concern", "support", "info"] | None = None,
+        confidence: Literal["certain", "firm", "tentative"] | None = None,
+        criteria: tuple[str, ...] | None = None,
+        witnesses: tuple[Evidence, ...] = (),
+        explanation: str = "",
+        refuted_by: str = "",
+        remediation: str = "",
+    ) -> Finding:
+        """A finding of this rule at ``where``; what is not given comes from the rule.
+
+        ``cause`` names what is wrong in words that survive a rebuild (account name, service, key fingerprint: never an
+        offset, a date or a build id).
+        """
+        return Finding(
+            rule=self.id,
+            title=title or self.title,
+            severity=severity or self.severity,
+            confidence=confidence or self.confidence,
+            verdict=verdict or self.verdict,
+            criteria=self.criteria if criteria is None else criteria,
+            location=where.location,
+            evidence=where.text,
+            witnesses=witnesses,
+            explanation=explanation or self.explanation,
+            refuted_by=refuted_by or self.refuted_by,
+            remediation=remediation or self.remediation,
+            cause=cause,
+            fingerprint=fingerprint(self.id, where.location, cause),
+        )
+
+
+def fingerprint(rule: str, location: Location, cause: str) -> str:
+    """128 bits that stand while rule, path inside the file system and cause stand; chains and offsets do not count."""
+    path = location.path if location.path.startswith("/") else ""
+    return hashlib.sha256(f"{rule}\0{path}\0{cause}".encode()).hexdigest()[:32]
+
+
+def mask(secret: str, keep: int = 2) -> str:
+    """A secret made unreadable: its first characters and its length."""
+    return f"{secret[:keep]}{'*' * 6} ({len(secret)} characters)" if secret else "(empty)"

@@ -1,0 +1,1 @@
+"""From tree and facts to what the device would do."""

@@ -1,0 +1,164 @@
+"""The firmware tree with its facts, as the device model looks at it: file systems with paths, links and texts."""
+
+from __future__ import annotations
+
+import fnmatch
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from fwcheck.model import Coverage, Evidence, Facts, Image, Location, Node, NodeKind
+
+_LINK_LIMIT = 16
+_ROOT_MARKS = ("/bin", "/sbin", "/etc", "/lib", "/usr", "/dev", "/proc")
+_INIT_MARKS = ("/sbin/init", "/init", "/linuxrc", "/etc/inittab", "/etc/passwd", "/bin/busybox", "/etc/init.d", "/bin/sh")
+
+
+class FileSystem:
+    """One file system of the image: nodes by absolute path, with links followed inside it and nowhere else."""
+
+    def __init__(self, chain: tuple[str, ...], format: str, nodes: Iterable[Node], facts: Mapping[str, Facts]) -> None:
+        self.chain = chain
+        self.format = format
+        self.nodes: dict[str, Node] = {}
+        self._children: dict[str, list[str]] = {}
+        self._facts = facts
+        for node in nodes:
+            if node.path not in self.nodes:
+                self.nodes[node.path] = node
+                self._children.setdefault(posixpath.dirname(node.path) or "/", []).append(node.path)
+
+    @property
+    def label(self) -> str:
+        """The container chain on one line."""
+        return " › ".join(self.chain)
+
+    @property
+    def is_root(self) -> bool:
+        """Whether this looks like a root file system: usual directories, and something to boot into."""
+        return sum(mark in self.nodes for mark in _ROOT_MARKS) >= 3 and any(mark in self.nodes for mark in _INIT_MARKS)
+
+    def resolve(self, path: str, follow: bool = True) -> Node | None:
+        """The node at ``path`` with symbolic links followed in every directory part, and in the last part if ``follow``.
+
+        None when it does not exist here or the links go round in circles. Links never leave this file system.
+        """
+        todo = [part for part in path.split("/") if part]
+        at, hops = "/", 0
+        while todo:
+            part = todo.pop(0)
+            if part == ".":
+                continue
+            if part == "..":
+                at = posixpath.dirname(at)
+                continue
+            step = posixpath.join(at, part)
+            node = self.nodes.get(step)
+            if node is not None and node.kind is NodeKind.SYMLINK and (todo or follow):
+                hops += 1
+                if hops > _LINK_LIMIT or not node.target:
+                    return None
+                if node.target.startswith("/"):
+                    at = "/"
+                todo[:0] = [bit for bit in node.target.split("/") if bit]
+                continue
+            if node is None and step not in self._children:
+                return None
+            at = step
+        return self.nodes.get(at)
+
+    def exists(self, path: str) -> bool:
+        """Whether something stands at ``path``, links followed."""
+        return self.resolve(path) is not None
+
+    def facts(self, path: str) -> Facts | None:
+        """The facts of the regular file at ``path`` (links followed), None when there is none."""
+        node = self.resolve(path)
+        return self.facts_of(node) if node is not None else None
+
+    def facts_of(self, node: Node) -> Facts | None:
+        """The facts of a node of this file system."""
+        return self._facts.get(node.sha256) if node.sha256 else None
+
+    def text(self, path: str) -> str | None:
+        """The decoded text of a script or configuration file (links followed); None when absent or not text."""
+        facts = self.facts(path)
+        return facts.text if facts is not None else None
+
+    def children(self, path: str) -> list[Node]:
+        """The direct members of a directory (links followed), sorted by path."""
+        node = self.resolve(path)
+        at = node.path if node is not None else posixpath.normpath(path)
+        return [self.nodes[child] for child in sorted(self._children.get(at, ()))]
+
+    def glob(self, pattern: str) -> list[Node]:
+        """Nodes whose path matches a shell pattern (``*`` also matches ``/``), sorted by path."""
+        match = re.compile(fnmatch.translate(pattern)).match
+        return [self.nodes[path] for path in sorted(self.nodes) if match(path)]
+
+    def files(self) -> Iterator[tuple[Node, Facts]]:
+        """Every regular file that was read, with its facts, sorted by path."""
+        for path in sorted(self.nodes):
+            node = self.nodes[path]
+            if node.kind is NodeKind.FILE and (facts := self.facts_of(node)) is not None:
+                yield node, facts
+
+    def location(self, path: str, offset: int | None = None, line: int | None = None) -> Location:
+        """A location in this file system."""
+        return Location(chain=self.chain, path=path, offset=offset, line=line)
+
+    def evidence(self, path: str, text: str = "", offset: int | None = None, line: int | None = None) -> Evidence:
+        """Evidence at a place of this file system; ``text`` is cut to one readable line."""
+        return Evidence(location=self.location(path, offset, line), text=" ".join(text.split())[:240])
+
+
+class Firmware:
+    """Everything extraction and inspection found: the stage input of the device model and the analysers."""
+
+    def __init__(self, image: Image, nodes: Iterable[Node], facts: Mapping[str, Facts], coverage: Coverage) -> None:
+        self.image = image
+        self.nodes = tuple(nodes)
+        self.coverage = coverage
+        self._facts = facts
+        members: dict[tuple[str, ...], list[Node]] = {}
+        formats: dict[tuple[str, ...], str] = {}
+        self.loose: list[tuple[Node, Facts]] = []  # kernels, regions, parts: read contents that stand in no file system
+        for node in self.nodes:
+            if node.path.startswith("/"):
+                members.setdefault(node.chain, []).append(node)
+            elif (found := self.facts_of(node)) is not None:
+                self.loose.append((node, found))
+            if node.kind is NodeKind.CONTAINER and node.format:
+                formats[node.chain] = node.format
+        self.filesystems = tuple(FileSystem(chain, formats.get(chain, ""), held, facts) for chain, held in members.items())
+
+    def facts_of(self, node: Node) -> Facts | None:
+        """The facts of a node, None when it was not read."""
+        return self._facts.get(node.sha256) if node.sha256 else None
+
+    def roots(self) -> tuple[FileSystem, ...]:
+        """The root file systems, in image order; every file system when none looks like a root."""
+        return tuple(fs for fs in self.filesystems if fs.is_root) or self.filesystems
+
+    def containers(self, format: str) -> tuple[Node, ...]:
+        """All container nodes of one format, in image order."""
+        return tuple(node for node in self.nodes if node.kind is NodeKind.CONTAINER and node.format == format)
+
+    def contents(self) -> Iterator[tuple[Node, Facts]]:
+        """Every content that was read, with one of its nodes, in image order; the same content at two places comes twice."""
+        for node in self.nodes:
+            if (found := self.facts_of(node)) is not None:
+                yield node, found
+
+    def elsewhere(self, root: FileSystem, path: str) -> tuple[FileSystem, Node] | None:
+        """A file that ``root`` refers to but another file system holds (``/home/app/run.sh`` in a partition mounted on /home).
+
+        Tried with the leading directories cut one by one; None when nothing matches. The result is a guess about mounting.
+        """
+        parts = [part for part in path.split("/") if part]
+        for cut in range(len(parts)):
+            tail = "/" + "/".join(parts[cut:])
+            for fs in self.filesystems:
+                if fs is not root and not fs.is_root and (node := fs.resolve(tail)) is not None and node.kind is NodeKind.FILE:
+                    return fs, node
+        return None

@@ -1,0 +1,19 @@
+"""What can go wrong while bytes are read.
+
+FormatError      the bytes are not what their header claims
+QuotaExceeded    reading on would cost more than the limits allow
+"""
+
+from __future__ import annotations
+
+
+class ExtractionError(Exception):
+    """Base of both: a reason in one line, fit for a recorded gap."""
+
+
+class FormatError(ExtractionError):
+    """The bytes do not form what a format expects. Parsers raise nothing else for bad input."""
+
+
+class QuotaExceeded(ExtractionError):
+    """A limit on depth, bytes, ratio, nodes or time was hit; what was read until then stands."""

@@ -1,0 +1,185 @@
+"""Byte sources: random access to bytes that live in the image, in memory, or behind a decoder.
+
+A source never copies more than it is asked for. ``origin`` is the offset of its first byte in the image when it is one
+contiguous window of it: the coverage account paints image bytes through it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from fwcheck.extraction.errors import FormatError
+
+CHUNK = 1 << 20
+
+
+class ByteSource(ABC):
+    """``size`` bytes, readable at any offset."""
+
+    size: int
+    origin: int | None = None
+
+    @abstractmethod
+    def view(self, offset: int, length: int) -> memoryview:
+        """Exactly ``length`` bytes at ``offset``.
+
+        Raises FormatError when the range does not lie inside the source.
+        """
+
+    def read(self, offset: int, length: int) -> bytes:
+        """A copy of exactly ``length`` bytes at ``offset``; raises FormatError like :meth:`view`."""
+        return bytes(self.view(offset, length))
+
+    def peek(self, offset: int, length: int) -> bytes:
+        """At most ``length`` bytes at ``offset``: fewer, or none, at the end. Never raises for the range."""
+        if offset < 0 or offset >= self.size:
+            return b""
+        return self.read(offset, min(length, self.size - offset))
+
+    def window(self, offset: int, length: int) -> ByteSource:
+        """The part of this source at ``offset``; raises FormatError when it does not lie inside."""
+        self.check(offset, length)
+        return Window(self, offset, length)
+
+    def chunks(self, size: int = CHUNK) -> Iterator[memoryview]:
+        """All bytes in order, in pieces of at most ``size`` bytes."""
+        for offset in range(0, self.size, size):
+            yield self.view(offset, min(size, self.size - offset))
+
+    def check(self, offset: int, length: int) -> None:
+        """Raises FormatError unless ``[offset, offset + length)`` lies inside the source."""
+        if offset < 0 or length < 0 or offset + length > self.size:
+            raise FormatError(f"range 0x{max(offset, 0):x}+{length} lies outside a source of {self.size} bytes")
+
+
+class Memory(ByteSource):
+    """Bytes already in memory."""
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        self._view = memoryview(data)
+        self.size = len(self._view)
+
+    def view(self, offset: int, length: int) -> memoryview:
+        self.check(offset, length)
+        return self._view[offset : offset + length]
+
+
+class Mapped(ByteSource):
+    """A file mapped read-only. Pages are given back after :meth:`chunks` has passed them, so memory stays bounded."""
+
+    def __init__(self, fileno: int, size: int, origin: int | None = None) -> None:
+        self.size = size
+        self.origin = origin
+        self._map = mmap.mmap(fileno, size, prot=mmap.PROT_READ) if size else None
+        self._view = memoryview(self._map) if self._map is not None else memoryview(b"")
+
+    @classmethod
+    def open(cls, path: Path) -> Mapped:
+        """Maps the image file itself (``origin`` 0); raises OSError when it cannot be opened."""
+        with path.open("rb") as stream:
+            return cls(stream.fileno(), os.fstat(stream.fileno()).st_size, origin=0)
+
+    def view(self, offset: int, length: int) -> memoryview:
+        self.check(offset, length)
+        return self._view[offset : offset + length]
+
+    def release(self, offset: int, length: int) -> None:
+        """Gives the pages of a range back to the system; they are read again when needed."""
+        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
+            start = offset - offset % mmap.PAGESIZE
+            self._map.madvise(mmap.MADV_DONTNEED, start, offset + length - start)
+
+    def chunks(self, size: int = CHUNK) -> Iterator[memoryview]:
+        for offset in range(0, self.size, size):
+            length = min(size, self.size - offset)
+            yield self._view[offset : offset + length]
+            self.release(offset, length)
+
+
+class Window(ByteSource):
+    """A contiguous part of another source."""
+
+    def __init__(self, parent: ByteSource, offset: int, length: int) -> None:
+        self.parent: ByteSource = parent.parent if isinstance(parent, Window) else parent
+        self.offset: int = parent.offset + offset if isinstance(parent, Window) else offset
+        self.size = length
+        self.origin = None if self.parent.origin is None else self.parent.origin + self.offset
+
+    def view(self, offset: int, length: int) -> memoryview:
+        self.check(offset, length)
+        return self.parent.view(self.offset + offset, length)
+
+    def chunks(self, size: int = CHUNK) -> Iterator[memoryview]:
+        release = getattr(self.parent, "release", None)
+        for offset in range(0, self.size, size):
+            length = min(size, self.size - offset)
+            yield self.parent.view(self.offset + offset, length)
+            if release is not None:
+                release(self.offset + offset, length)
+
+
+class Joined(ByteSource):
+    """Pieces laid one behind the other; a piece that is an ``int`` is that many zero bytes (a hole)."""
+
+    def __init__(self, pieces: Iterable[ByteSource | int]) -> None:
+        self._pieces: list[tuple[int, ByteSource | int, int]] = []
+        at = 0
+        for piece in pieces:
+            length = piece if isinstance(piece, int) else piece.size
+            if length:
+                self._pieces.append((at, piece, length))
+                at += length
+        self.size = at
+        if len(self._pieces) == 1 and isinstance(only := self._pieces[0][1], ByteSource):
+            self.origin = only.origin
+
+    def view(self, offset: int, length: int) -> memoryview:
+        self.check(offset, length)
+        if len(self._pieces) == 1 and isinstance(only := self._pieces[0][1], ByteSource):
+            return only.view(offset, length)
+        out = bytearray(length)
+        for at, piece, size in self._pieces[self._index(offset) :]:
+            if at >= offset + length:
+                break
+            begin, end = max(offset, at), min(offset + length, at + size)
+            if begin < end and isinstance(piece, ByteSource):
+                out[begin - offset : end - offset] = piece.view(begin - at, end - begin)
+        return memoryview(out)
+
+    def _index(self, offset: int) -> int:
+        low, high = 0, len(self._pieces)
+        while low < high:
+            middle = (low + high) // 2
+            if self._pieces[middle][0] + self._pieces[middle][2] <= offset:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+
+def spool(pieces: Iterable[bytes | memoryview], memory_limit: int = 8 << 20) -> ByteSource:
+    """Keeps a stream that cannot be sought: in memory while small, else in one temporary file that is unlinked at birth.
+
+    The caller bounds the stream (see :mod:`fwcheck.extraction.limits`). Raises whatever the stream raises; the temporary file
+    is gone by then.
+    """
+    held = bytearray()
+    stream = iter(pieces)
+    for piece in stream:
+        held += piece
+        if len(held) > memory_limit:
+            break
+    else:
+        return Memory(bytes(held))
+    with tempfile.TemporaryFile(prefix="fwcheck-") as file:
+        size = file.write(held)
+        held.clear()
+        for piece in stream:
+            size += file.write(piece)
+        file.flush()
+        return Mapped(file.fileno(), size)

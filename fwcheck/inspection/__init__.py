@@ -1,0 +1,1 @@
+"""One content to its facts."""

@@ -1,0 +1,1 @@
+"""The JC-STAR catalogue and the mapper that scores findings against it."""

@@ -1,0 +1,443 @@
+"""The nouns every stage speaks: frozen, typed, serialisable values and nothing else.
+
+Everything a stage hands to the next one is defined here, so that no stage needs to import another.
+Field names of the report part are those of the published JSON report (see ``fwcheck/reports/report.schema.json``).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+SCHEMA_VERSION = "1.0"
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all nouns: immutable, comparable, picklable, JSON-serialisable."""
+
+
+# --------------------------------------------------------------------------- firmware tree
+
+
+class NodeKind(StrEnum):
+    """What a node of the firmware tree is."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symlink"
+    DEVICE = "device"  # character or block device, FIFO, socket
+    CONTAINER = "container"
+    REGION = "region"  # carved bytes that are no container: padding, unknown, encrypted
+
+
+class Node(Value, frozen=True, kw_only=True):
+    """One thing found in the image, addressed by its chain.
+
+    ``chain`` names every container from the image down, e.g. ``("router.bin", "trx@0x0", "squashfs@0x1c0000")``; ``path`` is
+    the path inside the innermost file system (absolute, POSIX), or the hexadecimal offset for a carved region. ``offset`` is
+    the byte offset inside the parent source where the node's bytes begin, when they are contiguous there.
+    """
+
+    chain: tuple[str, ...]
+    path: str
+    kind: NodeKind
+    size: int = 0  # bytes
+    mode: int = 0  # POSIX permission bits with setuid, setgid, sticky (0o7777)
+    uid: int = 0
+    gid: int = 0
+    mtime: int = 0  # seconds since the epoch, as stored
+    target: str | None = None  # symbolic link target as stored
+    device: str | None = None  # "c 5:1", "b 31:0", "fifo", "socket"
+    format: str | None = None  # container format, or region class
+    offset: int | None = None
+    sha256: str | None = None  # of a file's content
+    detail: dict[str, str | int] = {}  # header fields worth showing (image name, load address, compression ...)
+
+    @property
+    def label(self) -> str:
+        """The whole address on one line, for people."""
+        return " › ".join((*self.chain, self.path)) if self.path else " › ".join(self.chain)
+
+
+class Gap(Value, frozen=True, kw_only=True):
+    """Something that could not be read, and why: every limit of the analysis is one of these."""
+
+    node: str  # Node.label or chain joined the same way
+    reason: str
+    bytes: int = 0  # bytes of the image or of the content that stayed unread
+
+
+class Coverage(Value, frozen=True, kw_only=True):
+    """Every byte of the image accounted for: the four ``bytes_*`` classes add up to ``bytes_total``."""
+
+    bytes_total: int = 0
+    bytes_explained: int = 0
+    bytes_padding: int = 0
+    bytes_unknown: int = 0
+    bytes_encrypted: int = 0  # suspected: high entropy, no known structure
+    files: int = 0
+    gaps: tuple[Gap, ...] = ()
+
+
+# --------------------------------------------------------------------------- facts (one content)
+
+
+class ElfFacts(Value, frozen=True, kw_only=True):
+    """What one ELF file says of itself. ``None`` means that the file does not allow an answer."""
+
+    machine: str  # "mips", "arm", "aarch64", "x86_64", "riscv", ...
+    bits: Literal[32, 64]
+    endian: Literal["little", "big"]
+    type: Literal["executable", "shared", "relocatable", "core", "other"]
+    interpreter: str | None = None
+    soname: str | None = None
+    needed: tuple[str, ...] = ()
+    rpath: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()  # names of undefined dynamic symbols, sorted
+    exports: tuple[str, ...] = ()  # names of defined dynamic symbols, sorted, at most 4,096
+    symbol_versions: tuple[str, ...] = ()  # "GLIBC_2.17", "OPENSSL_1_1_0", ...
+    nx: bool | None = None
+    pie: bool | None = None
+    relro: Literal["none", "partial", "full"] | None = None
+    canary: bool | None = None
+    fortify: bool | None = None
+    stripped: bool | None = None
+    dwarf: bool = False
+    build_id: str | None = None
+    comment: tuple[str, ...] = ()  # .comment strings: compilers
+    notes: tuple[str, ...] = ()  # "GNU ABI linux 3.2.0", ...
+    attributes: tuple[str, ...] = ()  # .ARM.attributes / .gnu.attributes in words
+    modinfo: dict[str, str] = {}  # kernel module: vermagic, license, depends, ...
+    reader: Literal["lief", "pyelftools"] = "lief"
+
+
+class KeyFact(Value, frozen=True, kw_only=True):
+    """Key material at ``offset``: ``private`` tells a secret from a public half."""
+
+    offset: int
+    container: str  # "PEM", "DER", "OpenSSH", "PKCS#8", "PKCS#12", "dropbear", "SSH public", "usign", ...
+    algorithm: str  # "RSA", "EC", "DSA", "Ed25519", "unknown"
+    bits: int | None = None
+    private: bool = False
+    encrypted: bool = False
+    valid: bool = False  # parsed by cryptography; False: only the shape was seen
+    fingerprint: str | None = None  # SHA-256 of the DER SubjectPublicKeyInfo, hexadecimal
+    comment: str = ""
+
+
+class CertificateFact(Value, frozen=True, kw_only=True):
+    """An X.509 certificate at ``offset``."""
+
+    offset: int
+    subject: str
+    issuer: str
+    serial: str
+    not_before: str  # ISO 8601
+    not_after: str
+    signature_hash: str | None
+    key_algorithm: str
+    key_bits: int | None
+    key_fingerprint: str  # SHA-256 of the DER SubjectPublicKeyInfo, hexadecimal
+    is_ca: bool = False
+    self_signed: bool = False
+
+
+class BannerHit(Value, frozen=True, kw_only=True):
+    """A version banner of the built-in catalogue found in a content."""
+
+    component: str
+    version: str
+    offset: int
+    text: str  # the matched bytes, printable, at most 120 characters
+    pattern: str  # id of the catalogue entry
+    confidence: Literal["certain", "firm", "tentative"] = "firm"
+
+
+class PatternHit(Value, frozen=True, kw_only=True):
+    """A hit of a built-in secret shape or of a YARA rule."""
+
+    rule: str
+    offset: int
+    text: str  # masked if the rule says that it is a secret
+    meta: dict[str, str] = {}
+
+
+class Facts(Value, frozen=True, kw_only=True):
+    """What one distinct content says, whatever tree it stands in. Cached by ``sha256``."""
+
+    sha256: str
+    size: int
+    kind: str  # "empty", "elf", "script", "text", "binary", "png", "gzip", "squashfs", ...
+    interpreter: str | None = None  # of a script: the first line's program, e.g. "/bin/sh"
+    entropy: float | None = None  # bits per byte, where it was worth computing
+    elf: ElfFacts | None = None
+    keys: tuple[KeyFact, ...] = ()
+    certificates: tuple[CertificateFact, ...] = ()
+    banners: tuple[BannerHit, ...] = ()
+    patterns: tuple[PatternHit, ...] = ()
+    yara: tuple[PatternHit, ...] = ()
+    problems: tuple[str, ...] = ()  # what an inspector could not read, in words
+    text: str | None = None  # decoded content of scripts and configuration (bounded); never written to the cache
+
+
+# --------------------------------------------------------------------------- device
+
+
+class Location(Value, frozen=True, kw_only=True):
+    """Where a fact stands: container chain, path, and byte offset or line (1-based)."""
+
+    chain: tuple[str, ...] = ()
+    path: str = ""
+    offset: int | None = None
+    line: int | None = None
+
+
+class Evidence(Value, frozen=True, kw_only=True):
+    """The bytes a statement rests on, masked where they are secret."""
+
+    location: Location
+    text: str = ""
+
+
+class Account(Value, frozen=True, kw_only=True):
+    """An account of the shipped image. ``secret`` is the password field as stored; it never reaches a report unmasked."""
+
+    name: str
+    uid: int | None = None
+    gid: int | None = None
+    shell: str = ""
+    home: str = ""
+    password: Literal["empty", "locked", "hash", "none"] = "none"
+    scheme: Literal["des", "md5", "sha256", "sha512", "bcrypt", "yescrypt", "other"] | None = None
+    cracked: bool = False
+    login: bool | None = None  # shell allows a login; None: not decidable
+    file: str = ""
+    root: str = ""  # label of the file system it belongs to
+    secret: str = ""
+    plain: str = ""  # the cracked password
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Service(Value, frozen=True, kw_only=True):
+    """A program the shipped default may start."""
+
+    name: str
+    program: str
+    arguments: str = ""
+    enabled: Literal["yes", "no", "unknown"] = "unknown"
+    user: str = ""
+    started_by: str = ""  # file:line, or the unit
+    condition: str = ""  # what has to hold, when it is started under a condition
+    protocol: str = ""  # "telnet", "ssh", "http", ...
+    authentication: Literal["none", "password", "key", "certificate", "unknown"] = "unknown"
+    reachable: Literal["yes", "loopback", "no", "unknown"] = "unknown"
+    present: bool = True  # the program is in the image
+    root: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Listener(Value, frozen=True, kw_only=True):
+    """A port that a service opens."""
+
+    port: int | None
+    protocol: str  # "tcp", "udp"
+    address: str  # "0.0.0.0", "127.0.0.1", "br-lan", ...
+    service: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Console(Value, frozen=True, kw_only=True):
+    """A login or shell on a serial or virtual console."""
+
+    tty: str
+    command: str
+    authenticated: bool | None = None
+    root: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+
+class UpdatePath(Value, frozen=True, kw_only=True):
+    """One way new software reaches the flash, and what stands in its way."""
+
+    source: str  # "web upload", "http download", "container", ...
+    sink: str  # "mtd write", "swupdate", "bootloader", ...
+    verified: Literal["signature", "hash", "checksum", "none", "unknown"] = "unknown"
+    mechanism: str = ""
+    detail: str = ""
+    root: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+
+class BootStep(Value, frozen=True, kw_only=True):
+    """One link of the boot chain: what starts what, and whether it is verified."""
+
+    stage: str
+    detail: str = ""
+    verified: Literal["signature", "hash", "checksum", "none", "unknown"] = "unknown"
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Vulnerability(Value, frozen=True, kw_only=True):
+    """A known vulnerability of a component version."""
+
+    id: str
+    score: float | None = None  # CVSS base score
+    known_exploited: bool = False
+    fixed_in: str | None = None
+    source: str = ""
+
+
+class Component(Value, frozen=True, kw_only=True):
+    """One piece of third-party software: upstream name in lower case, version, and every place it was seen."""
+
+    name: str
+    version: str | None = None
+    purl: str | None = None
+    cpe: str | None = None
+    confidence: Literal["certain", "firm", "tentative"] = "firm"
+    evidence: tuple[Evidence, ...] = ()
+    end_of_life: str | None = None  # ISO date on which upstream support ended, when it has ended
+    released: str | None = None  # ISO date
+    package: str | None = None  # distribution package version, when a package database says so
+    vulnerabilities: tuple[Vulnerability, ...] = ()
+
+
+class Device(Value, frozen=True, kw_only=True):
+    """What the device would do when it boots this image as shipped."""
+
+    platform: str = "unknown"
+    accounts: tuple[Account, ...] = ()
+    services: tuple[Service, ...] = ()
+    listeners: tuple[Listener, ...] = ()
+    consoles: tuple[Console, ...] = ()
+    update_paths: tuple[UpdatePath, ...] = ()
+    boot_chain: tuple[BootStep, ...] = ()
+    components: tuple[Component, ...] = ()
+
+
+# --------------------------------------------------------------------------- findings and verdicts
+
+
+class Severity(StrEnum):
+    """How bad a finding is, worst first."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+    INFO = "info"
+
+
+class Finding(Value, frozen=True, kw_only=True):
+    """One rule's statement about the device, with what it rests on and what would refute it."""
+
+    rule: str
+    title: str
+    severity: Severity
+    confidence: Literal["certain", "firm", "tentative"]
+    verdict: Literal["violation", "concern", "support", "info"]
+    criteria: tuple[str, ...] = ()
+    location: Location = Location()
+    evidence: str = ""  # masked quotation, one line
+    witnesses: tuple[Evidence, ...] = ()  # further places that say the same
+    explanation: str = ""  # why it matters, one or two sentences
+    refuted_by: str = ""  # what would show that the finding is wrong
+    remediation: str = ""
+    cause: str = ""  # stable key of the cause (no offsets, dates, build ids); the fingerprint is made from it
+    fingerprint: str = ""
+    waived: bool = False
+
+
+class Verdict(StrEnum):
+    """The verdict on one criterion."""
+
+    VIOLATION = "violation"
+    CONCERN = "concern"
+    SUPPORT = "support"
+    NOT_OBSERVED = "not-observed"
+    NOT_DECIDABLE = "not-decidable"
+    NOT_APPLICABLE = "not-applicable"
+
+
+class CriterionVerdict(Value, frozen=True, kw_only=True):
+    """What the image says on one criterion of a profile."""
+
+    id: str
+    title: str
+    verdict: Verdict
+    reason: str
+    title_ja: str = ""
+    findings: tuple[str, ...] = ()  # fingerprints
+    needs: tuple[str, ...] = ()  # documents or device tests that decide it
+    limited_by: tuple[str, ...] = ()  # coverage gaps that limit the verdict
+    lost: float = 0.0  # points of the tier score lost here
+
+
+class TierVerdict(Value, frozen=True, kw_only=True):
+    """One level: refuted by the image, or not refuted (``decidable`` of ``total`` criteria could be decided)."""
+
+    id: str  # "STAR-1"
+    official: bool
+    refuted: bool
+    score: int
+    decidable: int
+    total: int
+    formula: str = ""
+    note: str = ""
+    criteria: tuple[CriterionVerdict, ...] = ()
+
+
+class TierSummary(Value, frozen=True, kw_only=True):
+    """The target level and where the image stands."""
+
+    target: str
+    highest_not_refuted: str | None
+    score: int
+
+
+class GateResult(Value, frozen=True, kw_only=True):
+    """Which gates were asked for, and whether they held. ``undecided``: too little was read to judge (exit status 3)."""
+
+    asked: tuple[str, ...] = ()
+    passed: bool = True
+    reasons: tuple[str, ...] = ()
+    undecided: bool = False
+
+
+# --------------------------------------------------------------------------- report
+
+
+class Tool(Value, frozen=True, kw_only=True):
+    """What made the report."""
+
+    name: str
+    version: str
+    rules_digest: str
+    database_date: str | None = None
+
+
+class Image(Value, frozen=True, kw_only=True):
+    """The image that was analysed."""
+
+    name: str
+    size: int
+    sha256: str
+    format: str
+
+
+class Report(Value, frozen=True, kw_only=True):
+    """The whole result; its JSON form is the published contract."""
+
+    schema_version: str
+    tool: Tool
+    image: Image
+    coverage: Coverage
+    device: Device
+    components: tuple[Component, ...]
+    findings: tuple[Finding, ...]
+    tiers: tuple[TierVerdict, ...]
+    tier: TierSummary
+    gate: GateResult
+    timing: dict[str, float]

@@ -1,0 +1,1 @@
+"""Component versions to what is known against them, offline."""
