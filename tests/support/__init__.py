@@ -1,0 +1,1 @@
+"""What several tests need: firmware trees built in memory."""
