@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""Sets up a private environment beside this file and runs the project in it.
+
+usage: python3 dev.py demo              scan the committed samples
+       python3 dev.py test [PYTEST...]  run the tests
+       python3 dev.py check             lint, format and types
+       python3 dev.py run ARG...        the fwcheck command itself
+
+Needs nothing but Python 3.11 or later with pip. The environment lives in ``.venv`` and is built once per lock file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ENVIRONMENT = HERE / ".venv"
+PYTHON = ENVIRONMENT / "bin" / "python"
+LOCKS = {"run": HERE / "requirements" / "run.lock", "dev": HERE / "requirements" / "dev.lock"}
+# Programs that build the images of the tests: Debian package to one program of it.
+TOOLS = {
+    "squashfs-tools": "mksquashfs",
+    "e2fsprogs": "mke2fs",
+    "u-boot-tools": "mkimage",
+    "device-tree-compiler": "dtc",
+    "mtd-utils": "mkfs.jffs2",
+    "cpio": "cpio",
+    "zip": "zip",
+    "lz4": "lz4",
+    "zstd": "zstd",
+    "lzop": "lzop",
+    "xz-utils": "xz",
+    "bzip2": "bzip2",
+    "fdisk": "sfdisk",
+    "gdisk": "sgdisk",
+    "genext2fs": "genext2fs",
+    "openssl": "openssl",
+    "openssh-client": "ssh-keygen",
+}
+
+
+def say(text: str) -> None:
+    print(f"dev: {text}", file=sys.stderr, flush=True)
+
+
+def install(kind: str) -> None:
+    """Builds the environment from the lock file, unless it stands already; the one for tests serves every purpose."""
+    if any((ENVIRONMENT / f"{each}.stamp").exists() and _stamp(each) == (ENVIRONMENT / f"{each}.stamp").read_text()
+           for each in (kind, "dev")):  # fmt: skip
+        return
+    if not PYTHON.exists():
+        say("making .venv")
+        # Debian ships venv without ensurepip: the outer pip installs into the environment instead.
+        venv.create(ENVIRONMENT, with_pip=False, clear=True, symlinks=True)
+    say(f"installing what {LOCKS[kind].relative_to(HERE)} pins")
+    pip = [sys.executable, "-m", "pip", "--python", str(PYTHON), "install", "-q", "--disable-pip-version-check"]
+    subprocess.run([*pip, "-r", str(LOCKS[kind])], check=True)
+    subprocess.run([*pip, "--no-deps", "--no-build-isolation", "-e", str(HERE)], check=True)
+    (ENVIRONMENT / f"{kind}.stamp").write_text(_stamp(kind))
+
+
+def _stamp(kind: str) -> str:
+    return hashlib.sha256(LOCKS[kind].read_bytes() + (HERE / "pyproject.toml").read_bytes()).hexdigest()
+
+
+def builders() -> None:
+    """Installs the image builders where that is possible; tests whose builder is missing are skipped with a reason."""
+    os.environ["PATH"] = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    missing = [package for package, program in TOOLS.items() if shutil.which(program) is None]
+    if not missing:
+        return
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        say(f"installing {' '.join(missing)}")
+        quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "stdout": subprocess.DEVNULL}
+        subprocess.run(["apt-get", "-qq", "update"], check=False, **quiet)  # type: ignore[call-overload]
+        subprocess.run(["apt-get", "-qq", "-y", "--no-install-recommends", "install", *missing], check=False, **quiet)  # type: ignore[call-overload]
+    missing = [package for package, program in TOOLS.items() if shutil.which(program) is None]
+    if missing:
+        say(f"tests that need {' '.join(missing)} will be skipped")
+
+
+def demo() -> int:
+    install("run")
+    samples = [HERE / "samples" / name for name in ("router-insecure.bin", "router-repaired.bin")]
+    command = [str(PYTHON), "-m", "fwcheck", "scan", *map(str, samples), "--target", "STAR-1"]
+    return subprocess.run(command, check=False).returncode
+
+
+def test(arguments: list[str]) -> int:
+    builders()
+    install("dev")
+    return subprocess.run([str(PYTHON), "-m", "pytest", "-q", "-n", "2", *arguments], cwd=HERE, check=False).returncode
+
+
+def check() -> int:
+    install("dev")
+    steps = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"])
+    return max([subprocess.run([str(PYTHON), "-m", *step], cwd=HERE, check=False).returncode for step in steps])
+
+
+def main(arguments: list[str]) -> int:
+    if sys.version_info < (3, 11):
+        say("needs Python 3.11 or later")
+        return 2
+    command, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    if command == "demo":
+        return demo()
+    if command == "test":
+        return test(rest)
+    if command == "check":
+        return check()
+    if command == "run":
+        install("run")
+        return subprocess.run([str(PYTHON), "-m", "fwcheck", *rest], check=False).returncode
+    print(__doc__)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,7 @@
+"""``python -m fwcheck``."""
+
+import sys
+
+from fwcheck.cli.main import main
+
+sys.exit(main())

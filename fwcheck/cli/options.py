@@ -1,0 +1,58 @@
+"""Command-line options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+TIERS = ("STAR-1", "STAR-2", "STAR-3", "STAR-4")
+SEVERITIES = ("critical", "high", "medium", "low")
+
+
+def image(command: argparse.ArgumentParser) -> None:
+    """One image."""
+    command.add_argument("image", metavar="IMAGE", type=Path, help="the firmware image")
+
+
+def reading(command: argparse.ArgumentParser) -> None:
+    """How an image is read."""
+    command.add_argument("--jobs", metavar="N", type=_count, default=0, help="worker processes (default: one per core)")
+    cache = command.add_mutually_exclusive_group()
+    cache.add_argument(
+        "--cache", metavar="DIR", type=Path, help="where facts about contents are kept (default: %(default)s)", default=_home()
+    )
+    cache.add_argument("--no-cache", action="store_true", help="keep no facts between runs")
+
+
+def gates(command: argparse.ArgumentParser) -> None:
+    """Which gates decide the exit status."""
+    command.add_argument("--min-tier", choices=TIERS, help="fail when the image refutes this level")
+    command.add_argument(
+        "--min-score", metavar="N", type=_percent, help="fail when the score at the target is below N (0 to 100)"
+    )
+    command.add_argument("--fail-on", choices=SEVERITIES, help="fail on any finding of this severity or worse")
+
+
+def cache(options: argparse.Namespace) -> Path | None:
+    """The directory of the facts cache, None when none is wanted."""
+    chosen: Path | None = None if options.no_cache else options.cache
+    return chosen
+
+
+def _home() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "fwcheck"
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 256:
+        raise argparse.ArgumentTypeError("takes 1 to 256")
+    return value
+
+
+def _percent(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError("takes 0 to 100")
+    return value

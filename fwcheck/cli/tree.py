@@ -1,0 +1,93 @@
+"""``fwcheck tree``: the containers and files inside an image."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from fwcheck.cli import options as shared
+from fwcheck.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from fwcheck.device.firmware import Firmware
+    from fwcheck.model import Node
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser."""
+    command: argparse.ArgumentParser = commands.add_parser("tree", help="the containers and files inside an image, with offsets")
+    shared.image(command)
+    shared.reading(command)
+    command.add_argument("--format", choices=("terminal", "json"), default="terminal")
+    command.add_argument("--quiet", action="store_true", help="no progress")
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints the tree; exit status 0."""
+    from fwcheck.pipeline import Options, extract  # noqa: PLC0415
+
+    with Progress(options.image.name, options.quiet) as progress:
+        firmware = extract(options.image, Options(jobs=options.jobs, cache=shared.cache(options)), progress)
+    if options.format == "json":
+        json.dump({"nodes": [as_json(node) for node in firmware.nodes]}, sys.stdout, indent=1)
+        print()
+    else:
+        _print(firmware)
+    return 0
+
+
+def as_json(node: Node) -> dict[str, Any]:
+    """A node with the keys of the published tree format."""
+    return {
+        "chain": list(node.chain),
+        "path": node.path,
+        "kind": node.kind.value,
+        "size": node.size,
+        "mode": node.mode,
+        "uid": node.uid,
+        "gid": node.gid,
+        "mtime": node.mtime,
+        "target": node.target,
+        "device": node.device,
+        "sha256": node.sha256,
+        "format": node.format,
+        "offset": node.offset,
+        "detail": node.detail,
+    }
+
+
+def _print(firmware: Firmware) -> None:
+    for node in firmware.nodes:
+        depth = len(node.chain) - (2 if node.kind.value == "container" else 1)
+        name = node.chain[-1] if node.kind.value == "container" else node.path
+        tail = (
+            f" -> {node.target}"
+            if node.target is not None
+            else f" ({node.format})"
+            if node.kind.value == "region" and node.format
+            else ""
+        )
+        print(f"{'  ' * depth}{_mode(node)} {node.size:>10}  {_printable(name + tail)}")
+    cover = firmware.coverage
+    print(
+        f"\n{cover.bytes_total} bytes: {cover.bytes_explained} explained, {cover.bytes_padding} padding, "
+        f"{cover.bytes_unknown} unknown, {cover.bytes_encrypted} suspected encrypted; {cover.files} files"
+    )
+    for gap in cover.gaps:
+        print(_printable(f"gap: {gap.node}: {gap.reason}"))
+
+
+def _mode(node: Node) -> str:
+    letters = {"file": "-", "directory": "d", "symlink": "l", "device": "b" if (node.device or "").startswith("b") else "c"}
+    if node.kind.value not in letters:
+        return f"{node.kind.value:10}"
+    bits = "".join(letter if node.mode >> (8 - place) & 1 else "-" for place, letter in enumerate("rwxrwxrwx"))
+    return letters[node.kind.value] + bits
+
+
+def _printable(text: str) -> str:
+    """Names come from the image: control characters would write to the reader's terminal."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

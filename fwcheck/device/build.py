@@ -1,0 +1,49 @@
+"""The device: every part of the device model, built once from the firmware tree."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from fwcheck.device.accounts import accounts
+from fwcheck.device.bootchain import boot_chain
+from fwcheck.device.components import components
+from fwcheck.device.consoles import consoles
+from fwcheck.device.firmware import Firmware
+from fwcheck.device.listeners import listeners
+from fwcheck.device.services import services
+from fwcheck.device.updates import update_paths
+from fwcheck.model import Device
+
+_SYSTEMS = (
+    ("/etc/openwrt_release", "OpenWrt"),
+    ("/system/build.prop", "Android"),
+    ("/lib/systemd/systemd", "Linux (systemd)"),
+    ("/usr/lib/systemd/systemd", "Linux (systemd)"),
+    ("/bin/busybox", "Linux (BusyBox)"),
+)
+
+
+def build(firmware: Firmware) -> Device:
+    """What the device would do when it boots this image as shipped."""
+    running = services(firmware)
+    return Device(
+        platform=platform(firmware),
+        accounts=accounts(firmware),
+        services=running,
+        listeners=listeners(firmware, running),
+        consoles=consoles(firmware),
+        update_paths=update_paths(firmware),
+        boot_chain=boot_chain(firmware),
+        components=components(firmware),
+    )
+
+
+def platform(firmware: Firmware) -> str:
+    """System and processor in words, e.g. ``OpenWrt on mips (32 bit, big endian)``; ``unknown`` when nothing tells."""
+    elves = [facts.elf for _, facts in firmware.contents() if facts.elf is not None]
+    machines = Counter(f"{elf.machine} ({elf.bits} bit, {elf.endian} endian)" for elf in elves)
+    system = next((name for fs in firmware.roots() for path, name in _SYSTEMS if fs.is_root and fs.exists(path)), "")
+    if not system and any(fs.is_root for fs in firmware.roots()):
+        system = "Linux"
+    machine = min(machines, key=lambda each: (-machines[each], each)) if machines else ""
+    return " on ".join(part for part in (system, machine) if part) or "unknown"

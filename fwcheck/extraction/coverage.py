@@ -1,0 +1,145 @@
+"""The coverage account: which bytes of the image are explained, padding, unknown, or look encrypted."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+
+from fwcheck.extraction.source import ByteSource
+
+BLOCK = 4096
+LARGE = 1 << 20
+SAMPLE = 16384
+SEGMENTS = 512
+_LONE_PADDING = 16
+
+
+class Class(IntEnum):
+    """What a byte range of the image is."""
+
+    UNKNOWN = 0
+    EXPLAINED = 1
+    PADDING = 2
+    ENCRYPTED = 3
+
+
+Paint = tuple[int, int, Class]  # offset in the image, length, class
+
+
+def account(size: int, paints: Iterable[Paint]) -> dict[Class, int]:
+    """Bytes per class when ``paints`` are laid one over the other in order; what nobody painted is unknown.
+
+    The four figures add up to ``size`` whatever the paints claim: they are cut at the end of the image.
+    """
+    starts = [0]
+    classes = [Class.UNKNOWN]
+    for offset, length, which in paints:
+        begin, end = max(0, min(offset, size)), max(0, min(offset + length, size))
+        if begin < end:
+            _lay(starts, classes, begin, end, which)
+    totals = dict.fromkeys(Class, 0)
+    for index, (begin, which) in enumerate(zip(starts, classes, strict=True)):
+        totals[which] += (starts[index + 1] if index + 1 < len(starts) else size) - begin
+    return totals
+
+
+def _lay(starts: list[int], classes: list[Class], begin: int, end: int, which: Class) -> None:
+    from bisect import bisect_left, bisect_right  # noqa: PLC0415
+
+    after = classes[bisect_right(starts, end) - 1]
+    low, high = bisect_left(starts, begin), bisect_left(starts, end)
+    keeps_end = high < len(starts) and starts[high] == end
+    starts[low:high] = [begin] if keeps_end else [begin, end]
+    classes[low:high] = [which] if keeps_end else [which, after]
+
+
+def entropy(data: bytes | memoryview) -> float:
+    """Shannon entropy of the byte values, in bits per byte (0.0 for no data)."""
+    total = len(data)
+    return -sum(n / total * math.log2(n / total) for n in Counter(bytes(data)).values()) if total else 0.0
+
+
+def looks_random(data: bytes | memoryview) -> bool:
+    """Whether byte values are as evenly spread as those of a good cipher: entropy within the noise expected of the sample.
+
+    The expected entropy of ``n`` random bytes is 8 - 255 / (2 n ln 2) bits (Miller 1955); three times that loss is allowed.
+    Strong compression looks the same: the result is a suspicion.
+    """
+    size = len(data)
+    return size >= BLOCK // 4 and entropy(data) >= 8 - 3 * 255 / (2 * size * math.log(2))
+
+
+def _uniform(data: bytes | memoryview) -> bool:
+    raw = bytes(data)
+    return raw.count(raw[:1]) == len(raw)
+
+
+def classify(source: ByteSource, offset: int, length: int) -> Iterator[tuple[int, int, Class]]:
+    """Cuts a range that no format claims into padding, random-looking and other pieces: (offset, length, class), in order.
+
+    Padding is any run of one repeated byte that fills whole blocks of 4 KiB, or stands at either end of the range.
+    """
+    runs: list[tuple[int, int, Class]] = []
+    for begin, size, padding in _runs(source, offset, offset + length):
+        for piece in [(begin, size, Class.PADDING)] if padding else _by_entropy(source, begin, size):
+            if runs and runs[-1][2] is piece[2]:
+                runs[-1] = (runs[-1][0], runs[-1][1] + piece[1], piece[2])
+            else:
+                runs.append(piece)
+    yield from runs
+
+
+def _runs(source: ByteSource, offset: int, end: int) -> Iterator[tuple[int, int, bool]]:
+    """Splits ``[offset, end)`` at block borders into runs of padding and of data, ends trimmed exactly."""
+    runs: list[tuple[int, int, bool]] = []
+    for begin, stop, padding in _blocks(source, offset, end):
+        if runs and runs[-1][2] == padding and (not padding or source.peek(begin, 1) == source.peek(runs[-1][0], 1)):
+            runs[-1] = (runs[-1][0], stop, padding)
+        else:
+            runs.append((begin, stop, padding))
+    for begin, stop, padding in runs:
+        if padding:
+            yield begin, stop - begin, True
+            continue
+        head = _edge(source.read(begin, min(BLOCK, stop - begin)), at_end=False)
+        if head:
+            yield begin, head, True
+        tail_at = max(begin + head, stop - BLOCK)
+        tail = _edge(source.read(tail_at, stop - tail_at), at_end=True)
+        if begin + head < stop - tail:
+            yield begin + head, stop - tail - begin - head, False
+        if tail:
+            yield stop - tail, tail, True
+
+
+def _edge(data: bytes, *, at_end: bool) -> int:
+    """Length of the run of one byte (0x00 or 0xFF) at an end of ``data``; short runs are data that happens to repeat."""
+    best = 0
+    for value in (b"\0", b"\xff"):
+        left = data.rstrip(value) if at_end else data.lstrip(value)
+        best = max(best, len(data) - len(left))
+    return best if best >= _LONE_PADDING or best == len(data) else 0
+
+
+def _blocks(source: ByteSource, offset: int, end: int) -> Iterator[tuple[int, int, bool]]:
+    at = offset
+    while at < end:
+        stop = min(end, at + LARGE)
+        chunk = source.view(at, stop - at)
+        if _uniform(chunk):
+            yield at, stop, True
+        else:
+            for inner in range(at, stop, BLOCK):
+                piece = chunk[inner - at : inner - at + BLOCK]
+                yield inner, inner + len(piece), len(piece) == BLOCK and _uniform(piece)
+        at = stop
+
+
+def _by_entropy(source: ByteSource, offset: int, length: int) -> Iterator[tuple[int, int, Class]]:
+    step = max(SAMPLE * 2, -(-length // SEGMENTS))
+    for begin in range(offset, offset + length, step):
+        size = min(step, offset + length - begin)
+        random = looks_random(source.view(begin, min(SAMPLE, size)))
+        yield begin, size, Class.ENCRYPTED if random else Class.UNKNOWN

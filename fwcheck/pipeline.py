@@ -1,0 +1,306 @@
+"""The order of the stages: image, extraction, inspection, device, analysers, mapper, report, gate.
+
+The only file that sees them all. Nothing here knows a format, a rule or a criterion.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from fwcheck import __version__
+from fwcheck.device.firmware import Firmware
+from fwcheck.extraction.coverage import Class, Paint, account
+from fwcheck.extraction.errors import ExtractionError, QuotaExceeded
+from fwcheck.extraction.explore import Explorer, Item
+from fwcheck.extraction.limits import Limits
+from fwcheck.extraction.source import CHUNK, Mapped
+from fwcheck.model import (
+    SCHEMA_VERSION,
+    Coverage,
+    Facts,
+    Gap,
+    GateResult,
+    Image,
+    Node,
+    NodeKind,
+    Report,
+    Severity,
+    TierSummary,
+    Tool,
+)
+from fwcheck.reading import Reader, Reading
+from fwcheck.workers import Failure, Pool
+
+UNIT_BYTES = 2 << 20  # contents handed to a worker at once
+UNIT_ITEMS = 64
+
+Progress = Callable[[str, int, int], None]  # stage, done, total
+
+
+class InputError(Exception):
+    """The image cannot be read at all: one line for the user, exit status 2."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What a scan may use and what is asked of it."""
+
+    target: str = "STAR-1"
+    jobs: int = 0  # worker processes; 0: one per core
+    cache: Path | None = None
+    limits: Limits = Limits()
+    min_tier: str | None = None
+    min_score: int | None = None
+    fail_on: Severity | None = None
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """No progress is shown."""
+
+
+def scan(path: Path, options: Options, progress: Progress = _silent) -> Report:
+    """The whole way from an image file to its report.
+
+    Raises InputError when the file cannot be read or is empty.
+    """
+    clock = _Clock()
+    firmware = extract(path, options, progress)
+    clock.mark("extraction_and_inspection")
+
+    from fwcheck.device.build import build  # noqa: PLC0415  # only a scan pays for what comes after extraction
+
+    progress("device model", 0, 1)
+    device = build(firmware)
+    clock.mark("device")
+
+    from fwcheck.vulnerabilities.annotate import annotate  # noqa: PLC0415
+    from fwcheck.vulnerabilities.database import Knowledge  # noqa: PLC0415
+
+    knowledge = Knowledge.open()
+    device = msgspec.structs.replace(device, components=annotate(device.components, knowledge))
+    clock.mark("vulnerabilities")
+
+    from fwcheck.analysers.registry import analyse  # noqa: PLC0415
+
+    progress("analysers", 0, 1)
+    findings = analyse(firmware, device)
+    clock.mark("analysers")
+
+    from fwcheck.gate import evaluate  # noqa: PLC0415
+    from fwcheck.jcstar.mapper import judge, summary  # noqa: PLC0415
+
+    tiers = judge(findings, firmware.coverage, device, target=options.target)
+    report = Report(
+        schema_version=SCHEMA_VERSION,
+        tool=Tool(name="fwcheck", version=__version__, rules_digest=rules_digest(), database_date=knowledge.date),
+        image=firmware.image,
+        coverage=firmware.coverage,
+        device=device,
+        components=device.components,
+        findings=findings,
+        tiers=tiers,
+        tier=TierSummary(target=options.target, **summary(tiers, options.target)),
+        gate=GateResult(),
+        timing={},
+    )
+    gate = evaluate(report, min_tier=options.min_tier, min_score=options.min_score, fail_on=options.fail_on)
+    clock.mark("judgement")
+    return msgspec.structs.replace(report, gate=gate, timing=clock.total())
+
+
+def extract(path: Path, options: Options, progress: Progress = _silent) -> Firmware:
+    """The firmware tree with the facts of every content; raises InputError like :func:`scan`."""
+    source = open_image(path)
+    explorer = Explorer(options.limits)
+    progress("reading the structure", 0, 1)
+    assembly = _Assembly(path.name, source)
+    deadline = time.monotonic() + options.limits.seconds_image
+    try:
+        found = explorer.explore(source, (path.name,), 1)
+    except QuotaExceeded as error:
+        assembly.gaps.append(Gap(node=path.name, reason=str(error), bytes=source.size))
+        found = None
+    if found is not None:
+        assembly.paints += found.paints
+        assembly.gaps += found.gaps
+        _read_all(found.items, explorer, source, assembly, options, deadline, progress)
+    return assembly.firmware()
+
+
+def open_image(path: Path) -> Mapped:
+    """The image as a source; raises InputError with the reason in one line."""
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a directory, not an image")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is not a regular file")
+        source = Mapped.open(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    if source.size == 0:
+        raise InputError(f"{path}: is empty")
+    return source
+
+
+class _Assembly:
+    """Collects what workers give back and puts it into the order of the image."""
+
+    def __init__(self, name: str, source: Mapped) -> None:
+        self.name = name
+        self.source = source
+        self.digest = ""
+        self.nodes: list[Node] = []
+        self.facts: dict[str, Facts] = {}
+        self.paints: list[Paint] = []
+        self.gaps: list[Gap] = []
+
+    def take(self, reading: Reading) -> None:
+        self.nodes += reading.nodes
+        self.paints += reading.paints
+        self.gaps += reading.gaps
+        for facts in reading.facts:
+            self.facts.setdefault(facts.sha256, facts)
+
+    def firmware(self) -> Firmware:
+        totals = account(self.source.size, self.paints)
+        coverage = Coverage(
+            bytes_total=self.source.size,
+            bytes_explained=totals[Class.EXPLAINED],
+            bytes_padding=totals[Class.PADDING],
+            bytes_unknown=totals[Class.UNKNOWN],
+            bytes_encrypted=totals[Class.ENCRYPTED],
+            files=sum(node.kind is NodeKind.FILE for node in self.nodes),
+            gaps=tuple(self.gaps),
+        )
+        first = next((node for node in self.nodes if node.kind is NodeKind.CONTAINER and len(node.chain) == 2), None)
+        digest = self.digest or _sha256(self.source)
+        image = Image(name=self.name, size=self.source.size, sha256=digest, format=first.format or "raw" if first else "raw")
+        return Firmware(image, self.nodes, self.facts, coverage)
+
+
+def _read_all(
+    items: list[Item],
+    explorer: Explorer,
+    source: Mapped,
+    assembly: _Assembly,
+    options: Options,
+    deadline: float,
+    progress: Progress,
+) -> None:
+    """Reads all items in rounds: what a worker defers is explored here and read in the next round."""
+    reader: list[Reader] = []
+
+    def task(number: int) -> Reading | str:
+        if number == len(items):
+            return _sha256(source)
+        if not reader:  # in the worker: a cache connection must not cross a fork
+            from fwcheck.inspection.cache import FactsCache  # noqa: PLC0415
+
+            reader.append(Reader(explorer, FactsCache.open(options.cache) if options.cache is not None else None))
+        return reader[0].read(items[number])
+
+    jobs = options.jobs or os.cpu_count() or 1
+    results: dict[int, Reading] = {}
+    budget = options.limits.bytes_total
+    pool: Pool[Reading | str] = Pool(task, jobs, options.limits.seconds_content)
+    total = len(items)
+    for done, (number, result) in enumerate(pool.run(_units(items, [len(items)]), deadline), 1):
+        progress("reading contents", done, total)
+        if number == len(items):
+            assembly.digest = result if isinstance(result, str) else ""
+        elif isinstance(result, Failure):
+            node = items[number].node
+            results[number] = Reading(nodes=[node], gaps=[Gap(node=node.label, reason=result.reason, bytes=node.size)])
+        elif isinstance(result, Reading):
+            results[number] = result
+            budget -= result.unpacked
+            if budget < 0:
+                assembly.gaps.append(Gap(node=assembly.name, reason=f"more than {options.limits.bytes_total} unpacked bytes"))
+                break
+    deferred: list[Item] = []
+    for number, item in enumerate(items):
+        reading = results.get(number, Reading(nodes=[item.node]))
+        assembly.take(reading)
+        if reading.deferred:
+            deferred += _expand(item, explorer, assembly)
+    if deferred:
+        _read_all(deferred, explorer, source, assembly, options, deadline, progress)
+
+
+def _expand(item: Item, explorer: Explorer, assembly: _Assembly) -> list[Item]:
+    try:
+        content = item.content()
+        if content is None:
+            return []
+        inner = explorer.explore(content, (*item.node.chain, item.node.path), item.depth + 1, carve=False)
+    except (ExtractionError, OSError) as error:
+        assembly.gaps.append(Gap(node=item.node.label, reason=str(error), bytes=item.node.size))
+        return []
+    assembly.paints += inner.paints
+    assembly.gaps += inner.gaps
+    return inner.items
+
+
+def _units(items: list[Item], extra: list[int]) -> list[list[int]]:
+    """Groups items that lie next to each other in the image: big ones first, neighbours that share a block together."""
+    wanted = [number for number, item in enumerate(items) if item.source is not None or item.entry is not None]
+
+    def place(number: int) -> tuple[int, int]:
+        entry = items[number].entry
+        return order[items[number].node.chain], entry.locality if entry is not None else 0
+
+    order: dict[tuple[str, ...], int] = {}
+    for item in items:
+        order.setdefault(item.node.chain, len(order))
+    units: list[list[int]] = []
+    size, last = 0, (-1, -1)
+    for number in sorted(wanted, key=lambda each: (*place(each), each)):
+        here = place(number)
+        full = size >= UNIT_BYTES or (units and len(units[-1]) >= UNIT_ITEMS)
+        if not units or here[0] != last[0] or (full and here != last):
+            units.append([])
+            size = 0
+        units[-1].append(number)
+        size += items[number].node.size
+        last = here
+    weight = {id(unit): sum(items[number].node.size for number in unit) for unit in units}
+    return [extra, *sorted(units, key=lambda unit: -weight[id(unit)])]
+
+
+def _sha256(source: Mapped) -> str:
+    digest = hashlib.sha256()
+    for chunk in source.chunks(CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def rules_digest() -> str:
+    """A digest over everything that decides findings: tool version, rules, pattern catalogues, profiles."""
+    from fwcheck.analysers.registry import rules  # noqa: PLC0415
+    from fwcheck.inspection.inspect import INSPECTOR_VERSION  # noqa: PLC0415
+    from fwcheck.jcstar.catalogue import digest as profiles  # noqa: PLC0415
+
+    known = msgspec.json.encode(sorted(rules().values(), key=lambda rule: rule.id))
+    parts = [__version__, INSPECTOR_VERSION, profiles(), hashlib.sha256(known).hexdigest()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+class _Clock:
+    """Wall seconds per stage."""
+
+    def __init__(self) -> None:
+        self._begun = self._last = time.perf_counter()
+        self._stages: dict[str, float] = {}
+
+    def mark(self, stage: str) -> None:
+        now = time.perf_counter()
+        self._stages[stage] = round(now - self._last, 4)
+        self._last = now
+
+    def total(self) -> dict[str, float]:
+        return {**self._stages, "total": round(time.perf_counter() - self._begun, 4)}

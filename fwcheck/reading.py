@@ -1,0 +1,100 @@
+"""Reads contents: one item of the explored tree becomes nodes with their facts, archives inside it included.
+
+This is the work of the worker processes: it joins extraction (how to get the bytes) and inspection (what they say), so that
+each content is decoded once and looked at while it is hot.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from fwcheck.extraction.coverage import Class, Paint
+from fwcheck.extraction.errors import ExtractionError, QuotaExceeded
+from fwcheck.extraction.explore import Explorer, Item
+from fwcheck.extraction.source import ByteSource, Memory
+from fwcheck.inspection.cache import FactsCache
+from fwcheck.inspection.inspect import inspect, inspect_stream
+from fwcheck.model import Facts, Gap, Node, NodeKind
+
+WHOLE = 64 << 20  # contents up to this size are held in memory as one piece
+DEFER = 16 << 20  # containers inside files above this size are explored by the parent, so that all workers share them
+CARVE = 4096  # binary files of at least this size are searched for containers at every offset
+OPAQUE = 64 << 10  # random-looking files of at least this size are reported as unread
+OPAQUE_ENTROPY = 7.98  # bits per byte over the inspector's sample
+
+
+class Reading(msgspec.Struct, kw_only=True):
+    """What reading one item gave. ``deferred``: the parent has to explore this content itself."""
+
+    nodes: list[Node] = []
+    facts: list[Facts] = []
+    paints: list[Paint] = []
+    gaps: list[Gap] = []
+    unpacked: int = 0
+    deferred: bool = False
+
+
+class Reader:
+    """Reads items with one explorer and one facts cache (both of this process)."""
+
+    def __init__(self, explorer: Explorer, cache: FactsCache | None) -> None:
+        self._explorer = explorer
+        self._cache = cache
+
+    def read(self, item: Item) -> Reading:
+        """Reads one item and everything inside it; failures become gaps."""
+        out = Reading()
+        self._read(item, out)
+        return out
+
+    def _read(self, item: Item, out: Reading) -> None:
+        node = item.node
+        try:
+            content = item.content()
+            if content is None:
+                out.nodes.append(node)
+                return
+            facts, held = self._inspect(content)
+        except ExtractionError as error:
+            out.nodes.append(node)
+            out.gaps.append(Gap(node=node.label, reason=str(error), bytes=node.size))
+            return
+        except MemoryError:
+            out.nodes.append(node)
+            out.gaps.append(Gap(node=node.label, reason="needs more memory than a worker may have", bytes=node.size))
+            return
+        out.unpacked += facts.size
+        if out.unpacked > self._explorer.limits.bytes_total:
+            raise QuotaExceeded(f"more than {self._explorer.limits.bytes_total} unpacked bytes")
+        out.nodes.append(msgspec.structs.replace(node, sha256=facts.sha256, size=facts.size))
+        out.facts.append(facts)
+        out.gaps += [Gap(node=node.label, reason=problem) for problem in facts.problems]
+        if item.source is None and node.kind is NodeKind.FILE:
+            self._inside(item, content, held, facts, out)
+
+    def _inspect(self, content: ByteSource) -> tuple[Facts, memoryview | None]:
+        if content.size > WHOLE:
+            return inspect_stream(content.chunks(), content.size), None
+        held = content.view(0, content.size)
+        return (self._cache.inspect(held) if self._cache is not None else inspect(held)), held
+
+    def _inside(self, item: Item, content: ByteSource, held: memoryview | None, facts: Facts, out: Reading) -> None:
+        """Containers inside a file; and a gap when the file looks encrypted and nothing was found in it."""
+        node = item.node
+        head = bytes(held[: 1 << 16]) if held is not None else content.peek(0, 1 << 16)
+        announced = self._explorer.announces(head)
+        carve = facts.kind == "binary" and facts.size >= CARVE and not announced
+        if not announced and not carve:
+            return
+        if held is None or (announced and facts.size > DEFER):
+            out.deferred = out.deferred or announced
+            return
+        inner = self._explorer.explore(Memory(held), (*node.chain, node.path), item.depth + 1, carve=carve)
+        if any(each.node.kind is NodeKind.CONTAINER for each in inner.items):
+            out.gaps += inner.gaps
+            for each in inner.items:
+                self._read(each, out)
+        elif carve and facts.size >= OPAQUE and (facts.entropy or 0.0) >= OPAQUE_ENTROPY:
+            out.gaps.append(Gap(node=node.label, reason="file as even as a cipher's output: not read", bytes=facts.size))
+            if content.origin is not None:
+                out.paints.append((content.origin, content.size, Class.ENCRYPTED))

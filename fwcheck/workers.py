@@ -1,0 +1,179 @@
+"""Worker processes that survive what native parsers do: one crash or hang costs one item.
+
+Workers are forked after the tree was explored, so they share its open sources and its parsed metadata without copying. The
+parent deals out units (lists of item numbers) and knows at any time which item a worker is at, through a shared array.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import multiprocessing
+import resource
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+Result = TypeVar("Result")
+
+_PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_POLL = 0.25  # seconds between looks at the clock
+
+
+class Failure:
+    """An item that took its worker down, and why."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+class _Worker(Generic[Result]):
+    def __init__(self, task: Callable[[int], Result], context: Any, memory: int) -> None:
+        self.unit: deque[int] = deque()
+        self.at = context.RawArray(ctypes.c_double, [-1.0, 0.0])  # item number, monotonic time it was begun
+        here, there = context.Pipe()
+        self.pipe: Connection = here
+        self.process = context.Process(target=_serve, args=(task, there, here, self.at, memory), daemon=True)
+        self.process.start()
+        there.close()
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+def _serve(task: Callable[[int], Any], pipe: Connection, other: Connection, at: Any, memory: int) -> None:
+    other.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _confine(memory)
+    with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
+        while True:
+            unit: list[int] = pipe.recv()
+            for item in unit:
+                at[1] = time.monotonic()
+                at[0] = item
+                try:
+                    result: Any = task(item)
+                except MemoryError:
+                    result = Failure("needs more memory than a worker may have")
+                except Exception as error:  # noqa: BLE001  # a defect on one item must not lose the others; it becomes a gap
+                    result = Failure(f"not read: {type(error).__name__}: {error}")
+                at[0] = -1
+                pipe.send((item, result))
+
+
+def _confine(memory: int) -> None:
+    """Limits that the kernel enforces: no core files, no new privileges, bounded memory; the worker dies with its parent."""
+    used = 0
+    with contextlib.suppress(OSError):
+        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    for limit, value in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, used + memory), (resource.RLIMIT_NOFILE, 256)):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(limit, (value, value))
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+class Pool(Generic[Result]):
+    """Runs ``task`` on item numbers in ``jobs`` forked processes.
+
+    ``seconds`` bounds one item in wall time, ``memory`` the growth of one worker in bytes.
+    """
+
+    def __init__(self, task: Callable[[int], Result], jobs: int, seconds: float, memory: int = 1 << 30) -> None:
+        self._task = task
+        self._jobs = max(1, jobs)
+        self._seconds = seconds
+        self._memory = memory
+        self._context: Any = multiprocessing.get_context("fork")
+
+    def run(self, units: Sequence[Sequence[int]], deadline: float) -> Iterator[tuple[int, Result | Failure]]:
+        """Yields (item, result or Failure) in the order of completion, every item exactly once.
+
+        Items not begun when the monotonic clock passes ``deadline`` fail with that reason.
+        """
+        queue = deque(deque(unit) for unit in units if unit)
+        workers: list[_Worker[Result]] = []
+        try:
+            while queue and len(workers) < self._jobs:
+                workers.append(self._start(queue))
+            while workers:
+                for worker in [each for each in workers if not self._alive(each, workers, queue)]:
+                    yield worker.unit.popleft(), Failure(self._reason(worker))
+                    self._replace(worker, workers, queue)
+                ready = wait([worker.pipe for worker in workers], timeout=_POLL)
+                for worker in [each for each in workers if each.pipe in ready]:
+                    yield from self._receive(worker, workers, queue)
+                if time.monotonic() > deadline:
+                    yield from self._give_up(workers, queue)
+        finally:
+            for worker in workers:
+                worker.stop()
+
+    def _start(self, queue: deque[deque[int]]) -> _Worker[Result]:
+        worker = _Worker(self._task, self._context, self._memory)
+        self._feed(worker, queue)
+        return worker
+
+    def _feed(self, worker: _Worker[Result], queue: deque[deque[int]]) -> None:
+        worker.unit = queue.popleft()
+        worker.at[1] = time.monotonic()
+        with contextlib.suppress(BrokenPipeError, OSError):
+            worker.pipe.send(list(worker.unit))
+
+    def _receive(
+        self, worker: _Worker[Result], workers: list[_Worker[Result]], queue: deque[deque[int]]
+    ) -> Iterator[tuple[int, Result | Failure]]:
+        try:
+            item, result = worker.pipe.recv()
+        except (EOFError, OSError):
+            worker.process.join(timeout=5)
+            yield worker.unit.popleft(), Failure(self._reason(worker))
+            self._replace(worker, workers, queue)
+            return
+        worker.unit.remove(item)
+        yield item, result
+        if not worker.unit:
+            if queue:
+                self._feed(worker, queue)
+            else:
+                worker.stop()
+                workers.remove(worker)
+
+    def _alive(self, worker: _Worker[Result], workers: list[_Worker[Result]], queue: deque[deque[int]]) -> bool:
+        """Whether a worker is at work and within its time; results that already wait in its pipe count as life."""
+        if worker.pipe.poll():
+            return True
+        begun = worker.at[1] if worker.at[0] >= 0 else time.monotonic()
+        return worker.process.is_alive() and time.monotonic() - begun < self._seconds
+
+    def _reason(self, worker: _Worker[Result]) -> str:
+        if worker.process.is_alive():
+            return f"not read: took longer than {self._seconds:g} s"
+        code = worker.process.exitcode
+        return f"not read: its worker ended with {'signal ' + str(-code) if code is not None and code < 0 else f'status {code}'}"
+
+    def _replace(self, worker: _Worker[Result], workers: list[_Worker[Result]], queue: deque[deque[int]]) -> None:
+        worker.stop()
+        workers.remove(worker)
+        if worker.unit:
+            queue.appendleft(worker.unit)
+        if queue:
+            workers.append(self._start(queue))
+
+    def _give_up(self, workers: list[_Worker[Result]], queue: deque[deque[int]]) -> Iterator[tuple[int, Result | Failure]]:
+        for unit in [worker.unit for worker in workers] + list(queue):
+            for item in unit:
+                yield item, Failure("not read: the time for this image was used up")
+        queue.clear()
+        for worker in list(workers):
+            worker.stop()
+            workers.remove(worker)
