@@ -1,0 +1,313 @@
+"""What one ELF file says of itself, read by lief; by pyelftools where lief gives up.
+
+Layouts and constants: System V ABI (gABI) chapters 4 and 5, the Linux ``<elf.h>``, and the processor supplements for MIPS and ARM.
+``None`` always means that the file does not allow an answer, never "no".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple
+
+from fwcheck.inspection import elf_notes
+from fwcheck.model import ElfFacts
+
+EXPORT_LIMIT = 4096
+IMPORT_LIMIT = 16384
+_VERSION_LIMIT = 256
+_CANARY = frozenset({"__stack_chk_fail", "__stack_chk_fail_local", "__stack_chk_guard"})
+_CANARY_BYTES = b"__stack_chk_"
+_FORTIFIED = re.compile(r"__(?!stack_chk)\w+_chk$")
+# Functions that glibc's _FORTIFY_SOURCE replaces where it knows the size of the object: their plain form alone tells "not fortified".
+_FORTIFIABLE = frozenset(
+    "memcpy memmove memset mempcpy strcpy strncpy strcat strncat stpcpy sprintf snprintf vsprintf vsnprintf printf fprintf vprintf "
+    "vfprintf syslog gets fgets fread read recv recvfrom readlink realpath getcwd getwd confstr gethostname poll".split()
+)
+_DF_BIND_NOW = 0x8  # DT_FLAGS
+_DF_1_NOW = 0x1  # DT_FLAGS_1
+_DF_1_PIE = 0x08000000  # DT_FLAGS_1
+MACHINES = {
+    2: "sparc", 3: "x86", 4: "m68k", 8: "mips", 20: "powerpc", 21: "powerpc64", 22: "s390", 40: "arm", 42: "superh", 43: "sparc64",
+    45: "arc", 50: "ia64", 62: "x86_64", 83: "avr", 92: "openrisc", 93: "arc", 94: "xtensa", 105: "msp430", 106: "blackfin",
+    164: "hexagon", 183: "aarch64", 189: "microblaze", 195: "arc", 243: "riscv", 247: "bpf", 252: "csky", 258: "loongarch",
+}  # fmt: skip
+Type = Literal["executable", "shared", "relocatable", "core", "other"]
+
+
+class Symbols(NamedTuple):
+    """Names of one symbol table."""
+
+    imports: set[str]
+    exports: set[str]
+
+
+class Shape(NamedTuple):
+    """What the header and the dynamic section say, whichever reader read them."""
+
+    type: int  # e_type
+    dynamic: bool
+    interpreter: str | None
+    soname: str | None
+    flags: int  # DT_FLAGS
+    flags_1: int  # DT_FLAGS_1
+    tags: frozenset[int]
+    stack: int | None  # p_flags of PT_GNU_STACK
+    relro: bool  # PT_GNU_RELRO is there
+
+
+class ElfUnreadable(Exception):
+    """No reader could make sense of the file; the message says why, in one line."""
+
+
+def read_elf(content: bytes) -> ElfFacts:
+    """The facts of an ELF file; raises ElfUnreadable when neither reader understands it."""
+    if len(content) < 52:
+        raise ElfUnreadable(f"ELF header cut off after {len(content)} bytes")
+    try:
+        facts = _by_lief(content)
+    except (UnicodeDecodeError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        reason = f"lief: {type(error).__name__}"
+    else:
+        if facts is not None:
+            return facts
+        reason = "lief: not readable"
+    from fwcheck.inspection.elf_fallback import read_with_pyelftools  # noqa: PLC0415  # 45 ms, and seldom needed
+
+    try:
+        return read_with_pyelftools(content)
+    except ElfUnreadable as error:
+        raise ElfUnreadable(f"{reason}; pyelftools: {error}") from None
+
+
+def _lief() -> Any:
+    import lief  # noqa: PLC0415  # 0.24 s: only processes that meet an ELF file pay it
+
+    lief.logging.disable()
+    return lief
+
+
+def _by_lief(content: bytes) -> ElfFacts | None:
+    elf = _lief().ELF
+    config = elf.ParserConfig()
+    config.parse_relocations = config.parse_symtab_symbols = config.parse_overlay = False
+    binary = elf.parse(content, config)
+    if binary is None:
+        return None
+    sections = {_name(section): (section.file_offset, section.size, section.type.value) for section in binary.sections}
+    shape = _shape(elf, binary)
+    dynamic = _dynamic_symbols(binary)
+    table = _symtab(content, binary, sections) if shape.type == 1 else None
+    imports, exports = (table.imports, set[str]()) if table is not None else dynamic
+    needed, rpath = _libraries(elf, binary)
+    versions = _versions(binary)
+    little = content[5] != 2
+    return ElfFacts(
+        **judge(shape, needed, imports, exports, versions, content, sections),
+        machine=MACHINES.get(int.from_bytes(content[18:20], "little" if little else "big"), "unknown"),
+        bits=64 if content[4] == 2 else 32,
+        endian="little" if little else "big",
+        interpreter=shape.interpreter,
+        soname=shape.soname,
+        needed=needed,
+        rpath=rpath,
+        imports=tuple(sorted(imports)[:IMPORT_LIMIT]),
+        exports=tuple(sorted(exports)[:EXPORT_LIMIT]),
+        symbol_versions=versions,
+        **elf_notes.remarks(content, sections, _note_ranges(elf, binary, sections), little=little),
+        reader="lief",
+    )
+
+
+def judge(
+    shape: Shape,
+    needed: tuple[str, ...],
+    imports: set[str],
+    exports: set[str],
+    versions: tuple[str, ...],
+    content: bytes,
+    sections: Mapping[str, tuple[int, int, int]],
+) -> dict[str, Any]:
+    """The hardening fields of ElfFacts, from what a reader found."""
+    kind = _type(shape)
+    linked = kind in {"executable", "shared"}
+    has_table = ".symtab" in sections
+    return {
+        "type": kind,
+        "nx": None if shape.stack is None or not linked else not shape.stack & 1,
+        "pie": None if kind != "executable" else shape.type == 3,
+        "relro": _relro(shape) if linked else None,
+        "canary": _canary(imports, exports, content, dynamic=shape.dynamic, has_table=has_table, kind=kind),
+        "fortify": _fortify(shape, needed, imports, versions) if linked else None,
+        "stripped": not has_table if linked else None,
+        "dwarf": any(name in sections for name in (".debug_info", ".zdebug_info")),
+    }
+
+
+def _type(shape: Shape) -> Type:
+    """ET_DYN is an executable when it says so (DF_1_PIE), or when only the static linker of programs leaves such marks.
+
+    libc.so.6 and ld.so have an interpreter or can be started too; they have a SONAME, programs have none.
+    """
+    if shape.type != 3:
+        named: dict[int, Type] = {1: "relocatable", 2: "executable", 4: "core"}
+        return named.get(shape.type, "other")
+    if shape.flags_1 & _DF_1_PIE:
+        return "executable"
+    debug = 21 in shape.tags or bool(shape.tags & {0x70000016, 0x70000035})  # DT_DEBUG, DT_MIPS_RLD_MAP, DT_MIPS_RLD_MAP_REL
+    return "executable" if shape.soname is None and (shape.interpreter is not None or debug) else "shared"
+
+
+def _relro(shape: Shape) -> Literal["none", "partial", "full"]:
+    if not shape.relro:
+        return "none"
+    now = 24 in shape.tags or shape.flags & _DF_BIND_NOW or shape.flags_1 & _DF_1_NOW  # DT_BIND_NOW
+    return "full" if now else "partial"
+
+
+def _canary(imports: set[str], exports: set[str], content: bytes, *, dynamic: bool, has_table: bool, kind: Type) -> bool | None:
+    if imports & _CANARY:
+        return True
+    if kind not in {"executable", "shared", "relocatable"}:
+        return None
+    if exports & _CANARY and kind == "shared":
+        return None  # the C library itself: it offers the check, whether its own code calls it cannot be seen here
+    if has_table and not dynamic:
+        return _CANARY_BYTES in content
+    return False if dynamic and (imports or exports) else None
+
+
+def _fortify(shape: Shape, needed: tuple[str, ...], imports: set[str], versions: tuple[str, ...]) -> bool | None:
+    if any(_FORTIFIED.match(name) for name in imports):
+        return True
+    # musl fortifies in its headers, inline: its imports say nothing either way.
+    musl = "ld-musl" in (shape.interpreter or "") or any(name.startswith("libc.musl") for name in needed)
+    bionic = (shape.interpreter or "").startswith("/system/bin/linker")
+    if musl or ("libc.so" in needed and not bionic) or not shape.dynamic:
+        return None
+    return False if imports & _FORTIFIABLE else None
+
+
+def _name(thing: Any) -> str:
+    """A lief name; "" where its bytes are no text (lief raises these two for damaged names)."""
+    try:
+        name = thing.name
+    except (UnicodeDecodeError, TypeError):
+        return ""
+    return name if isinstance(name, str) else ""
+
+
+def _shape(elf: Any, binary: Any) -> Shape:
+    segments = elf.Segment.TYPE
+    stack, relro = None, False
+    for segment in binary.segments:
+        if segment.type == segments.GNU_STACK:
+            stack = int(segment.flags)
+        elif segment.type == segments.GNU_RELRO:
+            relro = True
+    tags = elf.DynamicEntry.TAG
+    flags = flags_1 = 0
+    soname = None
+    numbers = set()
+    for entry in binary.dynamic_entries:
+        tag = entry.tag
+        numbers.add(_tag_number(tag))
+        if tag == tags.FLAGS:
+            flags = entry.value
+        elif tag == tags.FLAGS_1:
+            flags_1 = entry.value
+        elif tag == tags.SONAME:
+            soname = _name(entry) or None
+    interpreter = binary.interpreter if binary.has_interpreter else None
+    return Shape(
+        type=binary.header.file_type.value,
+        dynamic=len(numbers) > 1,
+        interpreter=interpreter.rstrip("\0") or None if isinstance(interpreter, str) else None,
+        soname=soname,
+        flags=flags,
+        flags_1=flags_1,
+        tags=frozenset(numbers),
+        stack=stack,
+        relro=relro,
+    )
+
+
+def _tag_number(tag: Any) -> int:
+    """The DT_* value: lief keeps the machine in the bits above 32 of processor-specific tags."""
+    return int(tag.value) & 0xFFFFFFFF
+
+
+def _libraries(elf: Any, binary: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    tags = elf.DynamicEntry.TAG
+    needed: list[str] = []
+    paths: list[str] = []
+    for entry in binary.dynamic_entries:
+        try:
+            if entry.tag == tags.NEEDED:
+                needed.append(entry.name)
+            elif entry.tag == tags.RPATH:
+                paths += entry.rpath.split(":")
+            elif entry.tag == tags.RUNPATH:
+                paths += entry.runpath.split(":")
+        except (UnicodeDecodeError, TypeError, AttributeError):
+            continue
+    return tuple(needed[:256]), tuple(path for path in paths[:64] if path)
+
+
+def _dynamic_symbols(binary: Any) -> Symbols:
+    imports: set[str] = set()
+    exports: set[str] = set()
+    for symbol in binary.dynamic_symbols:
+        try:
+            name = symbol.name
+            if not name:
+                continue
+            if symbol.shndx == 0:
+                imports.add(name)
+            elif symbol.binding.value in {1, 2, 10}:  # STB_GLOBAL, STB_WEAK, STB_GNU_UNIQUE
+                exports.add(name)
+        except (UnicodeDecodeError, TypeError, ValueError):
+            continue
+    return Symbols(imports, exports)
+
+
+def _symtab(content: bytes, binary: Any, sections: Mapping[str, tuple[int, int, int]]) -> Symbols | None:
+    """The undefined names of a relocatable file's .symtab (kernel modules import through it)."""
+    if ".symtab" not in sections:
+        return None
+    import struct  # noqa: PLC0415
+
+    at, size, _ = sections[".symtab"]
+    strings_at, strings_size, _ = sections.get(".strtab", (0, 0, 0))
+    strings = content[strings_at : strings_at + strings_size]
+    order = "<" if content[5] != 2 else ">"
+    wide = content[4] == 2
+    layout = struct.Struct(order + ("IBBHQQ" if wide else "IIIBBH"))
+    table = content[at : at + size - size % layout.size]
+    imports: set[str] = set()
+    for fields in layout.iter_unpack(table[: len(table) - len(table) % layout.size]):
+        name_at, section = fields[0], fields[3] if wide else fields[5]
+        if section == 0 and name_at:
+            end = strings.find(b"\0", name_at)
+            imports.add(strings[name_at : end if end >= 0 else None].decode("utf-8", "replace")[:256])
+    imports.discard("")
+    return Symbols(imports, set())
+
+
+def _versions(binary: Any) -> tuple[str, ...]:
+    names: set[str] = set()
+    for requirement in binary.symbols_version_requirement:
+        names.update(_name(auxiliary) for auxiliary in requirement.get_auxiliary_symbols())
+    for definition in binary.symbols_version_definition:
+        names.update(_name(auxiliary) for auxiliary in definition.auxiliary_symbols)
+    names.discard("")
+    return tuple(sorted(names)[:_VERSION_LIMIT])
+
+
+def _note_ranges(elf: Any, binary: Any, sections: Mapping[str, tuple[int, int, int]]) -> Iterable[tuple[int, int]]:
+    """Offsets and sizes of all notes: of SHT_NOTE sections, of PT_NOTE segments where there are no sections."""
+    found = [(at, size) for at, size, kind in sections.values() if kind == 7]
+    if not found:
+        note = elf.Segment.TYPE.NOTE
+        found = [(segment.file_offset, segment.physical_size) for segment in binary.segments if segment.type == note]
+    return found

@@ -1,0 +1,62 @@
+"""One content → its facts: pure, bounded, and never raising for any bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from fwcheck.inspection import kinds, text
+from fwcheck.model import ElfFacts, Facts
+
+CODE_VERSION = 1  # raised by hand when the same bytes give other facts
+INSPECTOR_VERSION = str(CODE_VERSION)
+_ENTROPY_SAMPLE = 64 << 10
+_ENTROPY_FROM = 1 << 10
+_ENTROPY_PIECES = 16
+T = TypeVar("T")
+
+
+def inspect(content: bytes | memoryview) -> Facts:
+    """The facts of a content held in memory (meant for up to 64 MiB). What could not be read stands in ``problems``."""
+    raw = bytes(content)
+    problems: list[str] = []
+    kind = _guarded("kind", lambda: kinds.identify(raw), kinds.Kind("binary"), problems)
+    elf = _guarded("elf", lambda: _elf(raw), None, problems) if kind.kind == "elf" else None
+    return Facts(
+        sha256=hashlib.sha256(raw).hexdigest(),
+        size=len(raw),
+        kind=kind.kind,
+        interpreter=kind.interpreter,
+        entropy=entropy_of(raw) if kind.kind == "binary" and len(raw) >= _ENTROPY_FROM else None,
+        elf=elf,
+        problems=tuple(problems),
+        text=text.text_of(raw, kind.kind),
+    )
+
+
+def _guarded(part: str, read: Callable[[], T], otherwise: T, problems: list[str]) -> T:
+    """The result of one inspector. A fault of an inspector costs its own facts and is told, never the others'."""
+    try:
+        return read()
+    except Exception as error:  # noqa: BLE001  # hostile bytes reach third-party parsers here: any fault becomes a recorded gap
+        problems.append(f"{part}: {type(error).__name__}: {error}"[:200])
+        return otherwise
+
+
+def _elf(raw: bytes) -> ElfFacts:
+    from fwcheck.inspection.elf import read_elf  # noqa: PLC0415  # contents without ELF files do without it
+
+    return read_elf(raw)
+
+
+def entropy_of(raw: bytes) -> float:
+    """Shannon entropy in bits per byte, of at most 64 KiB taken evenly from the content."""
+    if len(raw) > _ENTROPY_SAMPLE:
+        piece = _ENTROPY_SAMPLE // _ENTROPY_PIECES
+        step = (len(raw) - piece) // (_ENTROPY_PIECES - 1)
+        raw = b"".join(raw[index * step : index * step + piece] for index in range(_ENTROPY_PIECES))
+    counts = (raw.count(value) for value in range(256))
+    total = len(raw)
+    return round(-sum(count / total * math.log2(count / total) for count in counts if count), 3)
