@@ -1,12 +1,13 @@
 """What one ELF file says of itself, read by lief; by pyelftools where lief gives up.
 
-Layouts and constants: System V ABI (gABI) chapters 4 and 5, the Linux ``<elf.h>``, and the processor supplements for MIPS and ARM.
-``None`` always means that the file does not allow an answer, never "no".
+Layouts and constants: System V ABI (gABI) chapters 4 and 5, the Linux ``<elf.h>``, and the processor supplements of MIPS and
+ARM. ``None`` always means that the file does not allow an answer, never "no".
 """
 
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -19,18 +20,20 @@ _VERSION_LIMIT = 256
 _CANARY = frozenset({"__stack_chk_fail", "__stack_chk_fail_local", "__stack_chk_guard"})
 _CANARY_BYTES = b"__stack_chk_"
 _FORTIFIED = re.compile(r"__(?!stack_chk)\w+_chk$")
-# Functions that glibc's _FORTIFY_SOURCE replaces where it knows the size of the object: their plain form alone tells "not fortified".
-_FORTIFIABLE = frozenset(
-    "memcpy memmove memset mempcpy strcpy strncpy strcat strncat stpcpy sprintf snprintf vsprintf vsnprintf printf fprintf vprintf "
-    "vfprintf syslog gets fgets fread read recv recvfrom readlink realpath getcwd getwd confstr gethostname poll".split()
-)
+# Functions that glibc's _FORTIFY_SOURCE replaces where it can: only their plain form among the imports tells "not fortified".
+_FORTIFIABLE = frozenset({
+    "memcpy", "memmove", "memset", "mempcpy", "strcpy", "strncpy", "strcat", "strncat", "stpcpy", "sprintf", "snprintf",
+    "vsprintf", "vsnprintf", "printf", "fprintf", "vprintf", "vfprintf", "syslog", "gets", "fgets", "fread", "read", "recv",
+    "recvfrom", "readlink", "realpath", "getcwd", "getwd", "confstr", "gethostname", "poll",
+})  # fmt: skip
 _DF_BIND_NOW = 0x8  # DT_FLAGS
 _DF_1_NOW = 0x1  # DT_FLAGS_1
 _DF_1_PIE = 0x08000000  # DT_FLAGS_1
-MACHINES = {
-    2: "sparc", 3: "x86", 4: "m68k", 8: "mips", 20: "powerpc", 21: "powerpc64", 22: "s390", 40: "arm", 42: "superh", 43: "sparc64",
-    45: "arc", 50: "ia64", 62: "x86_64", 83: "avr", 92: "openrisc", 93: "arc", 94: "xtensa", 105: "msp430", 106: "blackfin",
-    164: "hexagon", 183: "aarch64", 189: "microblaze", 195: "arc", 243: "riscv", 247: "bpf", 252: "csky", 258: "loongarch",
+MACHINES = {  # e_machine
+    2: "sparc", 3: "x86", 4: "m68k", 8: "mips", 20: "powerpc", 21: "powerpc64", 22: "s390", 40: "arm", 42: "superh",
+    43: "sparc64", 45: "arc", 50: "ia64", 62: "x86_64", 83: "avr", 92: "openrisc", 93: "arc", 94: "xtensa", 105: "msp430",
+    106: "blackfin", 164: "hexagon", 183: "aarch64", 189: "microblaze", 195: "arc", 243: "riscv", 247: "bpf", 252: "csky",
+    258: "loongarch",
 }  # fmt: skip
 Type = Literal["executable", "shared", "relocatable", "core", "other"]
 
@@ -97,13 +100,13 @@ def _by_lief(content: bytes) -> ElfFacts | None:
     sections = {_name(section): (section.file_offset, section.size, section.type.value) for section in binary.sections}
     shape = _shape(elf, binary)
     dynamic = _dynamic_symbols(binary)
-    table = _symtab(content, binary, sections) if shape.type == 1 else None
+    table = _symtab(content, sections) if shape.type == 1 else None
     imports, exports = (table.imports, set[str]()) if table is not None else dynamic
     needed, rpath = _libraries(elf, binary)
     versions = _versions(binary)
     little = content[5] != 2
     return ElfFacts(
-        **judge(shape, needed, imports, exports, versions, content, sections),
+        **judge(shape, needed, imports, exports, content, sections),
         machine=MACHINES.get(int.from_bytes(content[18:20], "little" if little else "big"), "unknown"),
         bits=64 if content[4] == 2 else 32,
         endian="little" if little else "big",
@@ -124,7 +127,6 @@ def judge(
     needed: tuple[str, ...],
     imports: set[str],
     exports: set[str],
-    versions: tuple[str, ...],
     content: bytes,
     sections: Mapping[str, tuple[int, int, int]],
 ) -> dict[str, Any]:
@@ -138,7 +140,7 @@ def judge(
         "pie": None if kind != "executable" else shape.type == 3,
         "relro": _relro(shape) if linked else None,
         "canary": _canary(imports, exports, content, dynamic=shape.dynamic, has_table=has_table, kind=kind),
-        "fortify": _fortify(shape, needed, imports, versions) if linked else None,
+        "fortify": _fortify(shape, needed, imports) if linked else None,
         "stripped": not has_table if linked else None,
         "dwarf": any(name in sections for name in (".debug_info", ".zdebug_info")),
     }
@@ -177,7 +179,7 @@ def _canary(imports: set[str], exports: set[str], content: bytes, *, dynamic: bo
     return False if dynamic and (imports or exports) else None
 
 
-def _fortify(shape: Shape, needed: tuple[str, ...], imports: set[str], versions: tuple[str, ...]) -> bool | None:
+def _fortify(shape: Shape, needed: tuple[str, ...], imports: set[str]) -> bool | None:
     if any(_FORTIFIED.match(name) for name in imports):
         return True
     # musl fortifies in its headers, inline: its imports say nothing either way.
@@ -271,25 +273,21 @@ def _dynamic_symbols(binary: Any) -> Symbols:
     return Symbols(imports, exports)
 
 
-def _symtab(content: bytes, binary: Any, sections: Mapping[str, tuple[int, int, int]]) -> Symbols | None:
+def _symtab(content: bytes, sections: Mapping[str, tuple[int, int, int]]) -> Symbols | None:
     """The undefined names of a relocatable file's .symtab (kernel modules import through it)."""
     if ".symtab" not in sections:
         return None
-    import struct  # noqa: PLC0415
-
     at, size, _ = sections[".symtab"]
     strings_at, strings_size, _ = sections.get(".strtab", (0, 0, 0))
     strings = content[strings_at : strings_at + strings_size]
-    order = "<" if content[5] != 2 else ">"
-    wide = content[4] == 2
-    layout = struct.Struct(order + ("IBBHQQ" if wide else "IIIBBH"))
-    table = content[at : at + size - size % layout.size]
-    imports: set[str] = set()
-    for fields in layout.iter_unpack(table[: len(table) - len(table) % layout.size]):
-        name_at, section = fields[0], fields[3] if wide else fields[5]
-        if section == 0 and name_at:
-            end = strings.find(b"\0", name_at)
-            imports.add(strings[name_at : end if end >= 0 else None].decode("utf-8", "replace")[:256])
+    # Of an entry only st_name and st_shndx are unpacked: the tables of large modules have a hundred thousand entries.
+    layout = struct.Struct(("<" if content[5] != 2 else ">") + ("I2xH16x" if content[4] == 2 else "I10xH"))
+    table = content[at : at + size]
+    names = [name for name, section in layout.iter_unpack(table[: len(table) - len(table) % layout.size]) if name and not section]
+    imports = {
+        strings[name : end if (end := strings.find(b"\0", name)) >= 0 else None][:256].decode("utf-8", "replace")
+        for name in names[:IMPORT_LIMIT]
+    }
     imports.discard("")
     return Symbols(imports, set())
 

@@ -35,6 +35,7 @@ def _read(content: bytes, elf: Any, leaks: tuple[type[Exception], ...]) -> ElfFa
     exports: set[str] = set()
     table = tables.get(".symtab" if shape.type == 1 else ".dynsym")
     for index in range(min(table.num_symbols(), _SYMBOL_LIMIT) if table is not None else 0):
+        assert table is not None
         try:
             symbol = table.get_symbol(index)
             if symbol.name:
@@ -47,7 +48,7 @@ def _read(content: bytes, elf: Any, leaks: tuple[type[Exception], ...]) -> ElfFa
         notes = [(at, size) for at, size, kind in sections.values() if kind == 7]
     header = int.from_bytes(content[18:20], "little" if elf.little_endian else "big")
     return ElfFacts(
-        **judge(shape, needed, imports, exports, (), content, sections),
+        **judge(shape, needed, imports, exports, content, sections),
         machine=MACHINES.get(header, "unknown"),
         bits=64 if elf.elfclass == 64 else 32,
         endian="little" if elf.little_endian else "big",

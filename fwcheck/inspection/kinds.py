@@ -119,6 +119,7 @@ _PYC = re.compile(rb"(?s)(?:..\r\n)")
 _SHEBANG = re.compile(rb"#!\s*(\S+)(?:[ \t]+([^\r\n]*))?")
 _COMMENTS = re.compile(rb"(?s)\A(?:\xef\xbb\xbf)?(?:\s+|/\*.*?\*/|//[^\n]*\n|<!--.*?-->)*")
 _HTML = re.compile(rb"(?i)<(?:!doctype\s+html|html|head|body|script|title|meta|div|table|form|frameset|style|link|center|span)\b")
+_PHP = re.compile(rb"<\?(?:php\b|=|\s)")
 _XML = re.compile(rb"<\?xml\b")
 _TAG = re.compile(rb"<[A-Za-z_][\w:.-]*(?:\s[^<>]*)?/?>")
 _CSS = re.compile(
@@ -188,7 +189,7 @@ def _by_shape(content: bytes | memoryview, head: bytes) -> str | None:
     return next((kind for test in _SHAPES if (kind := test(content, head)) is not None), None)
 
 
-def _archive(content: bytes | memoryview, head: bytes) -> str | None:
+def _archive(_content: bytes | memoryview, head: bytes) -> str | None:
     if head.startswith(b"!<arch>\n"):
         return "deb" if head[8:21] == b"debian-binary" else "ar"
     if head[257:262] == b"ustar":
@@ -204,11 +205,13 @@ def _archive(content: bytes | memoryview, head: bytes) -> str | None:
     return None
 
 
-def _riff_and_boxes(content: bytes | memoryview, head: bytes) -> str | None:
+def _riff_and_boxes(_content: bytes | memoryview, head: bytes) -> str | None:
     if head.startswith(b"RIFF") and len(head) >= 12:
         return {b"WAVE": "wav", b"AVI ": "avi", b"WEBP": "webp"}.get(head[8:12])
     if head[4:8] == b"ftyp" and head[0] == 0:
         return "mp4"
+    if head[:2] in {b"\xff\xf1", b"\xff\xf9"} and len(head) > 7 and (head[2] >> 2 & 15) < 13 and b"\0" in head:
+        return "aac"  # ADTS, ISO/IEC 13818-7: synchronisation word, sampling index
     if head[:2] == b"\xff\xfb" or head[:2] == b"\xff\xf3":
         return "mp3" if len(head) > 4 and head[2] >> 4 not in {0, 15} and b"\0" in head else None
     if head[:2] == b"BM" and len(head) >= 26 and int.from_bytes(head[14:18], "little") in {12, 40, 52, 56, 64, 108, 124}:
@@ -234,7 +237,7 @@ def _programs(content: bytes | memoryview, head: bytes) -> str | None:
     return None
 
 
-def _file_systems(content: bytes | memoryview, head: bytes) -> str | None:
+def _file_systems(_content: bytes | memoryview, head: bytes) -> str | None:
     if head[0x438:0x43A] == b"\x53\xef" and int.from_bytes(head[0x418:0x41C], "little") <= 6:
         return "ext"
     if head[0x400:0x404] == b"\xe2\xe1\xf5\xe0":
@@ -274,14 +277,11 @@ def _text_kind(content: bytes | memoryview, head: bytes) -> Kind:
         interpreter = _interpreter(head)
         if interpreter is not None:
             return Kind("script", interpreter)
-    start = (
-        head[_COMMENTS.match(head).end() :]
-        if b"/" in head[:512] or b"<!--" in head[:512]
-        else head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    )  # type: ignore[union-attr]  # the pattern matches empty too
+    opening = _COMMENTS.match(head)
+    start = head[opening.end() :] if opening is not None else head
     if start.startswith(b"-----BEGIN "):
         return Kind("pem")
-    if start.startswith(b"<?php"):
+    if _PHP.match(start):
         return Kind("php")
     if start.startswith(b"<"):
         return Kind(_markup(start))
@@ -314,7 +314,7 @@ def _markup(start: bytes) -> str:
         return "svg"
     if _HTML.search(start[:4096]):
         return "html"
-    if start.startswith((b"<%", b"<?")):
+    if start.startswith(b"<%"):
         return "html"
     return "xml" if _TAG.match(start) else "text"
 
