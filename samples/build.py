@@ -1,0 +1,129 @@
+"""Builds the sample images: an insecure router and its repaired twin, our own contents packed by the real tools.
+
+usage: python3 samples/build.py [DIRECTORY]        (default: beside this file)
+
+Needs mksquashfs, mkimage and mkenvimage (Debian: squashfs-tools u-boot-tools). The programs inside are small ELF files
+written by ``elf.py``: they hold the strings and imports that the real programs of these versions hold, and no code.
+Keys and passwords are made for these samples and used nowhere else.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+from contents import COMMON, INSECURE, REPAIRED, Tree  # noqa: E402
+
+FLASH = 0x80000  # bytes of the sample flash
+ENVIRONMENT = 0x4000
+KERNEL_AT = 0x8000
+_DIRECTORIES = ("bin", "sbin", "etc/init.d", "lib", "usr/bin", "usr/sbin", "www", "dev", "proc", "sys", "tmp", "var", "overlay")
+EPOCH = 1_700_000_000  # every date inside: a rebuild gives the same bytes where the tools allow it
+
+
+def main() -> int:
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
+    target.mkdir(parents=True, exist_ok=True)
+    for name, kernel, boot, tree in (
+        (
+            "router-insecure.bin",
+            "3.10.14",
+            "bootdelay=3\nbootargs=console=ttyS0,115200 root=/dev/mtdblock3\nbootcmd=bootm 0x8000\n",
+            INSECURE,
+        ),
+        ("router-repaired.bin", "6.12.57", "bootdelay=-2\nbootargs=root=/dev/mtdblock3 ro\nbootcmd=bootm 0x8000\n", REPAIRED),
+    ):
+        (target / name).write_bytes(image(kernel, boot, {**COMMON, **tree}))
+        print(target / name)
+    return 0
+
+
+def image(kernel: str, boot: str, tree: Tree) -> bytes:
+    """U-Boot environment, kernel in a legacy uImage, root file system: laid out as in a small NOR flash."""
+    with tempfile.TemporaryDirectory(prefix="fwcheck-sample-") as name:
+        work = Path(name)
+        flash = bytearray(b"\xff" * FLASH)
+        _put(flash, ENVIRONMENT, _environment(work, boot))
+        packed = _uimage(work, kernel)
+        _put(flash, KERNEL_AT, packed)
+        root = _squashfs(work, tree)
+        _put(flash, (KERNEL_AT + len(packed) + 0xFFF) & ~0xFFF, root)
+        return bytes(flash)
+
+
+def _put(flash: bytearray, offset: int, data: bytes) -> None:
+    if offset + len(data) > len(flash):
+        raise SystemExit(f"sample does not fit: {offset + len(data)} of {len(flash)} bytes")
+    flash[offset : offset + len(data)] = data
+
+
+def _environment(work: Path, text: str) -> bytes:
+    (work / "env.txt").write_text(text)
+    _run("mkenvimage", "-s", "0x2000", "-o", work / "env.bin", work / "env.txt")
+    return (work / "env.bin").read_bytes()
+
+
+def _uimage(work: Path, version: str) -> bytes:
+    banner = f"Linux version {version} (build@sample) (gcc version 12.2.0) #1 Tue Nov 14 22:13:20 UTC 2023\0"
+    body = b"\x27\xbd\xff\xe0" * 2048 + banner.encode() + b"\x03\xe0\x00\x08\0\0\0\0" * 1024
+    (work / "kernel.gz").write_bytes(gzip.compress(body, mtime=EPOCH))
+    _run("mkimage", "-A", "mips", "-O", "linux", "-T", "kernel", "-C", "gzip", "-a", "0x80000000", "-e", "0x80000000",
+         "-n", f"Linux-{version}", "-d", work / "kernel.gz", work / "uImage")  # fmt: skip
+    return (work / "uImage").read_bytes()
+
+
+def _squashfs(work: Path, tree: Tree) -> bytes:
+    root = work / "root"
+    for directory in (
+        "bin",
+        "sbin",
+        "etc/init.d",
+        "lib",
+        "usr/bin",
+        "usr/sbin",
+        "usr/lib",
+        "www",
+        "dev",
+        "proc",
+        "sys",
+        "tmp",
+        "var",
+        "overlay",
+    ):
+        (root / directory).mkdir(parents=True, exist_ok=True)
+    modes = []
+    for path, (mode, content) in sorted(tree.items()):
+        place = root / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, str):
+            place.symlink_to(content)
+            continue
+        place.write_bytes(content)
+        modes.append(f"{path.lstrip('/')} m {mode:o} 0 0\n")
+    modes.append("dev/console c 600 0 0 5 1\n")
+    (work / "modes").write_text("".join(modes))
+    _run("mksquashfs", root, work / "root.squashfs", "-comp", "xz", "-b", "131072", "-all-root", "-no-xattrs", "-noappend", "-no-progress",
+         "-mkfs-time", str(EPOCH), "-all-time", str(EPOCH), "-pf", work / "modes")  # fmt: skip
+    return (work / "root.squashfs").read_bytes()
+
+
+def _run(program: str, *arguments: object) -> None:
+    found = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if found is None:
+        raise SystemExit(f"{program} is needed to build the samples")
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": str(EPOCH), "LC_ALL": "C"}
+    if program == "mksquashfs":
+        del environment["SOURCE_DATE_EPOCH"]  # mksquashfs refuses it beside its own time options
+    subprocess.run([found, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL, env=environment)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

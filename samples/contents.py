@@ -1,0 +1,144 @@
+"""What stands inside the two sample routers: path to (mode, bytes), or (mode, str) for a symbolic link's target."""
+
+from __future__ import annotations
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from elf import build
+
+Tree = dict[str, tuple[int, bytes | str]]
+
+
+def _text(mode: int, *lines: str) -> tuple[int, bytes]:
+    return mode, ("\n".join(lines) + "\n").encode()
+
+
+def _private(number: int) -> bytes:
+    key = ec.derive_private_key(number, ec.SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _public(number: int) -> bytes:
+    key = ec.derive_private_key(number, ec.SECP256R1()).public_key()
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+_APPLETS = ("sh", "ash", "login", "getty", "mount", "passwd", "wget", "md5sum", "dd", "syslogd", "udhcpc", "reboot", "cat", "rm")
+
+COMMON: Tree = {
+    **{f"/bin/{name}": (0o777, "busybox") for name in _APPLETS},
+    "/sbin/init": (0o777, "../bin/busybox"),
+    "/etc/group": _text(0o644, "root:x:0:", "nobody:x:65534:"),
+    "/etc/fstab": _text(0o644, "proc /proc proc defaults 0 0", "tmpfs /tmp tmpfs nosuid,nodev 0 0"),
+    "/etc/os-release": _text(
+        0o644, 'NAME="Sample Router"', "ID=sample-router", 'PRETTY_NAME="Sample Router SR-100"', 'VERSION_ID="1.0"'
+    ),
+    "/www/index.html": _text(
+        0o644, "<!doctype html><title>Sample Router SR-100</title>", '<form action="/cgi-bin/login">...</form>'
+    ),
+}
+
+INSECURE: Tree = {
+    "/bin/busybox": (
+        0o755,
+        build(imports=("crypt", "fork", "execve", "socket"), strings=("BusyBox v1.19.4 (2013-05-14 10:22:31 CST)",)),
+    ),
+    "/usr/sbin/telnetd": (0o777, "../../bin/busybox"),
+    "/lib/libssl.so.1.0.0": (0o755, build(soname="libssl.so.1.0.0", strings=("OpenSSL 1.0.1e 11 Feb 2013",))),
+    "/usr/sbin/dnsmasq": (
+        0o755,
+        build(
+            imports=("bind", "recvfrom"), strings=("dnsmasq-2.45", "Dnsmasq version 2.45  Copyright (C) 2000-2008 Simon Kelley")
+        ),
+    ),
+    "/usr/sbin/lighttpd": (
+        0o755,
+        build(imports=("bind", "accept"), needed=("libssl.so.1.0.0", "libc.so.0"), strings=("lighttpd/1.4.26",)),
+    ),
+    "/etc/passwd": _text(0o644, "root:x:0:0:root:/root:/bin/sh", "nobody:x:65534:65534:nobody:/var:/bin/false"),
+    # The password is "admin", a vendor default known to every botnet.
+    "/etc/shadow": _text(0o644, "root:$1$samples1$ZSbFhU3Dy.bhf2M38PXDE.:14610:0:99999:7:::", "nobody:*:14610:0:99999:7:::"),
+    "/etc/inittab": _text(0o644, "::sysinit:/etc/init.d/rcS", "ttyS0::respawn:-/bin/sh", "::ctrlaltdel:/bin/reboot"),
+    "/etc/init.d/rcS": _text(
+        0o755,
+        "#!/bin/sh",
+        "mount -a",
+        "telnetd &",
+        "/usr/sbin/dnsmasq -C /etc/dnsmasq.conf",
+        "/usr/sbin/lighttpd -f /etc/lighttpd.conf",
+        "/etc/init.d/autoupdate.sh &",
+    ),
+    "/etc/init.d/autoupdate.sh": _text(
+        0o755,
+        "#!/bin/sh",
+        "# once a day: fetch the newest firmware and write it",
+        "wget -O /tmp/fw.bin http://firmware.example.com/sr100/latest.bin || exit 1",
+        "wget -O /tmp/fw.md5 http://firmware.example.com/sr100/latest.md5 || exit 1",
+        "cd /tmp && md5sum -c fw.md5 || exit 1",
+        "dd if=/tmp/fw.bin of=/dev/mtdblock2",
+        "reboot",
+    ),
+    "/etc/dnsmasq.conf": _text(0o644, "interface=br0", "dhcp-range=192.168.1.100,192.168.1.200,12h"),
+    "/etc/lighttpd.conf": _text(0o644, 'server.document-root = "/www"', "server.port = 80", 'server.modules = ( "mod_cgi" )'),
+    "/etc/hostapd.conf": _text(
+        0o644, "interface=wlan0", "ssid=SampleRouter", "wpa=2", "wpa_key_mgmt=WPA-PSK", "wpa_passphrase=12345678"
+    ),
+    "/etc/ssl/server.key": (0o644, _private(0x5A11CE)),
+}
+
+REPAIRED: Tree = {
+    "/bin/busybox": (
+        0o755,
+        build(imports=("crypt", "fork", "execve"), strings=("BusyBox v1.37.0 (2025-09-01 09:00:00 UTC)",), hardened=True),
+    ),
+    "/lib/libssl.so.3": (0o755, build(soname="libssl.so.3", strings=("OpenSSL 3.5.4 30 Sep 2025",), hardened=True)),
+    "/usr/sbin/lighttpd": (
+        0o755,
+        build(imports=("bind", "accept"), needed=("libssl.so.3", "libc.so.0"), strings=("lighttpd/1.4.82",), hardened=True),
+    ),
+    "/usr/bin/openssl": (0o755, build(imports=("EVP_DigestVerifyFinal",), needed=("libssl.so.3", "libc.so.0"), hardened=True)),
+    "/etc/passwd": _text(0o644, "root:x:0:0:root:/root:/bin/sh", "www:x:33:33:www:/www:/bin/false"),
+    "/etc/shadow": _text(0o600, "root:!:19675:0:99999:7:::", "www:*:19675:0:99999:7:::"),
+    "/etc/inittab": _text(0o644, "::sysinit:/etc/init.d/rcS", "::respawn:/bin/syslogd -n", "::ctrlaltdel:/bin/reboot"),
+    "/etc/init.d/rcS": _text(
+        0o755,
+        "#!/bin/sh",
+        "mount -a",
+        "mount -t jffs2 /dev/mtdblock4 /overlay",
+        "# every unit makes its own key on its first boot",
+        "[ -f /overlay/server.pem ] || /usr/sbin/make-device-key.sh",
+        "/usr/sbin/lighttpd -f /etc/lighttpd.conf",
+    ),
+    "/usr/sbin/make-device-key.sh": _text(
+        0o755,
+        "#!/bin/sh",
+        "umask 077",
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=sample-router -days 3650 \\",
+        "  -keyout /overlay/server.pem -out /overlay/server.crt && cat /overlay/server.crt >> /overlay/server.pem",
+    ),
+    "/usr/sbin/firmware-update.sh": _text(
+        0o755,
+        "#!/bin/sh",
+        "# called by the web interface with the uploaded file and its signature",
+        "set -e",
+        'openssl dgst -sha256 -verify /etc/firmware-signing.pub -signature "$2" "$1" || exit 1',
+        'dd if="$1" of=/dev/mtdblock2',
+        "reboot",
+    ),
+    "/usr/sbin/factory-reset.sh": _text(0o755, "#!/bin/sh", "rm -rf /overlay/*", "reboot"),
+    "/etc/firmware-signing.pub": (0o644, _public(0x0DD5EED)),
+    "/etc/lighttpd.conf": _text(
+        0o644,
+        'server.document-root = "/www"',
+        'server.username = "www"',
+        "server.port = 443",
+        'ssl.engine = "enable"',
+        'ssl.pemfile = "/overlay/server.pem"',
+        'ssl.openssl.ssl-conf-cmd = ("MinProtocol" => "TLSv1.2")',
+        'server.modules = ( "mod_openssl", "mod_auth", "mod_cgi" )',
+        '$SERVER["socket"] == ":80" { url.redirect = ( "" => "https://${url.authority}${url.path}${qsa}" ) }',
+    ),
+    "/www/.well-known/security.txt": _text(
+        0o644, "Contact: https://www.example.com/security", "Policy: https://www.example.com/disclosure"
+    ),
+}
