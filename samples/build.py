@@ -110,8 +110,8 @@ def _squashfs(work: Path, tree: Tree) -> bytes:
         modes.append(f"{path.lstrip('/')} m {mode:o} 0 0\n")
     modes.append("dev/console c 600 0 0 5 1\n")
     (work / "modes").write_text("".join(modes))
-    _run("mksquashfs", root, work / "root.squashfs", "-comp", "xz", "-b", "131072", "-all-root", "-no-xattrs", "-noappend", "-no-progress",
-         "-mkfs-time", str(EPOCH), "-all-time", str(EPOCH), "-pf", work / "modes")  # fmt: skip
+    fixed = ("-all-root", "-no-xattrs", "-noappend", "-no-progress", "-mkfs-time", EPOCH, "-all-time", EPOCH)
+    _run("mksquashfs", root, work / "root.squashfs", "-comp", "xz", "-b", 131072, *fixed, "-pf", work / "modes")
     return (work / "root.squashfs").read_bytes()
 
 
