@@ -1,1 +1,1 @@
-"""One report format per file."""
+"""Report formats: one file per format, each a function from a report to text or bytes."""

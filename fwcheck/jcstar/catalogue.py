@@ -1,0 +1,199 @@
+"""The requirement catalogue: one profile per level, read from data files.
+
+A profile lists criteria; each criterion says what is asked, who decides it, and which rules may speak against or for it.
+The files of this package hold STAR-1 with its official identifiers and proxy profiles for the levels above it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+Lang = Literal["en", "ja"]
+Role = Literal["refutes", "weakens", "supports"]
+
+
+class CatalogueError(ValueError):
+    """A profile contradicts itself or does not have the shape of a profile; the message lists every problem."""
+
+
+class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the catalogue's records: a misspelt key is an error, not a silent default."""
+
+
+class Need(_Record, frozen=True, kw_only=True):
+    """Something outside the image that decides a criterion."""
+
+    kind: Literal["document", "device-test"]
+    en: str
+    ja: str
+
+    def text(self, lang: Lang = "en") -> str:
+        """The need in one sentence."""
+        return self.ja if lang == "ja" else self.en
+
+
+class RuleTable(_Record, frozen=True, kw_only=True):
+    """What findings of a rule may do to a criterion. Any rule listed may also support it."""
+
+    refutes: tuple[str, ...] = ()
+    weakens: tuple[str, ...] = ()
+    supports: tuple[str, ...] = ()
+
+    def role(self, rule: str) -> Role | None:
+        """The role of a rule here; None when the profile does not know it."""
+        if rule in self.refutes:
+            return "refutes"
+        if rule in self.weakens:
+            return "weakens"
+        return "supports" if rule in self.supports else None
+
+    def all(self) -> tuple[str, ...]:
+        """Every rule that is listed, in the order of the file."""
+        return self.refutes + self.weakens + self.supports
+
+
+class Criterion(_Record, frozen=True, kw_only=True):
+    """One criterion of a level. ``confidence``: how sure we are that our text meets the official one (0 to 1)."""
+
+    id: str
+    title_en: str
+    title_ja: str
+    asks: str
+    asks_ja: str = ""
+    evaluation: tuple[Literal["document", "device"], ...]
+    pillar: Literal[
+        "identity_access",
+        "secure_update",
+        "interfaces",
+        "data_protection",
+        "resilience",
+        "logging",
+        "integrity",
+        "vendor_process",
+    ]
+    decidable_by_image: Literal["refute", "weaken", "support", "none"]  # the most that an image can do
+    needs_root: bool  # silence means something only when the start-up of a root file system could be followed
+    weight: int
+    confidence: float
+    precondition: Literal["network_password"] | None = None
+    anchors: dict[str, tuple[str, ...]] = {}  # identifiers of other standards' provisions
+    needs: tuple[Need, ...] = ()
+    rules: RuleTable = RuleTable()
+
+    def title(self, lang: Lang = "en") -> str:
+        """The title in one language."""
+        return self.title_ja if lang == "ja" else self.title_en
+
+
+class Profile(_Record, frozen=True, kw_only=True):
+    """One level. ``mapping``: whether the analyser's criteria decide what a finding bears on, or the rule tables alone."""
+
+    id: str
+    level: int
+    official: bool
+    mapping: Literal["finding", "rule"]
+    catalogue_date: str  # ISO date of the newest source
+    title_en: str
+    title_ja: str
+    banner_en: str
+    banner_ja: str
+    ceiling: Literal["not-decidable"] | None = None  # no verdict better than this
+    criterion: tuple[Criterion, ...]
+
+    def title(self, lang: Lang = "en") -> str:
+        """The title in one language."""
+        return self.title_ja if lang == "ja" else self.title_en
+
+    def banner(self, lang: Lang = "en") -> str:
+        """What a reader has to know before believing this level's table."""
+        return self.banner_ja if lang == "ja" else self.banner_en
+
+
+def parse(content: bytes, name: str) -> Profile:
+    """A profile from the bytes of its TOML file; raises CatalogueError naming ``name`` and every problem."""
+    try:
+        profile = msgspec.toml.decode(content, type=Profile)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise CatalogueError(f"{name}: {error}") from error
+    problems = list(_problems(profile))
+    if problems:
+        raise CatalogueError(f"{name}: " + "; ".join(problems))
+    return profile
+
+
+def load(path: Path) -> Profile:
+    """A profile from a file; raises CatalogueError, or OSError when it cannot be read."""
+    return parse(path.read_bytes(), path.name)
+
+
+@cache
+def shipped() -> tuple[Profile, ...]:
+    """The profiles of this package, lowest level first."""
+    return in_order(parse(content, name) for name, content in _contents())
+
+
+def in_order(profiles: Iterable[Profile]) -> tuple[Profile, ...]:
+    """Profiles sorted by level; raises CatalogueError when a profile or criterion id comes twice."""
+    ordered = tuple(sorted(profiles, key=lambda profile: profile.level))
+    twice = _twice([profile.id for profile in ordered]) + _twice([each.id for profile in ordered for each in profile.criterion])
+    if twice:
+        raise CatalogueError(f"named twice: {', '.join(twice)}")
+    return ordered
+
+
+def criteria() -> dict[str, Criterion]:
+    """Every criterion of the shipped profiles by id."""
+    return {criterion.id: criterion for profile in shipped() for criterion in profile.criterion}
+
+
+def digest() -> str:
+    """SHA-256 over the shipped profiles: it changes when a verdict may."""
+    total = hashlib.sha256()
+    for name, content in _contents():
+        total.update(name.encode() + b"\0" + content)
+    return total.hexdigest()
+
+
+def _contents() -> list[tuple[str, bytes]]:
+    folder = files(__package__) / "profiles"
+    return [
+        (each.name, each.read_bytes()) for each in sorted(folder.iterdir(), key=lambda e: e.name) if each.name.endswith(".toml")
+    ]
+
+
+def _problems(profile: Profile) -> Iterable[str]:
+    if not profile.criterion:
+        yield "has no criterion"
+    for name in _twice([criterion.id for criterion in profile.criterion]):
+        yield f"criterion {name} comes twice"
+    for criterion in profile.criterion:
+        for rule in _twice(criterion.rules.all()):
+            yield f"{criterion.id} lists rule {rule} twice"
+        if criterion.weight <= 0:
+            yield f"{criterion.id} has no weight"
+        if not 0 <= criterion.confidence <= 1:
+            yield f"{criterion.id}: confidence {criterion.confidence} is not between 0 and 1"
+        if not criterion.needs:
+            yield f"{criterion.id} does not say what decides it outside the image"
+        most = "refute" if criterion.rules.refutes else "weaken" if criterion.rules.weakens else None
+        if most and most != criterion.decidable_by_image:
+            yield f"{criterion.id}: its rules can {most}, but decidable_by_image says {criterion.decidable_by_image}"
+        if most is None and criterion.decidable_by_image in {"refute", "weaken"}:
+            yield f"{criterion.id}: no rule can {criterion.decidable_by_image} it"
+
+
+def _twice(names: Iterable[str]) -> list[str]:
+    seen: set[str] = set()
+    again: list[str] = []
+    for name in names:
+        if name in seen and name not in again:
+            again.append(name)
+        seen.add(name)
+    return again

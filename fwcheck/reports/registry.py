@@ -1,0 +1,48 @@
+"""The report formats by name, each imported when it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Literal, Protocol, cast
+
+import msgspec
+
+from fwcheck.model import Report
+
+Lang = Literal["en", "ja"]
+
+
+class Renderer(Protocol):
+    """What the module of a format offers."""
+
+    def render(self, report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> str | bytes:
+        """The report in this format."""
+
+
+class Format(msgspec.Struct, frozen=True, kw_only=True):
+    """One report format. ``suffix`` follows the image name and a dot; None: for a terminal, not for a file."""
+
+    name: str
+    suffix: str | None
+    module: str
+
+    def render(self, report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> str | bytes:
+        """The report in this format."""
+        return cast("Renderer", import_module(self.module)).render(report, lang=lang, show_secrets=show_secrets)
+
+
+FORMATS: dict[str, Format] = {
+    each.name: each
+    for each in (
+        Format(name="terminal", suffix=None, module="fwcheck.reports.terminal"),
+        Format(name="json", suffix="json", module="fwcheck.reports.json"),
+        Format(name="html", suffix="html", module="fwcheck.reports.html"),
+    )
+}
+
+
+def named(name: str) -> Format:
+    """The format of this name; raises ValueError naming those there are."""
+    if name not in FORMATS:
+        raise ValueError(f"no report format {name}; there are {', '.join(FORMATS)}")
+    return FORMATS[name]
