@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from fwcheck import __version__
 
-COMMANDS = ("scan", "gate", "tree", "cat", "explain", "db")
+COMMANDS = ("scan", "gate", "tree", "cat", "explain")
 _DESCRIPTION = "What in a firmware image breaks the requirements of a JC-STAR level, with proof down to the byte."
 _EXITS = """exit status:
   0  analysed; every gate asked for held

@@ -136,9 +136,19 @@ class Explorer:
     def _entry(self, chain: tuple[str, ...], entry: Entry, depth: int, out: Findings) -> None:
         self._count()
         node = Node(
-            chain=chain, path=entry.path, kind=entry.kind, size=entry.size, mode=entry.mode & 0o7777, uid=entry.uid, gid=entry.gid,
-            mtime=entry.mtime, target=entry.target, device=entry.device, offset=entry.offset, detail=entry.detail,
-        )  # fmt: skip
+            chain=chain,
+            path=_shown(entry.path),
+            kind=entry.kind,
+            size=entry.size,
+            mode=entry.mode & 0o7777,
+            uid=entry.uid,
+            gid=entry.gid,
+            mtime=entry.mtime,
+            target=None if entry.target is None else _shown(entry.target),
+            device=entry.device,
+            offset=entry.offset,
+            detail=entry.detail,
+        )
         if entry.role != "part" or entry.open is None:
             out.items.append(Item(node=node, entry=entry if entry.role == "file" else None, depth=depth))
             return
@@ -149,7 +159,7 @@ class Explorer:
             out.gaps.append(Gap(node=node.label, reason=str(error), bytes=entry.size))
             return
         inner = Findings()
-        below = (*chain, entry.path)
+        below = (*chain, node.path)
         self._explore(part, below, depth + 1, True, inner)
         # A part in which no container was found is a content of its own: it is read as one piece, not as its regions.
         if any(item.node.kind is NodeKind.CONTAINER for item in inner.items):
@@ -183,6 +193,11 @@ class Explorer:
         self._nodes += 1
         if self._nodes > self.limits.nodes:
             raise QuotaExceeded(f"more than {self.limits.nodes} nodes")
+
+
+def _shown(name: str) -> str:
+    """A stored name fit for reports: bytes that are not UTF-8 (surrogate escapes) become ``\\xNN``."""
+    return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 _REASONS = {

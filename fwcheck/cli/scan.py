@@ -1,0 +1,122 @@
+"""``fwcheck scan``: images in, verdicts out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fwcheck.cli import options as shared
+from fwcheck.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from fwcheck.model import Report
+
+_WORST = (2, 1, 3, 0)  # exit statuses, the one that wins first
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser."""
+    command: argparse.ArgumentParser = commands.add_parser("scan", help="analyse images against a level, and gate on the result")
+    command.add_argument("images", metavar="IMAGE", type=Path, nargs="+", help="firmware images")
+    command.add_argument(
+        "--target", choices=shared.TIERS, default="STAR-1", help="the level to hold the image against (default: %(default)s)"
+    )
+    command.add_argument(
+        "--format", metavar="F,F", default="terminal", help="report formats, comma separated (default: %(default)s)"
+    )
+    command.add_argument("--output", metavar="DIR", type=Path, help="write one file per image and format here")
+    shared.gates(command)
+    shared.reading(command)
+    command.add_argument("--lang", choices=("en", "ja"), default="en", help="language of reports for people")
+    command.add_argument("--quiet", action="store_true", help="no progress, and no summary when files are written")
+    command.add_argument("--show-secrets", action="store_true", help="do not mask passwords in reports")
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Scans every image; the exit status is the worst of all. One image that cannot be read does not stop the others."""
+    from fwcheck.gate import exit_status  # noqa: PLC0415
+    from fwcheck.pipeline import InputError, scan  # noqa: PLC0415
+
+    formats = _formats(options)
+    wanted = _pipeline_options(options)
+    statuses: set[int] = set()
+    for path in options.images:
+        try:
+            with Progress(path.name, options.quiet) as progress:
+                report = scan(path, wanted, progress)
+        except InputError as error:
+            if len(options.images) == 1:
+                raise
+            print(f"fwcheck: {error}", file=sys.stderr)
+            statuses.add(2)
+            continue
+        _write(report, path, formats, options)
+        statuses.add(exit_status(report.gate))
+        if not report.gate.passed:
+            for reason in report.gate.reasons:
+                print(f"fwcheck: {path.name}: gate: {reason}", file=sys.stderr)
+    return next(status for status in _WORST if status in statuses)
+
+
+def _pipeline_options(options: argparse.Namespace) -> Any:
+    from fwcheck.model import Severity  # noqa: PLC0415
+    from fwcheck.pipeline import Options  # noqa: PLC0415
+
+    return Options(
+        target=options.target,
+        jobs=options.jobs,
+        cache=shared.cache(options),
+        min_tier=options.min_tier,
+        min_score=options.min_score,
+        fail_on=Severity(options.fail_on) if options.fail_on else None,
+    )
+
+
+def _formats(options: argparse.Namespace) -> list[str]:
+    """The formats asked for; raises InputError when they cannot be given the way they are asked for."""
+    from fwcheck.pipeline import InputError  # noqa: PLC0415
+    from fwcheck.reports.registry import named  # noqa: PLC0415
+
+    names = [name for name in options.format.split(",") if name]
+    try:
+        files = [name for name in names if named(name).suffix is not None]
+    except ValueError as error:
+        raise InputError(f"--format: {error}") from error
+    if options.output is None and (len(names) != 1 or (files and len(options.images) > 1)):
+        raise InputError("--format: several reports at once need --output DIR")
+    if options.output is not None:
+        try:
+            options.output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{options.output}: {error.strerror}") from error
+    return names
+
+
+def _write(report: Report, path: Path, formats: list[str], options: argparse.Namespace) -> None:
+    from fwcheck.pipeline import InputError  # noqa: PLC0415
+    from fwcheck.reports.registry import named  # noqa: PLC0415
+
+    for name in formats:
+        each = named(name)
+        content = each.render(report, lang=options.lang, show_secrets=options.show_secrets)
+        if options.output is None or each.suffix is None:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
+            continue
+        target = options.output / f"{path.name}.{each.suffix}"
+        try:
+            target.write_bytes(content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
+        except OSError as error:
+            raise InputError(f"{target}: {error.strerror}") from error
+    if options.output is not None and "terminal" not in formats and not options.quiet:
+        print(f"{path.name}: {verdict(report)}", file=sys.stderr)
+
+
+def verdict(report: Report) -> str:
+    """The result in one line."""
+    tier = next(each for each in report.tiers if each.id == report.tier.target)
+    state = "refuted" if tier.refuted else f"not refuted ({tier.decidable} of {tier.total} criteria decidable from the image)"
+    return f"{tier.id} {state}, score {report.tier.score}"
