@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Protocol, cast
 
 from fwcheck import analysers
 from fwcheck.analysers.rule import Rule
@@ -35,7 +35,7 @@ def registered() -> tuple[Analyser, ...]:
     for info in sorted(pkgutil.iter_modules(analysers.__path__), key=lambda each: each.name):
         module = importlib.import_module(f"{analysers.__name__}.{info.name}")
         if hasattr(module, "analyse") and hasattr(module, "RULES"):
-            found.append(module)
+            found.append(cast("Analyser", module))
     found.extend(point.load() for point in entry_points(group="fwcheck.analysers"))
     return tuple(found)
 
@@ -47,7 +47,7 @@ def rules() -> dict[str, Rule]:
 
 def analyse(firmware: Firmware, device: Device) -> tuple[Finding, ...]:
     """All findings, worst first, each cause once; the order does not depend on the order of the analysers."""
-    every = {}
+    every: dict[tuple[str, tuple[str, ...]], Finding] = {}
     for analyser in registered():
         for finding in analyser.analyse(firmware, device):
             every.setdefault((finding.fingerprint, finding.location.chain), finding)

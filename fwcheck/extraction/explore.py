@@ -117,7 +117,7 @@ class Explorer:
             size=container.size,
             format=container.format,
             offset=offset,
-            detail=container.detail,
+            detail=_shown_detail(container.detail),
         )
         position = len(out.items)
         out.items.append(Item(node=node, depth=depth))
@@ -127,11 +127,11 @@ class Explorer:
             for entry in container.entries:
                 self._entry(chain, entry, depth, out)
         except ExtractionError as error:
-            out.gaps.append(Gap(node=" › ".join(chain), reason=f"listing stopped: {error}"))
+            out.gaps.append(Gap(node=" › ".join(chain), reason=_shown(f"listing stopped: {error}")))
         if container.format == "elf":
             out.items[position] = Item(node=node, source=source.window(offset, container.size), depth=depth)
         for problem in islice(container.problems, 20):
-            out.gaps.append(Gap(node=" › ".join(chain), reason=problem))
+            out.gaps.append(Gap(node=" › ".join(chain), reason=_shown(problem)))
 
     def _entry(self, chain: tuple[str, ...], entry: Entry, depth: int, out: Findings) -> None:
         self._count()
@@ -147,7 +147,7 @@ class Explorer:
             target=None if entry.target is None else _shown(entry.target),
             device=entry.device,
             offset=entry.offset,
-            detail=entry.detail,
+            detail=_shown_detail(entry.detail),
         )
         if entry.role != "part" or entry.open is None:
             out.items.append(Item(node=node, entry=entry if entry.role == "file" else None, depth=depth))
@@ -156,7 +156,7 @@ class Explorer:
             part = entry.open()
         except ExtractionError as error:
             out.items.append(Item(node=node, depth=depth))
-            out.gaps.append(Gap(node=node.label, reason=str(error), bytes=entry.size))
+            out.gaps.append(Gap(node=node.label, reason=_shown(str(error)), bytes=entry.size))
             return
         inner = Findings()
         below = (*chain, node.path)
@@ -196,8 +196,17 @@ class Explorer:
 
 
 def _shown(name: str) -> str:
-    """A stored name fit for reports: bytes that are not UTF-8 (surrogate escapes) become ``\\xNN``."""
-    return name if name.isascii() else name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """A stored name fit for reports: bytes that are not UTF-8 (surrogate escapes) are written as hexadecimal escapes."""
+    if name.isascii():
+        return name
+    try:
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _shown_detail(detail: dict[str, str | int]) -> dict[str, str | int]:
+    return {key: _shown(value) if isinstance(value, str) else value for key, value in detail.items()}
 
 
 _REASONS = {
