@@ -11,13 +11,19 @@ from typing import Any, Literal
 import msgspec
 
 from fwcheck.model import Report
+from fwcheck.reports.printable import encodable
 
 _SECRETS = ("secret", "plain")
 
 
 def render(report: Report, *, lang: Literal["en", "ja"] = "en", show_secrets: bool = False) -> str:  # noqa: ARG001  # one signature for all formats
     """The report as indented JSON with a line feed at its end; keys and values do not depend on the language."""
-    return msgspec.json.format(msgspec.json.encode(as_dict(report, show_secrets=show_secrets)), indent=2).decode() + "\n"
+    values = as_dict(report, show_secrets=show_secrets)
+    try:
+        content = msgspec.json.encode(values)
+    except UnicodeEncodeError:
+        content = msgspec.json.encode(encodable(values))
+    return msgspec.json.format(content, indent=2).decode() + "\n"
 
 
 def as_dict(report: Report, *, show_secrets: bool = False) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def test_the_schema_refuses_a_wrong_value(address: str, key: str, value) -> None
 def test_the_schema_asks_for_every_key(address: str) -> None:
     report = json.loads(json_report.render(whole()))
     place = at(report, address)
-    del place[sorted(CONTRACT[address].split())[0]]
+    del place[min(CONTRACT[address].split())]
     assert list(jsonschema.Draft202012Validator(json_report.schema()).iter_errors(report))
 
 
