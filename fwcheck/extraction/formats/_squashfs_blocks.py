@@ -1,0 +1,228 @@
+"""Blocks of a SquashFS image: metadata blocks, data blocks and fragments, unpacked by whatever codec turns out to be right."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+from fwcheck.extraction.errors import FormatError, QuotaExceeded
+from fwcheck.extraction.formats._squashfs_codecs import DECLARED, Codec, candidates
+from fwcheck.extraction.formats._squashfs_layout import METADATA_SIZE, Layout
+from fwcheck.extraction.formats._squashfs_super import CHECK_DATA, Superblock
+from fwcheck.extraction.source import ByteSource
+
+METADATA_LIMIT = 96 << 20  # unpacked bytes of all tables: some two million inodes
+CACHE_LIMIT = 4 << 20  # unpacked fragments kept
+TRIALS = 48  # blocks for which other codecs are searched after the usual one failed
+
+_STORED = 1 << 15  # in a metadata block's length: not compressed
+_STORED_DATA = 1 << 24  # in a data block's stored size: not compressed
+
+
+class Blocks:
+    """Reads the blocks of one image. Not meant to be shared between threads; copies of it after a fork are independent."""
+
+    def __init__(self, source: ByteSource, base: int, head: Superblock, layout: Layout) -> None:
+        self.head = head
+        self.layout = layout
+        self._source = source
+        self._base = base
+        self._declared = DECLARED.get(head.compression) if head.compression is not None else None
+        self._metadata_codec: Codec | None = None
+        self._data_codec: Codec | None = None
+        self._data_settled = False
+        self._trials = TRIALS
+        self._metadata: dict[int, tuple[bytes, int]] = {}
+        self._metadata_bytes = 0
+        self._marker = 1 if head.version < 4 and head.flags & CHECK_DATA else 0
+        self._length = struct.Struct("<H" if layout.order == "little" else ">H").unpack
+        self._fragments: dict[int, bytes] = {}
+        self._fragments_bytes = 0
+        self._broken_fragments: dict[int, str] = {}
+        self.fragment_ends: dict[int, int] = {}  # fragment to the last byte any file uses of it, once all are listed
+
+    @property
+    def compression(self) -> str:
+        """Name of the codec in use; data's is named too when it is another one."""
+        metadata = self._metadata_codec or self._declared
+        data = self._data_codec if self._data_settled else None
+        names = [each.name for each in (metadata, data) if each is not None]
+        return " / ".join(dict.fromkeys(names)) or "none"
+
+    def view(self, offset: int, length: int) -> memoryview:
+        """Bytes of the image as they are stored; raises FormatError beyond its end."""
+        return self._source.view(self._base + offset, length)
+
+    def settle(self, probes: list[int], works: Callable[[], bool]) -> None:
+        """Finds the codec of the metadata: the first with which ``works`` does, judged on the blocks at ``probes``.
+
+        Raises FormatError when there is none.
+        """
+        packed = next((data for at in probes if (data := self._packed(at)) is not None), None)
+        if packed is None:
+            if works():
+                return
+            raise FormatError("squashfs root directory is not readable")
+        for codec in candidates(packed, self._declared):
+            self._metadata_codec = codec
+            self._metadata.clear()
+            self._metadata_bytes = 0
+            try:
+                if works():
+                    self._data_codec = codec
+                    return
+            except FormatError:
+                continue
+        raise FormatError("squashfs metadata cannot be unpacked by any known compression")
+
+    def _packed(self, at: int) -> bytes | None:
+        """The metadata block at ``at`` when it is a compressed one."""
+        (word,) = self._length(self.view(at, 2))
+        return bytes(self.view(at + 2 + self._marker, word)) if word and not word & _STORED else None
+
+    def metadata(self, at: int) -> tuple[bytes, int]:
+        """The unpacked metadata block at ``at``, and where the next one begins. Raises FormatError or QuotaExceeded."""
+        known = self._metadata.get(at)
+        if known is not None:
+            return known
+        (word,) = self._length(self.view(at, 2))
+        begin = at + 2 + self._marker
+        # A length of zero cannot be: versions before 4 mean 32 KiB by it, more than any metadata block has.
+        size = word & ~_STORED
+        if not 0 < size <= METADATA_SIZE:
+            raise FormatError(f"metadata block at 0x{at:x} claims {size} bytes")
+        raw = bytes(self.view(begin, size))
+        data = raw if word & _STORED else self._unpack_metadata(raw)
+        self._metadata_bytes += len(data) + 64
+        if self._metadata_bytes > METADATA_LIMIT:
+            raise QuotaExceeded(f"squashfs metadata unpacks to more than {METADATA_LIMIT} bytes")
+        self._metadata[at] = found = (data, begin + size)
+        return found
+
+    def _unpack_metadata(self, raw: bytes) -> bytes:
+        codec = self._metadata_codec
+        if codec is None:
+            if self._declared is None:
+                raise FormatError("squashfs compression is not known yet")
+            codec = self._declared
+        return codec.decode(raw, METADATA_SIZE, None)
+
+    def span(self, at: int, offset: int, length: int) -> bytes:
+        """``length`` bytes at ``offset`` of the metadata block at ``at``, reading on into the blocks behind it."""
+        data, following = self.metadata(at)
+        if offset + length <= len(data):
+            return data[offset : offset + length]
+        if length > METADATA_LIMIT:
+            raise FormatError(f"metadata at 0x{at:x}: {length} bytes wanted")
+        while offset >= len(data):
+            offset -= len(data)
+            data, following = self.metadata(following)
+        pieces = [data[offset : offset + length]]
+        missing = length - len(pieces[0])
+        while missing > 0:
+            data, following = self.metadata(following)
+            pieces.append(data[:missing])
+            missing -= len(pieces[-1])
+        return b"".join(pieces)
+
+    def indexed(self, table: int, index: int, width: int) -> bytes:
+        """Item ``index``, ``width`` bytes, of a table of metadata blocks whose pointers lie at ``table``."""
+        block, offset = divmod(index * width, METADATA_SIZE)
+        pointer = self.layout.pointer
+        at = int.from_bytes(self.view(table + block * pointer, pointer), self.layout.order)
+        data, _ = self.metadata(at)
+        if offset + width > len(data):
+            raise FormatError(f"table at 0x{table:x} ends before item {index}")
+        return data[offset : offset + width]
+
+    def data(self, at: int, word: int, limit: int, exact: int | None) -> bytes | memoryview:
+        """The data block stored at ``at`` with size word ``word``: at most ``limit`` bytes, ``exact`` ones where that is known.
+
+        Raises FormatError.
+        """
+        size = word & ~_STORED_DATA
+        if word & _STORED_DATA:
+            if exact is not None and size < exact:
+                raise FormatError(f"block at 0x{at:x} stores {size} of {exact} bytes")
+            return self.view(at, min(size, limit))
+        if size > limit + METADATA_SIZE:
+            raise FormatError(f"block at 0x{at:x} claims {size} packed bytes for at most {limit}")
+        raw = bytes(self.view(at, size))
+        codec = self._data_codec or self._declared
+        try:
+            if codec is None:
+                raise FormatError("squashfs compression is not known yet")
+            data = codec.decode(raw, limit, exact)
+            if exact is not None and len(data) < exact:
+                raise FormatError(f"{len(data)} of {exact} bytes")
+        except FormatError as error:
+            found = self._search(raw, limit, exact, codec)
+            if found is None:
+                raise FormatError(f"block at 0x{at:x}: {error}") from None
+            return found
+        if not self._data_settled:
+            self._data_codec, self._data_settled = codec, True
+        return data
+
+    def _search(self, raw: bytes, limit: int, exact: int | None, failed: Codec | None) -> bytes | None:
+        """Tries other codecs on a block the usual one cannot unpack; only what proves itself right is taken.
+
+        Once a codec with a check of its own has worked, a block it refuses is damaged and nothing else is tried.
+        """
+        if self._trials <= 0 or (self._data_settled and failed is not None and failed.certain):
+            return None
+        self._trials -= 1
+        for codec in candidates(raw, None, widely=exact is not None):
+            if codec is failed or (exact is None and not codec.certain):
+                continue
+            try:
+                data = codec.decode(raw, limit, exact)
+            except FormatError:
+                continue
+            if exact is None or len(data) == exact:
+                if not self._data_settled:
+                    self._data_codec, self._data_settled = codec, True
+                return data
+        return None
+
+    def fragment_entry(self, index: int) -> tuple[int, int]:
+        """Where a fragment block lies, and its stored-size word. Raises FormatError."""
+        if index >= self.head.fragments:
+            raise FormatError(f"fragment {index} of {self.head.fragments}")
+        record = self.layout.fragment
+        start, word = record.unpack(self.indexed(self.head.fragments_start, index, record.size), 0)
+        return start, word
+
+    def fragment(self, index: int) -> bytes:
+        """An unpacked fragment block; the last few are kept, for files side by side share them. Raises FormatError."""
+        known = self._fragments.pop(index, None)
+        if known is not None:
+            self._fragments[index] = known
+            return known
+        if (reason := self._broken_fragments.get(index)) is not None:
+            raise FormatError(reason)
+        try:
+            start, word = self.fragment_entry(index)
+            data = bytes(self.data(start, word, self.head.block_size, self.fragment_ends.get(index)))
+        except FormatError as error:
+            if len(self._broken_fragments) < TRIALS * 64:
+                self._broken_fragments[index] = str(error)
+            raise
+        self._fragments[index] = data
+        self._fragments_bytes += len(data)
+        while self._fragments_bytes > CACHE_LIMIT and len(self._fragments) > 1:
+            self._fragments_bytes -= len(self._fragments.pop(next(iter(self._fragments))))
+        return data
+
+    def identities(self) -> tuple[list[int], list[int]]:
+        """User ids and group ids by index (version 4 has one table for both). Raises FormatError."""
+        head, order = self.head, self.layout.order
+        if head.version == 4:
+            both = [int.from_bytes(self.indexed(head.users_start, each, 4), order) for each in range(head.users)]
+            return both, both
+
+        def plain(start: int, count: int) -> list[int]:
+            raw = self.view(start, count * 4) if count else memoryview(b"")
+            return [int.from_bytes(raw[each : each + 4], order) for each in range(0, len(raw), 4)]
+
+        return plain(head.users_start, head.users), plain(head.groups_start, head.groups)
