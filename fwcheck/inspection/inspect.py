@@ -7,15 +7,27 @@ import math
 from collections.abc import Callable
 from typing import TypeVar
 
-from fwcheck.inspection import kinds, text
+from fwcheck.inspection import catalogue, keys, kinds, text
+from fwcheck.inspection.patterns import Scan
 from fwcheck.model import ElfFacts, Facts
 
 CODE_VERSION = 1  # raised by hand when the same bytes give other facts
-INSPECTOR_VERSION = str(CODE_VERSION)
+_MATCHES = 512  # matches of one pattern that are looked at
 _ENTROPY_SAMPLE = 64 << 10
 _ENTROPY_FROM = 1 << 10
 _ENTROPY_PIECES = 16
 T = TypeVar("T")
+
+
+def _version() -> str:
+    digest = hashlib.sha256(f"code {CODE_VERSION}\n".encode())
+    for name, data in sorted(catalogue.data_files().items()):
+        digest.update(f"{name} {len(data)}\n".encode() + data)
+    return digest.hexdigest()[:16]
+
+
+INSPECTOR_VERSION = _version()
+"""Changes with the code number and with every byte of the built-in patterns and rules: part of the cache key."""
 
 
 def inspect(content: bytes | memoryview) -> Facts:
@@ -23,24 +35,39 @@ def inspect(content: bytes | memoryview) -> Facts:
     raw = bytes(content)
     problems: list[str] = []
     kind = _guarded("kind", lambda: kinds.identify(raw), kinds.Kind("binary"), problems)
-    elf = _guarded("elf", lambda: _elf(raw), None, problems) if kind.kind == "elf" else None
+    scan = _guarded("patterns", lambda: _scan(raw, problems), Scan({}, noisy=False), problems)
+    found = _guarded("keys", lambda: keys.read_keys(raw, scan), keys.Found((), (), ()), problems)
+    problems += found.problems
     return Facts(
         sha256=hashlib.sha256(raw).hexdigest(),
         size=len(raw),
         kind=kind.kind,
         interpreter=kind.interpreter,
         entropy=entropy_of(raw) if kind.kind == "binary" and len(raw) >= _ENTROPY_FROM else None,
-        elf=elf,
+        elf=_guarded("elf", lambda: _elf(raw), None, problems) if kind.kind == "elf" else None,
+        keys=found.keys,
+        certificates=found.certificates,
+        banners=tuple(catalogue.banner_hits(catalogue.builtin(), scan, kind.kind)),
+        patterns=tuple(catalogue.secret_hits(catalogue.builtin(), scan, kind.kind)),
         problems=tuple(problems),
         text=text.text_of(raw, kind.kind),
     )
+
+
+def _scan(raw: bytes, problems: list[str]) -> Scan:
+    scan = catalogue.builtin().patterns.scan(raw, _MATCHES)
+    if scan.noisy:
+        problems.append("patterns: too many candidates, some matches may be missing")
+    return scan
 
 
 def _guarded(part: str, read: Callable[[], T], otherwise: T, problems: list[str]) -> T:
     """The result of one inspector. A fault of an inspector costs its own facts and is told, never the others'."""
     try:
         return read()
-    except Exception as error:  # noqa: BLE001  # hostile bytes reach third-party parsers here: any fault becomes a recorded gap
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001  # hostile bytes reach native parsers: a Rust panic is a BaseException
         problems.append(f"{part}: {type(error).__name__}: {error}"[:200])
         return otherwise
 

@@ -1,0 +1,200 @@
+"""The built-in patterns as data (``banners.toml``, ``secrets.toml``), and what their matches in a content say.
+
+A banner names a component and reads its version; a secret is a shape that should not stand in firmware. Each entry carries its
+own positive and negative examples, executed by the tests.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from fwcheck.inspection import text
+from fwcheck.inspection.patterns import Pattern, PatternSet, Scan
+from fwcheck.model import BannerHit, PatternHit
+
+Where = Literal["any", "elf", "text", "config", "program", "binary"]
+_QUOTE = 120  # characters of a match that are shown
+_HITS_PER_ENTRY = 32
+_HITS = 256
+_READ = 256  # matches of one pattern that are looked at
+_CONFIG = frozenset({"script", "text", "json", "xml", "php"})
+_PROGRAM = frozenset({"elf", "script", "lua-bytecode", "pyc", "php"})
+
+
+class BannerEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One entry of ``banners.toml``; ``pattern`` has a group ``version``."""
+
+    id: str
+    component: str
+    pattern: str
+    where: Where = "any"
+    confidence: Literal["certain", "firm", "tentative"] = "firm"
+    find: str = ""
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+    note: str = ""
+
+
+class SecretEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One entry of ``secrets.toml``. The group ``secret`` is masked; without it the whole match is, when ``secret`` is true.
+
+    ``exclude`` is searched in the match (in the group ``secret`` when there is one): a hit there is a placeholder, no finding.
+    """
+
+    id: str
+    pattern: str
+    description: str
+    where: Where = "any"
+    secret: bool = True
+    exclude: str = ""
+    find: str = ""
+    severity: Literal["critical", "high", "medium", "low", "info"] = "medium"
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+
+
+class Catalogue(NamedTuple):
+    """All entries, and the set compiled from them together with the patterns others add (key shapes)."""
+
+    banners: Mapping[str, BannerEntry]
+    secrets: Mapping[str, SecretEntry]
+    excludes: Mapping[str, re.Pattern[bytes]]
+    patterns: PatternSet
+
+
+class _BannerFile(msgspec.Struct, forbid_unknown_fields=True):
+    banner: tuple[BannerEntry, ...]
+
+
+class _SecretFile(msgspec.Struct, forbid_unknown_fields=True):
+    secret: tuple[SecretEntry, ...]
+
+
+def data_files() -> dict[str, bytes]:
+    """The data files by name, as stored: they are part of the inspector's version."""
+    folder = resources.files("fwcheck.inspection")
+    return {name: folder.joinpath(name).read_bytes() for name in ("banners.toml", "secrets.toml")}
+
+
+def load(extra: Iterable[Pattern] = (), *, native: bool = True) -> Catalogue:
+    """Reads both files and compiles one set. Raises ValueError naming the entry that is wrong."""
+    files = data_files()
+    banners = msgspec.convert(tomllib.loads(files["banners.toml"].decode()), _BannerFile).banner
+    secrets = msgspec.convert(tomllib.loads(files["secrets.toml"].decode()), _SecretFile).secret
+    for entry in banners:
+        if "(?P<version>" not in entry.pattern:
+            raise ValueError(f"banner {entry.id}: its pattern has no group 'version'")
+    patterns = [Pattern(f"banner:{entry.id}", entry.pattern.encode(), entry.find.encode()) for entry in banners]
+    patterns += [Pattern(f"secret:{entry.id}", entry.pattern.encode(), entry.find.encode()) for entry in secrets]
+    patterns += list(extra)
+    names = [pattern.id for pattern in patterns]
+    if len(set(names)) != len(names):
+        raise ValueError(f"pattern ids used twice: {sorted({name for name in names if names.count(name) > 1})}")
+    return Catalogue(
+        {f"banner:{entry.id}": entry for entry in banners},
+        {f"secret:{entry.id}": entry for entry in secrets},
+        {f"secret:{entry.id}": re.compile(entry.exclude.encode()) for entry in secrets if entry.exclude},
+        PatternSet(patterns, native=native),
+    )
+
+
+@cache
+def builtin() -> Catalogue:
+    """The catalogue with the key shapes, compiled once per process."""
+    from fwcheck.inspection.keys import SHAPES  # noqa: PLC0415  # keys reads no catalogue, the catalogue compiles its shapes
+
+    return load(SHAPES)
+
+
+def applies(where: Where, kind: str) -> bool:
+    """Whether an entry that asks for ``where`` is about a content of this kind."""
+    if where == "any":
+        return True
+    if where == "elf":
+        return kind == "elf"
+    if where == "program":
+        return kind in _PROGRAM
+    if where == "config":
+        return kind in _CONFIG
+    return (kind in text.TEXTUAL) == (where == "text")
+
+
+def banner_hits(catalogue: Catalogue, scan: Scan, kind: str, base: int = 0) -> list[BannerHit]:
+    """Banners of one scan, by offset: a (component, version) once, at its first place. ``base`` is added to offsets."""
+    best: dict[tuple[str, str], BannerHit] = {}
+    order = ("certain", "firm", "tentative")
+    for id, matches in scan.matches.items():
+        entry = catalogue.banners.get(id)
+        if entry is None or not applies(entry.where, kind):
+            continue
+        for match in matches:
+            version = (match["version"] or b"").decode("ascii", "replace")
+            hit = BannerHit(
+                component=entry.component,
+                version=version,
+                offset=base + match.start(),
+                text=printable(match[0]).strip(),
+                pattern=entry.id,
+                confidence=entry.confidence,
+            )
+            key = (hit.component, hit.version)
+            known = best.get(key)
+            if known is None or (order.index(hit.confidence), hit.offset) < (order.index(known.confidence), known.offset):
+                best[key] = hit
+    return sorted(best.values(), key=lambda hit: (hit.offset, hit.component, hit.version))[:_HITS]
+
+
+def secret_hits(catalogue: Catalogue, scan: Scan, kind: str, base: int = 0) -> list[PatternHit]:
+    """Secret shapes of one scan, by offset; what is secret in them is masked."""
+    hits: list[PatternHit] = []
+    for id, matches in scan.matches.items():
+        entry = catalogue.secrets.get(id)
+        if entry is None or not applies(entry.where, kind):
+            continue
+        taken = 0
+        for match in matches:
+            if taken < _HITS_PER_ENTRY and not _placeholder(catalogue.excludes.get(id), match):
+                hits.append(_secret_hit(entry, match, base))
+                taken += 1
+    return sorted(hits, key=lambda hit: (hit.offset, hit.rule))[:_HITS]
+
+
+def _placeholder(exclude: re.Pattern[bytes] | None, match: re.Match[bytes]) -> bool:
+    if exclude is None:
+        return False
+    return exclude.search(match["secret"] if "secret" in match.re.groupindex else match[0]) is not None
+
+
+def _secret_hit(entry: SecretEntry, match: re.Match[bytes], base: int) -> PatternHit:
+    whole, start = match[0], match.start()
+    if not entry.secret:
+        shown = printable(whole)
+    elif "secret" in match.re.groupindex and match["secret"] is not None:
+        before, after = whole[: match.start("secret") - start], whole[match.end("secret") - start :]
+        hidden = mask(printable(match["secret"]))
+        again = match["secret"] if len(match["secret"]) > 2 else None  # the same word typed a second time
+        shown = printable(before) + hidden + printable(after if again is None else after.replace(again, hidden.encode()))
+    else:
+        shown = mask(printable(whole))
+    meta = {"description": entry.description, "severity": entry.severity}
+    meta.update({name: printable(value) for name, value in match.groupdict().items() if name != "secret" and value})
+    lead = len(whole) - len(whole.lstrip(b"\0\r\n\t \"'"))
+    return PatternHit(rule=entry.id, offset=base + start + lead, text=shown[:_QUOTE].strip(), meta=meta)
+
+
+def mask(value: str) -> str:
+    """A secret made unreadable: at most a quarter of it, and four characters, stay; its length is not told."""
+    return value[: min(4, len(value) // 4)] + "****"
+
+
+def printable(raw: bytes) -> str:
+    """Bytes as one printable line of at most 120 characters."""
+    decoded = raw[: _QUOTE * 2].decode("utf-8", "replace")
+    return "".join(char if char.isprintable() else " " for char in decoded)[:_QUOTE]

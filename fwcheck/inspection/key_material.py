@@ -1,0 +1,189 @@
+"""DER structures to facts, through the cryptography library (imported when the first candidate is met)."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from fwcheck.model import CertificateFact, KeyFact
+
+_NAME_LIMIT = 300
+_PRODUCT_LIMIT = 16384  # bits of an RSA modulus whose factors are multiplied to see that they fit
+
+
+def describe(key: Any) -> tuple[str, int | None]:
+    """Algorithm and size in bits of a public or private key object."""
+    from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x448, x25519  # noqa: PLC0415
+
+    if isinstance(key, (rsa.RSAPublicKey, rsa.RSAPrivateKey)):
+        return "RSA", key.key_size
+    if isinstance(key, (ec.EllipticCurvePublicKey, ec.EllipticCurvePrivateKey)):
+        return "EC", key.curve.key_size
+    if isinstance(key, (dsa.DSAPublicKey, dsa.DSAPrivateKey)):
+        return "DSA", key.key_size
+    for name, bits, classes in (
+        ("Ed25519", 256, (ed25519.Ed25519PublicKey, ed25519.Ed25519PrivateKey)),
+        ("X25519", 256, (x25519.X25519PublicKey, x25519.X25519PrivateKey)),
+        ("Ed448", 448, (ed448.Ed448PublicKey, ed448.Ed448PrivateKey)),
+        ("X448", 448, (x448.X448PublicKey, x448.X448PrivateKey)),
+    ):
+        if isinstance(key, classes):
+            return name, bits
+    size = getattr(key, "key_size", None)
+    return "DH" if type(key).__name__.startswith("DH") else "unknown", size if isinstance(size, int) else None
+
+
+def fingerprint_of(public: Any) -> str | None:
+    """SHA-256 of the DER SubjectPublicKeyInfo, hexadecimal; None when the library cannot write it."""
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415
+
+    try:
+        return hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+
+
+def private_key(der: bytes, offset: int, container: str) -> KeyFact | None:
+    """A private key in PKCS #1, PKCS #8, SEC 1 or DSA form; None when it does not parse."""
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_der_private_key  # noqa: PLC0415
+
+    try:
+        # Without the library's own checks: testing the primes of an oversized key would take minutes.
+        key = load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
+    except TypeError:  # a password is asked for
+        return KeyFact(offset=offset, container=container, algorithm="unknown", private=True, encrypted=True)
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    algorithm, bits = describe(key)
+    return KeyFact(
+        offset=offset,
+        container=container,
+        algorithm=algorithm,
+        bits=bits,
+        private=True,
+        valid=_factors_fit(key, algorithm, bits),
+        fingerprint=fingerprint_of(key.public_key()),
+    )
+
+
+def _factors_fit(key: Any, algorithm: str, bits: int | None) -> bool:
+    if algorithm != "RSA":
+        return True
+    if (bits or 0) > _PRODUCT_LIMIT:
+        return False
+    numbers = key.private_numbers()
+    return bool(numbers.p * numbers.q == numbers.public_numbers.n)
+
+
+def public_key(der: bytes, offset: int, container: str) -> KeyFact | None:
+    """A public key as SubjectPublicKeyInfo or PKCS #1; None when it does not parse."""
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415
+
+    try:
+        key = load_der_public_key(der)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return public_fact(key, offset, container)
+
+
+def public_fact(key: Any, offset: int, container: str, comment: str = "") -> KeyFact:
+    """The fact of a public key object."""
+    algorithm, bits = describe(key)
+    return KeyFact(
+        offset=offset,
+        container=container,
+        algorithm=algorithm,
+        bits=bits,
+        valid=True,
+        fingerprint=fingerprint_of(key),
+        comment=comment,
+    )
+
+
+def request_key(der: bytes, offset: int) -> KeyFact | None:
+    """The public key of a certificate request (PKCS #10); None when it does not parse."""
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+
+    try:
+        request = x509.load_der_x509_csr(der)
+        return public_fact(request.public_key(), offset, "PEM", "certificate request")
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+
+
+def certificate_of(der: bytes, offset: int) -> CertificateFact | None:
+    """An X.509 certificate; None when it does not parse."""
+    from cryptography import x509  # noqa: PLC0415
+
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        subject = certificate.subject.rfc4514_string()[:_NAME_LIMIT]
+        issuer = certificate.issuer.rfc4514_string()[:_NAME_LIMIT]
+        starts, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        serial = format(certificate.serial_number, "x")
+    except (ValueError, TypeError, OverflowError):
+        return None
+    algorithm, bits, fingerprint = _certified_key(certificate)
+    return CertificateFact(
+        offset=offset,
+        subject=subject,
+        issuer=issuer,
+        serial=serial,
+        not_before=starts.isoformat(),
+        not_after=ends.isoformat(),
+        signature_hash=_signature_hash(certificate),
+        key_algorithm=algorithm,
+        key_bits=bits,
+        key_fingerprint=fingerprint,
+        is_ca=_is_authority(certificate),
+        self_signed=certificate.subject == certificate.issuer and _signed_by_itself(certificate),
+    )
+
+
+def _certified_key(certificate: Any) -> tuple[str, int | None, str]:
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+
+    try:
+        key = certificate.public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return "unknown", None, ""
+    return *describe(key), fingerprint_of(key) or ""
+
+
+def _signature_hash(certificate: Any) -> str | None:
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except (ValueError, UnsupportedAlgorithm):
+        # The library refuses MD2 and unknown ones by name: the OIDs of PKCS #1 say which (RFC 8017, appendix C).
+        return {"1.2.840.113549.1.1.2": "md2", "1.2.840.113549.1.1.3": "md4"}.get(
+            certificate.signature_algorithm_oid.dotted_string
+        )
+    return str(algorithm.name) if algorithm is not None else None
+
+
+def _is_authority(certificate: Any) -> bool:
+    from cryptography import x509  # noqa: PLC0415
+
+    try:
+        return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
+    except (ValueError, TypeError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return False
+
+
+def _signed_by_itself(certificate: Any) -> bool:
+    """Whether the certificate's own key verifies it; an algorithm that cannot be checked counts, as the names agree."""
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm  # noqa: PLC0415
+
+    try:
+        certificate.verify_directly_issued_by(certificate)
+    except InvalidSignature:
+        return False
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return True
+    return True
