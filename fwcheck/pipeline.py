@@ -39,6 +39,7 @@ from fwcheck.workers import Failure, Pool
 
 UNIT_BYTES = 2 << 20  # contents handed to a worker at once
 UNIT_ITEMS = 64
+RELEASE = 48 << 20  # bytes a worker reads before it gives the pages of mapped files back
 
 Progress = Callable[[str, int, int], None]  # stage, done, total
 
@@ -194,6 +195,7 @@ def _read_all(
 ) -> None:
     """Reads all items in rounds: what a worker defers is explored here and read in the next round."""
     reader: list[Reader] = []
+    touched = 0
 
     def task(number: int) -> Reading | str:
         if number == len(items):
@@ -202,6 +204,11 @@ def _read_all(
             from fwcheck.inspection.cache import FactsCache  # noqa: PLC0415
 
             reader.append(Reader(explorer, FactsCache.open(options.cache) if options.cache is not None else None))
+        nonlocal touched
+        touched += items[number].node.size
+        if touched > RELEASE:
+            touched = 0
+            Mapped.release_all()
         return reader[0].read(items[number])
 
     jobs = options.jobs or os.cpu_count() or 1

@@ -95,7 +95,7 @@ def _runs(source: ByteSource, offset: int, end: int) -> Iterator[tuple[int, int,
     """Splits ``[offset, end)`` at block borders into runs of padding and of data, ends trimmed exactly."""
     runs: list[tuple[int, int, bool]] = []
     for begin, stop, padding in _blocks(source, offset, end):
-        if runs and runs[-1][2] == padding and (not padding or source.peek(begin, 1) == source.peek(runs[-1][0], 1)):
+        if runs and runs[-1][2] == padding and (not padding or _first(source, begin) == _first(source, runs[-1][0])):
             runs[-1] = (runs[-1][0], stop, padding)
         else:
             runs.append((begin, stop, padding))
@@ -114,6 +114,10 @@ def _runs(source: ByteSource, offset: int, end: int) -> Iterator[tuple[int, int,
             yield stop - tail, tail, True
 
 
+def _first(source: ByteSource, offset: int) -> bytes:
+    return b"\0" if source.hole(offset, 1) else source.peek(offset, 1)
+
+
 def _edge(data: bytes, *, at_end: bool) -> int:
     """Length of the run of one byte (0x00 or 0xFF) at an end of ``data``; short runs are data that happens to repeat."""
     best = 0
@@ -127,6 +131,10 @@ def _blocks(source: ByteSource, offset: int, end: int) -> Iterator[tuple[int, in
     at = offset
     while at < end:
         stop = min(end, at + LARGE)
+        if source.hole(at, stop - at):
+            yield at, stop, True
+            at = stop
+            continue
         chunk = source.view(at, stop - at)
         if _uniform(chunk):
             yield at, stop, True
@@ -134,6 +142,7 @@ def _blocks(source: ByteSource, offset: int, end: int) -> Iterator[tuple[int, in
             for inner in range(at, stop, BLOCK):
                 piece = chunk[inner - at : inner - at + BLOCK]
                 yield inner, inner + len(piece), len(piece) == BLOCK and _uniform(piece)
+        source.release(at, stop - at)
         at = stop
 
 

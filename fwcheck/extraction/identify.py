@@ -43,7 +43,7 @@ class Signatures:
         Signatures that hold only at the beginning of a source are not in it: see :meth:`at_start`.
         """
         hits: set[tuple[int, int]] = set()
-        overlap, base, tail = self._overlap, 0, b""
+        overlap, base, tail = self._overlap, 0, b""  # base: offset of the bytes being scanned
 
         def found(index: int, _begin: int, end: int, _flags: int, _context: object) -> bool | None:
             rank, _, sign = self._anywhere[index]
@@ -53,15 +53,19 @@ class Signatures:
             return True if len(hits) >= HIT_LIMIT else None
 
         # The seam between two chunks is scanned on its own; a hit wholly inside one chunk comes twice and counts once.
-        for chunk in source.chunks(SCAN_CHUNK):
+        for at in range(0, source.size, SCAN_CHUNK):
+            length = min(SCAN_CHUNK, source.size - at)
+            if source.hole(at, length):
+                tail = bytes(min(overlap, length))
+                continue
+            chunk = source.view(at, length)
             if tail:
-                seam = tail + bytes(chunk[:overlap])
-                base -= len(tail)
-                self._scan(seam, found)
-                base += len(tail)
+                base = at - len(tail)
+                self._scan(tail + bytes(chunk[:overlap]), found)
+            base = at
             self._scan(chunk, found)
             tail = bytes(chunk[-overlap:]) if overlap else b""
-            base += len(chunk)
+            source.release(at, length)
             if len(hits) >= HIT_LIMIT:
                 break
         return [(at, rank, self._formats[rank]) for at, rank in sorted(hits)], len(hits) >= HIT_LIMIT

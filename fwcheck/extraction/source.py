@@ -6,16 +6,22 @@ contiguous window of it: the coverage account paints image bytes through it.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import mmap
 import os
 import tempfile
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import ClassVar
+from weakref import WeakSet
 
 from fwcheck.extraction.errors import FormatError
 
 CHUNK = 1 << 20
+_MAX_HOLES = 100_000
 
 
 class ByteSource(ABC):
@@ -46,6 +52,13 @@ class ByteSource(ABC):
         self.check(offset, length)
         return Window(self, offset, length)
 
+    def hole(self, offset: int, length: int) -> bool:
+        """Whether a range is known to be zeros that take no space, so that nobody needs to read it."""
+        return False
+
+    def release(self, offset: int, length: int) -> None:  # noqa: B027  # most sources mirror no file: nothing to give back
+        """Tells that a range will not be needed soon: memory that mirrors a file may be given back."""
+
     def chunks(self, size: int = CHUNK) -> Iterator[memoryview]:
         """All bytes in order, in pieces of at most ``size`` bytes."""
         for offset in range(0, self.size, size):
@@ -72,11 +85,15 @@ class Memory(ByteSource):
 class Mapped(ByteSource):
     """A file mapped read-only. Pages are given back after :meth:`chunks` has passed them, so memory stays bounded."""
 
+    _all: ClassVar[WeakSet[Mapped]] = WeakSet()
+
     def __init__(self, fileno: int, size: int, origin: int | None = None) -> None:
         self.size = size
         self.origin = origin
+        self._holes = _holes(fileno, size)
         self._map = mmap.mmap(fileno, size, prot=mmap.PROT_READ) if size else None
         self._view = memoryview(self._map) if self._map is not None else memoryview(b"")
+        Mapped._all.add(self)
 
     @classmethod
     def open(cls, path: Path) -> Mapped:
@@ -84,9 +101,19 @@ class Mapped(ByteSource):
         with path.open("rb") as stream:
             return cls(stream.fileno(), os.fstat(stream.fileno()).st_size, origin=0)
 
+    @classmethod
+    def release_all(cls) -> None:
+        """Gives back the pages of every mapped file of this process."""
+        for each in cls._all:
+            each.release(0, each.size)
+
     def view(self, offset: int, length: int) -> memoryview:
         self.check(offset, length)
         return self._view[offset : offset + length]
+
+    def hole(self, offset: int, length: int) -> bool:
+        index = bisect_right(self._holes, (offset, self.size)) - 1
+        return index >= 0 and self._holes[index][1] >= offset + length
 
     def release(self, offset: int, length: int) -> None:
         """Gives the pages of a range back to the system; they are read again when needed."""
@@ -95,10 +122,36 @@ class Mapped(ByteSource):
             self._map.madvise(mmap.MADV_DONTNEED, start, offset + length - start)
 
     def chunks(self, size: int = CHUNK) -> Iterator[memoryview]:
+        zeros = memoryview(bytes(min(size, self.size) if self._holes else 0))
         for offset in range(0, self.size, size):
             length = min(size, self.size - offset)
+            if self._holes and self.hole(offset, length):
+                yield zeros[:length]
+                continue
             yield self._view[offset : offset + length]
             self.release(offset, length)
+
+
+def _holes(fileno: int, size: int) -> list[tuple[int, int]]:
+    """The holes of a sparse file as (begin, end), in order; none where the file system cannot tell."""
+    if not hasattr(os, "SEEK_DATA") or os.fstat(fileno).st_blocks * 512 >= size:
+        return []
+    found: list[tuple[int, int]] = []
+    at = 0
+    with contextlib.suppress(OSError):
+        while at < size and len(found) < _MAX_HOLES:
+            at = os.lseek(fileno, at, os.SEEK_HOLE)
+            if at >= size:
+                break
+            try:
+                end = os.lseek(fileno, at, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                end = size  # no data behind this hole
+            found.append((at, end))
+            at = end
+    return found
 
 
 class Window(ByteSource):
@@ -114,13 +167,17 @@ class Window(ByteSource):
         self.check(offset, length)
         return self.parent.view(self.offset + offset, length)
 
+    def hole(self, offset: int, length: int) -> bool:
+        return self.parent.hole(self.offset + offset, length)
+
+    def release(self, offset: int, length: int) -> None:
+        self.parent.release(self.offset + offset, length)
+
     def chunks(self, size: int = CHUNK) -> Iterator[memoryview]:
-        release = getattr(self.parent, "release", None)
         for offset in range(0, self.size, size):
             length = min(size, self.size - offset)
             yield self.parent.view(self.offset + offset, length)
-            if release is not None:
-                release(self.offset + offset, length)
+            self.parent.release(self.offset + offset, length)
 
 
 class Joined(ByteSource):

@@ -1,0 +1,14 @@
+"""The tables of the documentation say what the code does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_generated_tables_are_fresh() -> None:
+    done = subprocess.run([sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, "run: python docs/generate.py"
