@@ -208,7 +208,7 @@ class FileSystem:
         """The offset of a group descriptor: one table behind the superblock, or one block in each meta group."""
         per_block = self.super.block_size // self.super.desc_size
         block, index = divmod(group, per_block)
-        at = self.super.first_data_block + 1 + block
+        at = SUPERBLOCK // self.super.block_size + 1 + block  # bigalloc begins at block 0 even with blocks of 1 KiB
         if self.super.incompat & INCOMPAT_META_BG and block >= self.super.first_meta_bg:
             first = block * per_block
             at = self.super.first_data_block + first * self.super.blocks_per_group + self._has_superblock(first)

@@ -197,7 +197,7 @@ def test_a_truncated_image_gives_what_is_there(tree: Path, tmp_path: Path) -> No
 
 
 def test_backup_superblocks_and_noise_are_no_file_system(tree: Path, tmp_path: Path) -> None:
-    data = make(tree, tmp_path / "image", "-t", "ext2", "-b", "1024", "-g", "4096", "-O", "^sparse_super")
+    data = make(tree, tmp_path / "image", "-t", "ext2", "-b", "1024", "-g", "4096", "-O", "^sparse_super,^resize_inode")
     backup = (1 + 4096) * 1024
     assert data[backup + 56 : backup + 58] == b"\x53\xef"
     for source, offset in ((data, backup - 1024), (b"\x53\xef" * 4096, 0), (b"", 0)):
@@ -223,8 +223,8 @@ def test_hostile_images_raise_format_errors_alone(tmp_path: Path) -> None:
     (tree / "d/file").write_bytes(b"x" * 3000)
     (tree / "blocks").write_bytes(b"y" * 300_000)
     (tree / "link").symlink_to("d/file")
-    for options in (("-t", "ext2", "-b", "1024"), ("-t", "ext4", "-b", "1024", "-O", "inline_data", "-I", "256", "-J", "size=1")):
-        data = make(tree, tmp_path / "image", "-N", "64", *options, blocks="2M")
+    for options in (("-t", "ext2", "-b", "1024"), ("-t", "ext4", "-b", "1024", "-O", "inline_data", "-I", "256")):
+        data = make(tree, tmp_path / "image", "-N", "64", *options, blocks="3M")
         for cut in truncations(data, 60):
             exercise(EXT, cut)
         hot = ((1024, 2048), *((at, at + 512) for at in range(2048, len(data), 1024) if any(data[at : at + 1024])))
