@@ -1,0 +1,169 @@
+"""What the readable reports show, worked out once: order, grouping, shares, the sentence on a level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from fwcheck.jcstar.catalogue import criteria
+from fwcheck.model import (
+    Account,
+    Component,
+    Coverage,
+    CriterionVerdict,
+    Finding,
+    GateResult,
+    Location,
+    Report,
+    Severity,
+    TierVerdict,
+    Verdict,
+)
+from fwcheck.reports.labels import label
+from fwcheck.reports.printable import plain
+from fwcheck.reports.registry import Lang
+
+_CONFIDENCE = {"certain": 0, "firm": 1, "tentative": 2}
+
+
+class Part(NamedTuple):
+    """One class of bytes of the image."""
+
+    name: str
+    bytes: int
+    share: float  # of the whole image, 0 to 1
+
+
+class Need(NamedTuple):
+    """A document or device test, and the criteria that wait for it."""
+
+    kind: str
+    text: str
+    criteria: tuple[str, ...]
+
+
+def target(report: Report) -> TierVerdict:
+    """The tier that was aimed at."""
+    return next(tier for tier in report.tiers if tier.id == report.tier.target)
+
+
+def level_sentence(tier: TierVerdict, lang: Lang = "en") -> str:
+    """Refuted by how many criteria, or not refuted with what could be decided."""
+    count = sum(row.verdict is Verdict.VIOLATION for row in tier.criteria)
+    if tier.refuted:
+        return label("refuted_one" if count == 1 else "refuted", lang, level=tier.id, count=count)
+    return label("not_refuted", lang, level=tier.id, decidable=tier.decidable, total=tier.total)
+
+
+def adverse(findings: Sequence[Finding]) -> list[tuple[Severity, list[Finding]]]:
+    """Findings that speak against the image and are not waived, by severity, worst first; within a rule, certain ones first."""
+    held = [each for each in findings if each.verdict in {"violation", "concern"} and not each.waived]
+    return [
+        (severity, sorted((each for each in held if each.severity is severity), key=_order))
+        for severity in Severity
+        if any(each.severity is severity for each in held)
+    ]
+
+
+def by_rule(findings: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
+    """Findings of one group by rule, in the order given."""
+    return [(rule, list(held)) for rule, held in groupby(findings, key=lambda each: each.rule)]
+
+
+def of_verdict(findings: Sequence[Finding], verdict: str) -> list[Finding]:
+    """Findings of one verdict."""
+    return sorted((each for each in findings if each.verdict == verdict), key=_order)
+
+
+def place(location: Location) -> str:
+    """A location on one line: chain, path, then line or offset."""
+    at = " › ".join(plain(each) for each in (*location.chain, location.path) if each)
+    if location.line is not None:
+        return f"{at}:{location.line}"
+    if location.offset is None or location.path == f"0x{location.offset:x}":
+        return at
+    return f"{at} @ 0x{location.offset:x}"
+
+
+def parts(coverage: Coverage) -> list[Part]:
+    """The classes of bytes and their shares; empty for an empty coverage."""
+    total = coverage.bytes_total
+    if not total:
+        return []
+    counts = (
+        ("explained", coverage.bytes_explained),
+        ("padding", coverage.bytes_padding),
+        ("unknown", coverage.bytes_unknown),
+        ("encrypted", coverage.bytes_encrypted),
+    )
+    return [Part(name, count, count / total) for name, count in counts]
+
+
+def percent(share: float) -> str:
+    """A share for people: anything that exists is never shown as nothing, and nothing less than all as all."""
+    if 0 < share < 0.01:
+        return "<1 %"
+    return ">99 %" if 0.99 < share < 1 else f"{100 * share:.0f} %"
+
+
+def title(row: CriterionVerdict, lang: Lang = "en") -> str:
+    """The criterion's title in one language."""
+    return (row.title_ja or row.title) if lang == "ja" else row.title
+
+
+def needs(tier: TierVerdict, lang: Lang = "en") -> list[Need]:
+    """What would decide the criteria that the image left open, each once, with the criteria that wait for it."""
+    known = criteria()
+    waiting: dict[tuple[str, str], list[str]] = {}
+    for row in tier.criteria:
+        if row.verdict is Verdict.VIOLATION:
+            continue
+        for kind, text in _needs_of(row, lang, known=row.id in known):
+            waiting.setdefault((kind, text), []).append(row.id)
+    return [Need(kind, text, tuple(ids)) for (kind, text), ids in waiting.items()]
+
+
+def _needs_of(row: CriterionVerdict, lang: Lang, *, known: bool) -> list[tuple[str, str]]:
+    if known:
+        return [(need.kind, need.text(lang)) for need in criteria()[row.id].needs]
+    return [(each.partition(": ")[0], each.partition(": ")[2]) for each in row.needs]
+
+
+def components(held: Sequence[Component]) -> list[Component]:
+    """Components, those with known problems first."""
+
+    def weight(each: Component) -> tuple[bool, bool, int, str, str]:
+        exploited = any(one.known_exploited for one in each.vulnerabilities)
+        return not exploited, each.end_of_life is None, -len(each.vulnerabilities), each.name, each.version or ""
+
+    return sorted(held, key=weight)
+
+
+def password(account: Account, lang: Lang = "en", *, show_secrets: bool = False) -> str:
+    """The state of an account's password in words; the password itself only on demand."""
+    words = account.password + (f" ({account.scheme})" if account.scheme else "")
+    if account.cracked:
+        words += f", {label('cracked', lang)}"
+    if show_secrets and account.plain:
+        words += f": {plain(account.plain)}"
+    return words
+
+
+def gate_state(gate: GateResult) -> str:
+    """The label key of the gate's state."""
+    if not gate.asked:
+        return "gate_none"
+    if gate.undecided:
+        return "gate_undecided"
+    return "gate_held" if gate.passed else "gate_failed"
+
+
+def _order(finding: Finding) -> tuple[int, str, int, str, str]:
+    return (
+        list(Severity).index(finding.severity),
+        finding.rule,
+        _CONFIDENCE[finding.confidence],
+        finding.location.path,
+        finding.fingerprint,
+    )
