@@ -4,24 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
-from fwcheck.inspection import catalogue, keys, kinds, text
+import msgspec
+
+from fwcheck.inspection import catalogue, keys, kinds, text, yara_rules
 from fwcheck.inspection.patterns import Scan
-from fwcheck.model import ElfFacts, Facts
+from fwcheck.model import BannerHit, CertificateFact, ElfFacts, Facts, KeyFact, PatternHit
 
 CODE_VERSION = 1  # raised by hand when the same bytes give other facts
 _MATCHES = 512  # matches of one pattern that are looked at
+_HITS = 256  # hits of one kind that are kept
+_PIECE = 4 << 20  # bytes of a large content that are looked at together
+_OVERLAP = 128 << 10  # bytes that two pieces share: longer than any match, key or certificate
 _ENTROPY_SAMPLE = 64 << 10
 _ENTROPY_FROM = 1 << 10
 _ENTROPY_PIECES = 16
 T = TypeVar("T")
 
 
+class _Hits(NamedTuple):
+    """What the pattern pass gave, and what keys it led to."""
+
+    banners: tuple[BannerHit, ...] = ()
+    patterns: tuple[PatternHit, ...] = ()
+    keys: tuple[KeyFact, ...] = ()
+    certificates: tuple[CertificateFact, ...] = ()
+
+
 def _version() -> str:
     digest = hashlib.sha256(f"code {CODE_VERSION}\n".encode())
-    for name, data in sorted(catalogue.data_files().items()):
+    for name, data in sorted({**catalogue.data_files(), **yara_rules.rule_files()}.items()):
         digest.update(f"{name} {len(data)}\n".encode() + data)
     return digest.hexdigest()[:16]
 
@@ -35,9 +49,7 @@ def inspect(content: bytes | memoryview) -> Facts:
     raw = bytes(content)
     problems: list[str] = []
     kind = _guarded("kind", lambda: kinds.identify(raw), kinds.Kind("binary"), problems)
-    scan = _guarded("patterns", lambda: _scan(raw, problems), Scan({}, noisy=False), problems)
-    found = _guarded("keys", lambda: keys.read_keys(raw, scan), keys.Found((), (), ()), problems)
-    problems += found.problems
+    hits = _look(raw, kind.kind, problems)
     return Facts(
         sha256=hashlib.sha256(raw).hexdigest(),
         size=len(raw),
@@ -45,20 +57,113 @@ def inspect(content: bytes | memoryview) -> Facts:
         interpreter=kind.interpreter,
         entropy=entropy_of(raw) if kind.kind == "binary" and len(raw) >= _ENTROPY_FROM else None,
         elf=_guarded("elf", lambda: _elf(raw), None, problems) if kind.kind == "elf" else None,
-        keys=found.keys,
-        certificates=found.certificates,
-        banners=tuple(catalogue.banner_hits(catalogue.builtin(), scan, kind.kind)),
-        patterns=tuple(catalogue.secret_hits(catalogue.builtin(), scan, kind.kind)),
+        keys=hits.keys,
+        certificates=hits.certificates,
+        banners=hits.banners,
+        patterns=hits.patterns,
+        yara=_guarded("yara", lambda: yara_rules.scan(raw, kind.kind, problems), (), problems),
         problems=tuple(problems),
         text=text.text_of(raw, kind.kind),
     )
 
 
-def _scan(raw: bytes, problems: list[str]) -> Scan:
-    scan = catalogue.builtin().patterns.scan(raw, _MATCHES)
+def inspect_stream(chunks: Iterable[bytes | memoryview], size: int) -> Facts:
+    """The facts of a content too large to hold, given as chunks in order: hash, kind, patterns and keys; no ELF facts, no YARA.
+
+    ``size`` is what the chunks are said to add up to; the facts tell what was really seen.
+    """
+    digest = hashlib.sha256()
+    problems: list[str] = []
+    kind = kinds.Kind("empty")
+    parts: list[_Hits] = []
+    seen = 0
+    sample = b""
+    for base, piece, low, high in _pieces(chunks, digest.update):
+        if base == 0:
+            kind = _guarded("kind", lambda: kinds.identify(piece), kinds.Kind("binary"), problems)  # noqa: B023  # called at once
+            sample = piece[:_ENTROPY_SAMPLE]
+        parts.append(_look(piece, kind.kind, problems, base, (low, high)))
+        seen = base + len(piece)
+    if seen != size:
+        problems.append(f"content ended after {seen} of {size} bytes")
+    if kind.kind == "elf":
+        problems.append(f"elf: {seen} bytes are too many to be read as one file")
+    return Facts(
+        sha256=digest.hexdigest(),
+        size=seen,
+        kind=kind.kind,
+        interpreter=kind.interpreter,
+        entropy=entropy_of(sample) if kind.kind == "binary" and len(sample) >= _ENTROPY_FROM else None,
+        banners=_merged(hit for part in parts for hit in part.banners),
+        patterns=tuple(hit for part in parts for hit in part.patterns)[:_HITS],
+        keys=tuple(key for part in parts for key in part.keys)[: keys.KEY_LIMIT],
+        certificates=tuple(each for part in parts for each in part.certificates)[: keys.CERTIFICATE_LIMIT],
+        problems=tuple(dict.fromkeys(problems))[:_HITS],
+    )
+
+
+def preload() -> None:
+    """Compiles patterns and rules and loads the native libraries, so that processes forked afterwards share them."""
+    catalogue.builtin().patterns.scan(b"\0")
+    yara_rules.scan(b"\0", "binary", [])
+    import lief  # noqa: F401, PLC0415
+
+
+def _look(raw: bytes, kind: str, problems: list[str], base: int = 0, within: tuple[int, int] | None = None) -> _Hits:
+    """The pattern pass over one piece. ``within`` bounds where a hit may begin, ``base`` is added to offsets."""
+    low, high = within if within is not None else (0, len(raw))
+    scan = _guarded("patterns", lambda: catalogue.builtin().patterns.scan(raw, _MATCHES), Scan({}, noisy=False), problems)
     if scan.noisy:
         problems.append("patterns: too many candidates, some matches may be missing")
-    return scan
+    if not scan.matches:
+        return _Hits()
+    found = _guarded("keys", lambda: keys.read_keys(raw, scan), keys.Found((), (), ()), problems)
+    problems += found.problems
+    if within is not None:
+        matches = {id: [match for match in each if low <= match.start() < high] for id, each in scan.matches.items()}
+        scan = Scan({id: each for id, each in matches.items() if each}, scan.noisy)
+    return _Hits(
+        tuple(catalogue.banner_hits(catalogue.builtin(), scan, kind, base)),
+        tuple(catalogue.secret_hits(catalogue.builtin(), scan, kind, base)),
+        tuple(_moved(key, base) for key in found.keys if low <= key.offset < high),
+        tuple(_moved(each, base) for each in found.certificates if low <= each.offset < high),
+    )
+
+
+Placed = TypeVar("Placed", KeyFact, CertificateFact)
+
+
+def _moved(fact: Placed, base: int) -> Placed:
+    return msgspec.structs.replace(fact, offset=fact.offset + base) if base else fact
+
+
+def _merged(hits: Iterable[BannerHit]) -> tuple[BannerHit, ...]:
+    first: dict[tuple[str, str], BannerHit] = {}
+    for hit in hits:
+        first.setdefault((hit.component, hit.version), hit)
+    return tuple(first.values())[:_HITS]
+
+
+def _pieces(
+    chunks: Iterable[bytes | memoryview], update: Callable[[bytes | memoryview], object]
+) -> Iterator[tuple[int, bytes, int, int]]:
+    """Overlapping pieces of a stream: offset of the piece, its bytes, and where in it a hit may begin.
+
+    A hit that begins in the shared part is left to the piece in which it cannot be cut off.
+    """
+    held = bytearray()
+    base = low = 0
+    for chunk in chunks:
+        update(chunk)
+        held += chunk
+        while len(held) >= _PIECE + _OVERLAP:
+            high = _PIECE - _OVERLAP // 2
+            yield base, bytes(held[:_PIECE]), low, high
+            del held[: _PIECE - _OVERLAP]
+            base += _PIECE - _OVERLAP
+            low = _OVERLAP // 2
+    if held or base == 0:
+        yield base, bytes(held), low, len(held)
 
 
 def _guarded(part: str, read: Callable[[], T], otherwise: T, problems: list[str]) -> T:
