@@ -202,7 +202,7 @@ def _parts(source: ByteSource, offset: int, size: int, header: _Header) -> list[
     if not order or order[0][0] > HEADER_SIZE:
         order.insert(0, (HEADER_SIZE, "payload"))
     ends = [at for at, _ in order[1:]] + [size]
-    return [_part(source, name, offset + at, end - at) for (at, name), end in zip(order, ends, strict=True) if end > at]
+    return [part(source, name, offset + at, end - at) for (at, name), end in zip(order, ends, strict=True) if end > at]
 
 
 FORMATS = (TpLink(),)
