@@ -1,0 +1,175 @@
+"""What the boot scripts of one root file system see on disk: the image, what they wrote so far, and what nobody can know.
+
+An answer is True, False, or None when the running device decides (memory file systems, mount points, missing partitions).
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import NamedTuple
+
+from fwcheck.device._shell_syntax import UNKNOWN
+from fwcheck.device._shell_words import fits
+from fwcheck.device.firmware import FileSystem, Firmware
+from fwcheck.model import Node, NodeKind
+
+_VOLATILE = ("/tmp", "/var", "/run", "/proc", "/sys", "/dev", "/mnt", "/media", "/overlay", "/rom")  # noqa: S108 -- paths in the image
+_ALWAYS = re.compile(
+    r"/proc(/(mounts|cmdline|version|cpuinfo|meminfo|mtd|filesystems|self|modules|partitions|sys|net|uptime))?"
+    r"|/sys|/sys/class|/sys/kernel|/dev|/dev/(null|zero|console|tty|urandom|random|ptmx)|/tmp|/var|/"
+)
+_LINK_LIMIT = 16
+_GLOB_LIMIT = 2048
+
+
+class Found(NamedTuple):
+    """A file or directory, and the file system that holds it."""
+
+    fs: FileSystem
+    node: Node
+
+
+class Disk:
+    """The files a root file system offers its boot scripts."""
+
+    def __init__(self, firmware: Firmware, root: FileSystem) -> None:
+        self.firmware = firmware
+        self.root = root
+        self.written: dict[str, str] = {}  # path to text, unknown pieces included
+        self.removed: set[str] = set()
+        self.mounted: set[str] = set()
+        self._elsewhere: dict[str, Found | None] = {}
+
+    def normal(self, path: str, cwd: str = "/") -> str:
+        """The absolute path without ``.``, ``..`` and doubled slashes."""
+        text = posixpath.normpath(posixpath.join(cwd, path))
+        return "/" + text.lstrip("/")
+
+    def find(self, path: str) -> Found | None:
+        """The node at an absolute path, in the root or where another file system of the image would be mounted."""
+        if UNKNOWN in path:
+            return None
+        node = self.root.resolve(path)
+        if node is not None:
+            return Found(self.root, node)
+        if path not in self._elsewhere:
+            found = self.firmware.elsewhere(self.root, path)
+            self._elsewhere[path] = Found(*found) if found is not None else None
+        return self._elsewhere[path]
+
+    def real(self, path: str) -> str:
+        """The path with links followed as far as they lead inside the image, dangling links included."""
+        for _ in range(_LINK_LIMIT):
+            parts = [part for part in path.split("/") if part]
+            for cut in range(1, len(parts) + 1):
+                step = "/" + "/".join(parts[:cut])
+                node = self.root.nodes.get(step)
+                if node is not None and node.kind is NodeKind.SYMLINK and node.target:
+                    path = self.normal("/".join((node.target, *parts[cut:])), posixpath.dirname(step))
+                    break
+            else:
+                return path
+        return path
+
+    def exists(self, path: str) -> bool | None:
+        """Whether something stands at the path when the script asks."""
+        if UNKNOWN in path:
+            return None
+        path = self.real(path)
+        if path in self.written:
+            return True
+        if path in self.removed:
+            return None
+        if self.find(path) is not None or _ALWAYS.fullmatch(path):
+            return True
+        return None if self.undecided(path) else False
+
+    def undecided(self, path: str) -> bool:
+        """Whether a path that the image does not hold may exist on the running device all the same."""
+        path = self.real(path)
+        if any(path == top or path.startswith(top + "/") for top in _VOLATILE):
+            return True
+        parent = posixpath.dirname(path)
+        while parent != "/":
+            if parent in self.mounted or parent in self.written:
+                return True
+            node = self.root.resolve(parent)
+            if node is not None:  # an empty directory is where something gets mounted
+                return node.kind is not NodeKind.DIRECTORY or not self.root.children(parent)
+            parent = posixpath.dirname(parent)
+        return False
+
+    def text(self, path: str) -> str | None:
+        """The text of a file; :data:`UNKNOWN` when it may be there but cannot be read, None when there is none."""
+        if UNKNOWN in path:
+            return UNKNOWN
+        path = self.real(path)
+        if path in self.written:
+            return self.written[path]
+        found = self.find(path)
+        if found is not None and found.node.kind is NodeKind.FILE:
+            if found.node.size == 0:
+                return ""
+            facts = found.fs.facts_of(found.node)
+            return UNKNOWN if facts is None or facts.text is None else facts.text.replace(UNKNOWN, " ")
+        return UNKNOWN if self.exists(path) is not False else None
+
+    def write(self, path: str, text: str, *, append: bool = False, certain: bool = True) -> None:
+        """Records what a script writes; a write that may not happen leaves the file unknown."""
+        if UNKNOWN in path or path.startswith("/dev/"):
+            return
+        path = self.real(path)
+        if not certain:
+            text = UNKNOWN
+        elif append:
+            text = (self.text(path) or "") + text
+        self.written[path] = text if len(text) <= 1 << 16 else UNKNOWN
+        self.removed.discard(path)
+
+    def remove(self, path: str) -> None:
+        """Records that a script may have removed a file."""
+        self.written.pop(path, None)
+        self.removed.add(path)
+
+    def glob(self, pattern: str) -> list[str] | None:
+        """The paths that match, sorted; None when the directory is one that only the running device fills."""
+        head, _, _ = pattern.partition("*")
+        head = re.split(r"[?\[]", head)[0]
+        top = posixpath.dirname(head) or "/"
+        paths = [top]
+        for part in pattern[len(top) :].strip("/").split("/"):
+            step = []
+            for path in paths:
+                if not re.search(r"[*?\[]", part):
+                    candidate = posixpath.join(path, part)
+                    step += [candidate] if self.exists(candidate) else []
+                    continue
+                found = self.children(path)
+                if found is None:
+                    return None
+                step += [name for name in found if fits(posixpath.basename(name), part) and not _hidden(name, part)]
+            paths = step[:_GLOB_LIMIT]
+        return sorted(paths)
+
+    def children(self, path: str) -> list[str] | None:
+        """The paths of a directory's members under the name asked for; None when unknown."""
+        names = {posixpath.basename(node.path) for node in self.root.children(path)}
+        if not names and (found := self.find_directory(path)) is not None:
+            names = {posixpath.basename(node.path) for node in found.children("/" if found.resolve(path) is None else path)}
+        real = self.real(path)
+        names |= {posixpath.basename(name) for name in self.written if posixpath.dirname(name) == real}
+        if not names and self.undecided(posixpath.join(path, "x")):
+            return None
+        return [posixpath.join(path, name) for name in names]
+
+    def find_directory(self, path: str) -> FileSystem | None:
+        """Another file system that has this very directory (a partition unpacked with its mount point)."""
+        for fs in self.firmware.filesystems:
+            if fs is not self.root and not fs.is_root and fs.children(path):
+                return fs
+        return None
+
+
+def _hidden(path: str, pattern: str) -> bool:
+    return posixpath.basename(path).startswith(".") and not pattern.startswith(".")
