@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from itertools import chain
 
 from fwcheck.extraction.errors import FormatError, QuotaExceeded
-from fwcheck.extraction.formats._squashfs_codecs import DECLARED, Codec, candidates
+from fwcheck.extraction.formats._squashfs_codecs import DECLARED, Codec, announced, bare
 from fwcheck.extraction.formats._squashfs_layout import METADATA_SIZE, Layout
 from fwcheck.extraction.formats._squashfs_super import CHECK_DATA, Superblock
 from fwcheck.extraction.source import ByteSource
 
 METADATA_LIMIT = 96 << 20  # unpacked bytes of all tables: some two million inodes
 CACHE_LIMIT = 4 << 20  # unpacked fragments kept
+REMEMBERED = 4096  # damaged blocks, so that each is tried once
 TRIALS = 48  # blocks for which other codecs are searched after the usual one failed
 
 _STORED = 1 << 15  # in a metadata block's length: not compressed
@@ -32,8 +34,10 @@ class Blocks:
         self._data_codec: Codec | None = None
         self._data_settled = False
         self._trials = TRIALS
+        self._used: dict[str, None] = {}
         self._metadata: dict[int, tuple[bytes, int]] = {}
         self._metadata_bytes = 0
+        self._broken_metadata: dict[int, str] = {}
         self._marker = 1 if head.version < 4 and head.flags & CHECK_DATA else 0
         self._length = struct.Struct("<H" if layout.order == "little" else ">H").unpack
         self._fragments: dict[int, bytes] = {}
@@ -43,11 +47,8 @@ class Blocks:
 
     @property
     def compression(self) -> str:
-        """Name of the codec in use; data's is named too when it is another one."""
-        metadata = self._metadata_codec or self._declared
-        data = self._data_codec if self._data_settled else None
-        names = [each.name for each in (metadata, data) if each is not None]
-        return " / ".join(dict.fromkeys(names)) or "none"
+        """Names of the codecs that were used so far; else of the one that is declared."""
+        return " and ".join(self._used) or (self._declared.name if self._declared is not None else "not known")
 
     def view(self, offset: int, length: int) -> memoryview:
         """Bytes of the image as they are stored; raises FormatError beyond its end."""
@@ -63,9 +64,12 @@ class Blocks:
             if works():
                 return
             raise FormatError("squashfs root directory is not readable")
-        for codec in candidates(packed, self._declared):
+        declared = [self._declared] if self._declared is not None else []
+        for codec in chain(declared, announced(packed), bare(packed)):
             self._metadata_codec = codec
             self._metadata.clear()
+            self._broken_metadata.clear()
+            self._used.clear()
             self._metadata_bytes = 0
             try:
                 if works():
@@ -85,6 +89,20 @@ class Blocks:
         known = self._metadata.get(at)
         if known is not None:
             return known
+        if (reason := self._broken_metadata.get(at)) is not None:
+            raise FormatError(reason)
+        try:
+            self._metadata[at] = found = self._read_metadata(at)
+        except FormatError as error:
+            if len(self._broken_metadata) < REMEMBERED:
+                self._broken_metadata[at] = str(error)
+            raise
+        self._metadata_bytes += len(found[0]) + 64
+        if self._metadata_bytes > METADATA_LIMIT:
+            raise QuotaExceeded(f"squashfs metadata unpacks to more than {METADATA_LIMIT} bytes")
+        return found
+
+    def _read_metadata(self, at: int) -> tuple[bytes, int]:
         (word,) = self._length(self.view(at, 2))
         begin = at + 2 + self._marker
         # A length of zero cannot be: versions before 4 mean 32 KiB by it, more than any metadata block has.
@@ -92,20 +110,12 @@ class Blocks:
         if not 0 < size <= METADATA_SIZE:
             raise FormatError(f"metadata block at 0x{at:x} claims {size} bytes")
         raw = bytes(self.view(begin, size))
-        data = raw if word & _STORED else self._unpack_metadata(raw)
-        self._metadata_bytes += len(data) + 64
-        if self._metadata_bytes > METADATA_LIMIT:
-            raise QuotaExceeded(f"squashfs metadata unpacks to more than {METADATA_LIMIT} bytes")
-        self._metadata[at] = found = (data, begin + size)
-        return found
+        return raw if word & _STORED else self._unpack_metadata(raw), begin + size
 
     def _unpack_metadata(self, raw: bytes) -> bytes:
-        codec = self._metadata_codec
-        if codec is None:
-            if self._declared is None:
-                raise FormatError("squashfs compression is not known yet")
-            codec = self._declared
-        return codec.decode(raw, METADATA_SIZE, None)
+        codec, data = _unpack(self._metadata_codec or self._declared, raw, METADATA_SIZE, None)
+        self._used[codec.name] = None
+        return data
 
     def span(self, at: int, offset: int, length: int) -> bytes:
         """``length`` bytes at ``offset`` of the metadata block at ``at``, reading on into the blocks behind it."""
@@ -135,54 +145,45 @@ class Blocks:
             raise FormatError(f"table at 0x{table:x} ends before item {index}")
         return data[offset : offset + width]
 
-    def data(self, at: int, word: int, limit: int, exact: int | None) -> bytes | memoryview:
-        """The data block stored at ``at`` with size word ``word``: at most ``limit`` bytes, ``exact`` ones where that is known.
+    def data(self, at: int, word: int, expected: int) -> bytes | memoryview:
+        """At least the ``expected`` bytes of the data block stored at ``at`` with size word ``word``. Raises FormatError."""
+        limit = self.head.block_size
+        stored = self._as_stored(at, word, limit)
+        data = self._unpack_data(at, word, limit, expected) if stored is None else stored
+        if len(data) < expected:
+            raise FormatError(f"block at 0x{at:x} has {len(data)} of {expected} bytes")
+        return data
 
-        Raises FormatError.
-        """
-        size = word & ~_STORED_DATA
-        if word & _STORED_DATA:
-            if exact is not None and size < exact:
-                raise FormatError(f"block at 0x{at:x} stores {size} of {exact} bytes")
-            return self.view(at, min(size, limit))
+    def _as_stored(self, at: int, word: int, limit: int) -> memoryview | None:
+        return self.view(at, min(word & ~_STORED_DATA, limit)) if word & _STORED_DATA else None
+
+    def _unpack_data(self, at: int, size: int, limit: int, exact: int | None) -> bytes:
         if size > limit + METADATA_SIZE:
             raise FormatError(f"block at 0x{at:x} claims {size} packed bytes for at most {limit}")
         raw = bytes(self.view(at, size))
-        codec = self._data_codec or self._declared
+        usual = self._data_codec or self._declared
         try:
-            if codec is None:
-                raise FormatError("squashfs compression is not known yet")
-            data = codec.decode(raw, limit, exact)
-            if exact is not None and len(data) < exact:
-                raise FormatError(f"{len(data)} of {exact} bytes")
+            codec, data = _unpack(usual, raw, limit, exact)
         except FormatError as error:
-            found = self._search(raw, limit, exact, codec)
+            found = self._bare(raw, limit, exact, usual)
             if found is None:
                 raise FormatError(f"block at 0x{at:x}: {error}") from None
-            return found
+            codec, data = found
         if not self._data_settled:
             self._data_codec, self._data_settled = codec, True
+        self._used[codec.name] = None
         return data
 
-    def _search(self, raw: bytes, limit: int, exact: int | None, failed: Codec | None) -> bytes | None:
-        """Tries other codecs on a block the usual one cannot unpack; only what proves itself right is taken.
-
-        Once a codec with a check of its own has worked, a block it refuses is damaged and nothing else is tried.
-        """
-        if self._trials <= 0 or (self._data_settled and failed is not None and failed.certain):
+    def _bare(self, raw: bytes, limit: int, exact: int | None, failed: Codec | None) -> tuple[Codec, bytes] | None:
+        """A stream without header, by trial. Once a codec that knows its own streams has worked, none is expected."""
+        if self._trials <= 0 or exact is None or (self._data_settled and failed is not None and failed.certain):
             return None
         self._trials -= 1
-        for codec in candidates(raw, None, widely=exact is not None):
-            if codec is failed or (exact is None and not codec.certain):
-                continue
+        for codec in bare(raw):
             try:
-                data = codec.decode(raw, limit, exact)
+                return codec, codec.decode(raw, limit, exact)
             except FormatError:
                 continue
-            if exact is None or len(data) == exact:
-                if not self._data_settled:
-                    self._data_codec, self._data_settled = codec, True
-                return data
         return None
 
     def fragment_entry(self, index: int) -> tuple[int, int]:
@@ -202,10 +203,9 @@ class Blocks:
         if (reason := self._broken_fragments.get(index)) is not None:
             raise FormatError(reason)
         try:
-            start, word = self.fragment_entry(index)
-            data = bytes(self.data(start, word, self.head.block_size, self.fragment_ends.get(index)))
+            data = self._read_fragment(index)
         except FormatError as error:
-            if len(self._broken_fragments) < TRIALS * 64:
+            if len(self._broken_fragments) < REMEMBERED:
                 self._broken_fragments[index] = str(error)
             raise
         self._fragments[index] = data
@@ -213,6 +213,17 @@ class Blocks:
         while self._fragments_bytes > CACHE_LIMIT and len(self._fragments) > 1:
             self._fragments_bytes -= len(self._fragments.pop(next(iter(self._fragments))))
         return data
+
+    def _read_fragment(self, index: int) -> bytes:
+        start, word = self.fragment_entry(index)
+        limit = self.head.block_size
+        data = self._as_stored(start, word, limit)
+        if data is not None:
+            return bytes(data)
+        # Only a codec that cannot find the end by itself is told where the files say it is: files may lie.
+        codec = self._data_codec or self._declared
+        exact = None if codec is not None and codec.certain else self.fragment_ends.get(index)
+        return self._unpack_data(start, word, limit, exact)
 
     def identities(self) -> tuple[list[int], list[int]]:
         """User ids and group ids by index (version 4 has one table for both). Raises FormatError."""
@@ -226,3 +237,23 @@ class Blocks:
             return [int.from_bytes(raw[each : each + 4], order) for each in range(0, len(raw), 4)]
 
         return plain(head.users_start, head.users), plain(head.groups_start, head.groups)
+
+
+def _unpack(usual: Codec | None, raw: bytes, limit: int, exact: int | None) -> tuple[Codec, bytes]:
+    """Unpacks with the usual codec, else with one the block itself announces: some makers chose the better of two per block.
+
+    Only a codec that proves itself right is taken in place of the usual one. Raises FormatError.
+    """
+    refused = "compression is not known"
+    if usual is not None:
+        try:
+            return usual, usual.decode(raw, limit, exact)
+        except FormatError as error:
+            refused = str(error)
+    for codec in announced(raw):
+        if codec is not usual and (codec.certain or exact is not None):
+            try:
+                return codec, codec.decode(raw, limit, exact)
+            except FormatError:
+                continue
+    raise FormatError(refused)

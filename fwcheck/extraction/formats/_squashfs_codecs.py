@@ -31,7 +31,8 @@ Decode = Callable[[bytes, int, int | None], bytes]
 class Codec(NamedTuple):
     """``decode(packed, limit, exact)`` gives at most ``limit`` bytes; ``exact`` is the unpacked size where it is known.
 
-    It raises FormatError for anything it cannot decode. ``certain``: a wrong codec or damaged bytes cannot pass for right.
+    It raises FormatError for anything it cannot decode. ``certain``: its streams say where they end, so that ``exact`` is not
+    needed to tell them from other bytes. With ``exact`` every kind of LZMA refuses damaged bytes.
     """
 
     name: str
@@ -45,10 +46,11 @@ _XZ_MEMORY = 80 << 20  # dictionaries of squashfs are at most one block, yet som
 _LEAST_DICTIONARY = 4096
 _UNKNOWN_SIZE = (1 << 64) - 1
 _PROPERTIES_LIMIT = 225  # (4 * 5 + 4) * 9 + 8 is the last valid properties byte
+_CONTEXT_LIMIT = 4  # lc + lp, in liblzma
 _PREFIX_LIMIT = 12
 
 
-def _zlib(packed: bytes, limit: int, exact: int | None) -> bytes:
+def _zlib(packed: bytes, limit: int, _: int | None) -> bytes:
     decoder = zlib.decompressobj()
     try:
         out = decoder.decompress(packed, limit)
@@ -62,7 +64,7 @@ def _zlib(packed: bytes, limit: int, exact: int | None) -> bytes:
     return out
 
 
-def _xz(packed: bytes, limit: int, exact: int | None) -> bytes:
+def _xz(packed: bytes, limit: int, _: int | None) -> bytes:
     try:
         decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
         out = decoder.decompress(packed, limit)
@@ -78,7 +80,7 @@ def _xz(packed: bytes, limit: int, exact: int | None) -> bytes:
 _local = threading.local()
 
 
-def _zstd(packed: bytes, limit: int, exact: int | None) -> bytes:
+def _zstd(packed: bytes, limit: int, _: int | None) -> bytes:
     import zstandard  # noqa: PLC0415  few images need it
 
     try:
@@ -93,7 +95,7 @@ def _zstd(packed: bytes, limit: int, exact: int | None) -> bytes:
         raise FormatError(f"zstd: {error}") from None
 
 
-def _lz4(packed: bytes, limit: int, exact: int | None) -> bytes:
+def _lz4(packed: bytes, limit: int, _: int | None) -> bytes:
     import lz4.block  # noqa: PLC0415  few images need it
 
     try:
@@ -115,13 +117,13 @@ def _lzo(packed: bytes, limit: int, exact: int | None) -> bytes:
     return out
 
 
-def _lzma1(properties: int, payload: bytes, limit: int, size: int | None) -> bytes:
-    """One LZMA1 stream. With ``size`` the stream must end there in the range coder's final state, or at an end marker."""
+def _lzma1(properties: int, payload: bytes, limit: int, size: int | None, *, marked: bool = False) -> bytes:
+    """One LZMA1 stream. With ``size`` it must end there in the range coder's final state; ``marked``: at an end marker."""
     if properties >= _PROPERTIES_LIMIT or payload[:1] != b"\0":
         raise FormatError("lzma: no LZMA stream")
     rest, lc = divmod(properties, 9)
     pb, lp = divmod(rest, 5)
-    if lc + lp > lzma_context_limit:
+    if lc + lp > _CONTEXT_LIMIT:
         raise FormatError(f"lzma: lc={lc} lp={lp} is beyond what the decoder supports")
     # Distances never exceed a block, whatever dictionary the header asks for.
     dictionary = max(limit, _LEAST_DICTIONARY)
@@ -139,12 +141,10 @@ def _lzma1(properties: int, payload: bytes, limit: int, size: int | None) -> byt
         out = decoder.decompress(payload, limit)
     except (lzma.LZMAError, EOFError) as error:
         raise FormatError(f"lzma: {error}") from None
-    if not out or not (decoder.eof or decoder.needs_input or len(out) == limit):
+    ended = decoder.eof if marked else decoder.eof or decoder.needs_input or len(out) == limit
+    if not out or not ended:
         raise FormatError("lzma: the stream does not end within its block")
     return out
-
-
-lzma_context_limit = 4  # liblzma: lc + lp
 
 
 def _sized(properties: int, payload: bytes, limit: int, exact: int | None) -> bytes:
@@ -157,12 +157,12 @@ def _sized(properties: int, payload: bytes, limit: int, exact: int | None) -> by
         return _lzma1(properties, payload, limit, None)
 
 
-def _lzma_13(packed: bytes, limit: int, exact: int | None) -> bytes:
+def _lzma_13(packed: bytes, limit: int, _: int | None) -> bytes:
     if len(packed) < 18:
         raise FormatError("lzma: shorter than its header")
     size = int.from_bytes(packed[5:13], "little")
     if size == _UNKNOWN_SIZE:
-        return _sized(packed[0], packed[13:], limit, exact)
+        return _lzma1(packed[0], packed[13:], limit, None, marked=True)
     if not 0 < size <= limit:
         raise FormatError(f"lzma: header claims {size} bytes in a block of {limit}")
     return _lzma1(packed[0], packed[13:], limit, size)
@@ -192,12 +192,12 @@ def _lzma_bare(properties: int, prefix: int) -> Codec:
 
 
 GZIP = Codec("gzip", _zlib)
-LZMA = Codec("lzma", _lzma_13, certain=False)
+LZMA = Codec("lzma", _lzma_13)
 LZMA_5 = Codec("lzma (5-byte header)", _lzma_5, certain=False)
 LZMA_4 = Codec("lzma (pb, lc, lp header)", _lzma_4, certain=False)
-LZO = Codec("lzo", _lzo, certain=False)
+LZO = Codec("lzo", _lzo)
 XZ = Codec("xz", _xz)
-LZ4 = Codec("lz4", _lz4, certain=False)
+LZ4 = Codec("lz4", _lz4)
 ZSTD = Codec("zstd", _zstd)
 
 # Compression ids of the version 4 superblock.
@@ -206,14 +206,12 @@ DECLARED: dict[int, Codec] = {1: GZIP, 2: LZMA, 3: LZO, 4: XZ, 5: LZ4, 6: ZSTD}
 # The encoder's default, then what vendors compiled into their kernels, then the rest.
 _USUAL_PROPERTIES = (0x5D, 0x5A, 0x6D, 0x6C, 0x66, 0x51, 0x63, 0x00)
 _ALL_PROPERTIES = _USUAL_PROPERTIES + tuple(
-    each for each in range(_PROPERTIES_LIMIT) if each % 9 + each // 9 % 5 <= lzma_context_limit and each not in _USUAL_PROPERTIES
+    each for each in range(_PROPERTIES_LIMIT) if each % 9 + each // 9 % 5 <= _CONTEXT_LIMIT and each not in _USUAL_PROPERTIES
 )
 
 
-def candidates(packed: bytes, declared: Codec | None, *, widely: bool = True) -> Iterator[Codec]:
-    """Codecs that may have made this block, the likeliest first. ``widely``: also LZMA streams whose properties must be tried."""
-    if declared is not None:
-        yield declared
+def announced(packed: bytes) -> Iterator[Codec]:
+    """Codecs whose header this block seems to begin with, the likeliest first."""
     if packed[:6] == _XZ_MAGIC:
         yield XZ
     if packed[:4] == _ZSTD_MAGIC:
@@ -227,8 +225,10 @@ def candidates(packed: bytes, declared: Codec | None, *, widely: bool = True) ->
             yield LZMA_5
         if packed[4:5] == b"\0" and max(packed[:3]) <= 4:
             yield LZMA_4
-    if not widely:
-        return
+
+
+def bare(packed: bytes) -> Iterator[Codec]:
+    """LZMA streams that say nothing of their properties: every one that could begin near the start of this block."""
     # Every range-coded stream begins with a zero byte.
     for prefix in (0, 4, *range(1, 4), *range(5, _PREFIX_LIMIT + 1)):
         if packed[prefix : prefix + 1] == b"\0":

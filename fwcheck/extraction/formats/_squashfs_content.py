@@ -70,7 +70,7 @@ class _Content(ByteSource):
         """Raises QuotaExceeded where the content passes what the limits allow."""
         step = self._blocks.head.block_size
         for index in range(-(-self.size // step)):
-            if (index + 1) * step > self._allowed and index * step < self.size - step:
+            if min((index + 1) * step, self.size) > self._allowed:
                 raise QuotaExceeded(f"file unpacks to more than {self._allowed} bytes")
             data = memoryview(self._block(index, keep=False))
             for begin in range(0, len(data), size):
@@ -84,7 +84,7 @@ class _Content(ByteSource):
         if index >= len(self._words):
             data: bytes | memoryview = self._tail(expected)
         elif word := self._words[index]:
-            data = self._blocks.data(self._start(index), word, step, expected)
+            data = self._blocks.data(self._start(index), word, expected)
         else:
             data = _ZEROES[:expected] if expected < len(_ZEROES) else _ZEROES
         if len(data) != expected:

@@ -214,7 +214,7 @@ class Layout:
             kind, size, unpack = self._kinds[type_]
         except KeyError:
             raise FormatError(f"inode of unknown type {type_}") from None
-        return Inode(kind, *unpack(data, at)[1:], size)
+        return Inode._make((kind, *unpack(data, at)[1:], size))
 
     def _inode_1(self, data: bytes | memoryview, at: int, type_: int) -> Inode:
         if type_ == 0:
@@ -223,7 +223,7 @@ class Layout:
             return Inode(kind, mode, group * 16 + uid, gid, 0, 0, 0, 0, 0, NO_FRAGMENT, 0, self._ipc.size)
         group, kind = divmod(type_ - 1, _TYPES_1)
         kind, size, unpack = self._kinds[kind + 1]
-        found = Inode(kind, *unpack(data, at)[1:], size)
+        found = Inode._make((kind, *unpack(data, at)[1:], size))
         return found._replace(uid=group * 16 + found.uid)
 
 

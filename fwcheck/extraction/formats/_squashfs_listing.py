@@ -16,6 +16,7 @@ from fwcheck.extraction.formats._squashfs_layout import (
     DIRECTORY,
     FIFO,
     FILE,
+    METADATA_SIZE,
     NO_FRAGMENT,
     SYMLINK,
     Inode,
@@ -24,9 +25,10 @@ from fwcheck.extraction.limits import Limits
 from fwcheck.model import NodeKind
 
 PROBLEMS = 100  # listed one by one; the rest is counted
-TARGET_LIMIT = 65_536  # longest link target; Linux takes 4,096
+TEXT_LIMIT = 256 << 20  # bytes of listings, paths and link targets: overlapping directories must not multiply them
+PATH_LIMIT = 4096  # Linux' PATH_MAX, for paths and link targets
+NAME_LIMIT = 256
 _LARGEST_INODE = 56
-_LISTING_LIMIT = 1 << 28
 _RUN = 256  # entries that follow one listing header, at most
 
 Place = tuple[int, int]  # metadata block, offset in it
@@ -44,9 +46,10 @@ class Listing:
         self._suppressed = 0
         self._users: list[int] = []
         self._groups: list[int] = []
+        self._strays = 0
+        self._text = TEXT_LIMIT
         self._fragment_starts: dict[int, int] = {}
         self._ends: dict[int, int] = {}
-        self._bad_blocks: set[int] = set()
 
     def root(self) -> Inode:
         """The root directory's inode; raises FormatError when there is no such directory."""
@@ -56,17 +59,14 @@ class Listing:
         return inode
 
     def root_is_sound(self) -> bool:
-        """Whether the root directory and its first inode read as such. Raises FormatError when a block does not unpack."""
+        """Whether the root directory reads as such. Raises FormatError when a block of it does not unpack."""
         root = self.root()
         if root.number > self._head.inodes:
             return False
-        for names in self._runs(root):
-            for place, name in names:
-                if _unfit(name):
-                    return False
-                self._inode(place)
-                return True
-        return True
+        run = next(self._runs(root), [])
+        return not any(
+            _unfit(name) or at >= self._head.directories_start or offset >= METADATA_SIZE for (at, offset), name in run
+        )
 
     def probes(self) -> list[int]:
         """Metadata blocks on which the compression can be judged."""
@@ -102,6 +102,10 @@ class Listing:
                 if count > self._limits.nodes:
                     raise QuotaExceeded(f"squashfs with more than {self._limits.nodes} entries")
                 inner = path + name if path == "/" else f"{path}/{name}"
+                if len(inner) > PATH_LIMIT:
+                    self._problem(f"{inner[:64]}...: path longer than {PATH_LIMIT}")
+                    continue
+                self._spend(len(inner))
                 if inode.kind == DIRECTORY:
                     if at in seen:
                         self._problem(f"{inner}: a directory that was met before (loop)")
@@ -148,8 +152,7 @@ class Listing:
         size = self._size(directory)
         if not size:
             return
-        if size > _LISTING_LIMIT:
-            raise FormatError(f"listing of {size} bytes")
+        self._spend(size)
         data = self._blocks.span(self._head.directories_start + directory.start, directory.offset, size)
         header, entry = self._layout.header, self._layout.entry
         unpack, width = entry.unpack, entry.size
@@ -180,13 +183,7 @@ class Listing:
         at, offset = place
         if at >= self._head.directories_start:
             raise FormatError("inode outside the inode table")
-        if at in self._bad_blocks:
-            raise FormatError(f"inode in the damaged metadata block at 0x{at:x}")
-        try:
-            data, following = self._blocks.metadata(at)
-        except FormatError:
-            self._bad_blocks.add(at)
-            raise
+        data, following = self._blocks.metadata(at)
         try:
             if offset + _LARGEST_INODE > len(data) and following < self._head.directories_start:
                 data, offset = data[offset:] + self._blocks.metadata(following)[0][:_LARGEST_INODE], 0
@@ -197,7 +194,7 @@ class Listing:
     def _entry(self, path: str, inode: Inode, place: Place) -> Entry:
         kind = inode.kind
         users, groups = self._users, self._groups
-        uid = users[inode.uid] if inode.uid < len(users) else 0
+        uid = users[inode.uid] if inode.uid < len(users) else self._unowned(path)
         gid = groups[inode.gid] if inode.gid < len(groups) else uid if self._head.version < 4 else 0
         mtime = inode.mtime or (self._head.created if self._head.version < 3 else 0)
         mode = inode.mode & 0o7777
@@ -209,8 +206,9 @@ class Listing:
         if kind == DIRECTORY:
             return Entry(path=path, kind=NodeKind.DIRECTORY, mode=mode, uid=uid, gid=gid, mtime=mtime)
         if kind == SYMLINK:
-            if inode.size > TARGET_LIMIT:
+            if inode.size > PATH_LIMIT:
                 raise FormatError(f"link target of {inode.size} bytes")
+            self._spend(inode.size)
             target = self._blocks.span(place[0], place[1] + inode.length, inode.size).decode("utf-8", "surrogateescape")
             return Entry(path=path, kind=NodeKind.SYMLINK, mode=mode, uid=uid, gid=gid, mtime=mtime, target=target)
         return Entry(path=path, kind=NodeKind.DEVICE, mode=mode, uid=uid, gid=gid, mtime=mtime, device=_device(inode))
@@ -235,6 +233,17 @@ class Listing:
             self._fragment_starts[fragment] = start
         return start
 
+    def _unowned(self, path: str) -> int:
+        if self._users and not self._strays:
+            self._problem(f"{path}: owner is outside the table of users")
+        self._strays += 1
+        return 0
+
+    def _spend(self, text: int) -> None:
+        self._text -= text
+        if self._text < 0:
+            raise QuotaExceeded(f"squashfs listing of more than {TEXT_LIMIT} bytes")
+
     def _problem(self, text: str) -> None:
         if len(self.problems) < PROBLEMS:
             self.problems.append(text)
@@ -243,7 +252,7 @@ class Listing:
 
 
 def _unfit(name: bytes) -> bool:
-    return not name or b"/" in name or b"\0" in name or name in {b".", b".."}
+    return not 0 < len(name) <= NAME_LIMIT or b"/" in name or b"\0" in name or name in {b".", b".."}
 
 
 def _device(inode: Inode) -> str:
