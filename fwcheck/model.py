@@ -69,6 +69,15 @@ class Gap(Value, frozen=True, kw_only=True):
     bytes: int = 0  # bytes of the image or of the content that stayed unread
 
 
+class Span(Value, frozen=True, kw_only=True):
+    """A range of the image, for the map: what its bytes are, and the container they belong to where one claims them."""
+
+    offset: int
+    length: int
+    kind: Literal["explained", "padding", "unknown", "encrypted"]
+    label: str = ""  # "squashfs@0x1c0000"
+
+
 class Coverage(Value, frozen=True, kw_only=True):
     """Every byte of the image accounted for: the four ``bytes_*`` classes add up to ``bytes_total``."""
 
@@ -79,6 +88,7 @@ class Coverage(Value, frozen=True, kw_only=True):
     bytes_encrypted: int = 0  # suspected: high entropy, no known structure
     files: int = 0
     gaps: tuple[Gap, ...] = ()
+    spans: tuple[Span, ...] = ()  # the image in order, at most some hundred ranges; empty when nobody drew the map
 
 
 # --------------------------------------------------------------------------- facts (one content)

@@ -114,19 +114,20 @@ def title(row: CriterionVerdict, lang: Lang = "en") -> str:
 
 def needs(tier: TierVerdict, lang: Lang = "en") -> list[Need]:
     """What would decide the criteria that the image left open, each once, with the criteria that wait for it."""
-    known = criteria()
     waiting: dict[tuple[str, str], list[str]] = {}
     for row in tier.criteria:
         if row.verdict is Verdict.VIOLATION:
             continue
-        for kind, text in _needs_of(row, lang, known=row.id in known):
+        for kind, text in needs_of(row, lang):
             waiting.setdefault((kind, text), []).append(row.id)
     return [Need(kind, text, tuple(ids)) for (kind, text), ids in waiting.items()]
 
 
-def _needs_of(row: CriterionVerdict, lang: Lang, *, known: bool) -> list[tuple[str, str]]:
-    if known:
-        return [(need.kind, need.text(lang)) for need in criteria()[row.id].needs]
+def needs_of(row: CriterionVerdict, lang: Lang = "en") -> list[tuple[str, str]]:
+    """Kind and text of what decides a criterion outside the image."""
+    known = criteria().get(row.id)
+    if known is not None:
+        return [(need.kind, need.text(lang)) for need in known.needs]
     return [(each.partition(": ")[0], each.partition(": ")[2]) for each in row.needs]
 
 

@@ -1,0 +1,159 @@
+"""The HTML report: one file that needs nothing else, for reading, printing and sending on.
+
+Names and evidence come from the image and are hostile: everything is escaped, and the page's content policy lets no script or
+style run but the two that are part of the template, by their hashes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+from fwcheck.jcstar.catalogue import Criterion, criteria, shipped
+from fwcheck.jcstar.extent import size
+from fwcheck.model import CriterionVerdict, Finding, Report, TierVerdict
+from fwcheck.reports import view
+from fwcheck.reports.labels import label
+from fwcheck.reports.printable import plain
+from fwcheck.reports.registry import Lang
+
+_MAP_LABEL = 7.0  # spans narrower than this (per cent) carry no label
+_BLOCK = {"style": re.compile(r"<style>(.*?)</style>", re.DOTALL), "script": re.compile(r"<script>(.*?)</script>", re.DOTALL)}
+
+
+class Bar(NamedTuple):
+    """A rectangle of the image map; position and width in per cent."""
+
+    x: float
+    width: float
+    kind: str
+    label: str
+    tip: str
+
+
+class Level(NamedTuple):
+    """One level with the criteria that are its own."""
+
+    tier: TierVerdict
+    sentence: str
+    rows: tuple[CriterionVerdict, ...]
+    banner: str
+
+
+def render(report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> str:
+    """The report as one HTML document."""
+    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  # only an HTML report pays for jinja2
+
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+        keep_trailing_newline=True,
+    )
+    source = (files(__package__) / "templates" / "report.html.j2").read_text(encoding="utf-8")
+    return environment.from_string(source).render(
+        _values(report, lang, show_secrets=show_secrets), style_hash=_hash(source, "style"), script_hash=_hash(source, "script")
+    )
+
+
+def _values(report: Report, lang: Lang, *, show_secrets: bool) -> dict[str, Any]:
+    findings = [finding for _, held in view.adverse(report.findings) for finding in held]
+    findings += [finding for finding in report.findings if finding.waived and finding.verdict in {"violation", "concern"}]
+    findings += view.of_verdict(report.findings, "support") + view.of_verdict(report.findings, "info")
+    number: dict[str, int] = {}
+    for index, finding in enumerate(findings, 1):
+        number.setdefault(finding.fingerprint, index)
+    known = criteria()
+
+    def word(key: str, **values: str | int) -> str:
+        return label(key, lang, **values)
+
+    def linked(row: CriterionVerdict) -> list[tuple[int, Finding]]:
+        return [(number[each], findings[number[each] - 1]) for each in row.findings if each in number]
+
+    def needs(row: CriterionVerdict) -> list[tuple[str, str]]:
+        return view.needs_of(row, lang)
+
+    def criterion(row: CriterionVerdict) -> Criterion | None:
+        return known.get(row.id)
+
+    return {
+        "report": report,
+        "lang": lang,
+        "word": word,
+        "tier": view.target(report),
+        "sentence": view.level_sentence(view.target(report), lang),
+        "levels": levels(report, lang),
+        "findings": findings,
+        "tally": [(severity.value, len(held)) for severity, held in view.adverse(report.findings)],
+        "linked": linked,
+        "criterion": criterion,
+        "needs": needs,
+        "all_needs": view.needs(view.target(report), lang),
+        "components": view.components(report.components),
+        "bars": bars(report),
+        "parts": view.parts(report.coverage),
+        "gaps": sorted(report.coverage.gaps, key=lambda gap: (-gap.bytes, gap.node, gap.reason)),
+        "gate_state": view.gate_state(report.gate),
+        "place": view.place,
+        "title": lambda row: view.title(row, lang),
+        "password": lambda account: view.password(account, lang, show_secrets=show_secrets),
+        "size": size,
+        "percent": view.percent,
+    }
+
+
+def levels(report: Report, lang: Lang = "en") -> list[Level]:
+    """Every level with its own criteria: those of the levels below it are left to them."""
+    banners = {profile.id: profile.banner(lang) for profile in shipped()}
+    out: list[Level] = []
+    below = 0
+    for tier in report.tiers:
+        rows = tier.criteria[below:]
+        below = len(tier.criteria)
+        out.append(Level(tier, view.level_sentence(tier, lang), rows, banners.get(tier.id, tier.note)))
+    return out
+
+
+def bars(report: Report) -> list[Bar]:
+    """The image as rectangles from left to right: its spans where the report holds them, else its classes of bytes."""
+    total = report.coverage.bytes_total
+    if not total:
+        return []
+    out: list[Bar] = []
+    for start, length, kind, name in _pieces(report):
+        left, right = (100 * max(0, min(each, total)) / total for each in (start, start + length))
+        if right > left:
+            fits = right - left >= max(_MAP_LABEL, 0.8 * len(name))
+            at = f"0x{start:x}, " if report.coverage.spans else ""
+            tip = f"{at}{size(length)}: {kind} {name}".rstrip()
+            out.append(Bar(round(left, 3), round(max(right - left, 0.06), 3), kind, name if fits else "", tip))
+    return out
+
+
+def _pieces(report: Report) -> Iterator[tuple[int, int, str, str]]:
+    """Offset, length, class and label of each rectangle; classes side by side when the report has no spans."""
+    for span in report.coverage.spans:
+        yield span.offset, span.length, span.kind, span.label
+    if not report.coverage.spans:
+        at = 0
+        for part in view.parts(report.coverage):
+            yield at, part.bytes, part.name, ""
+            at += part.bytes
+
+
+def _shown(value: Any) -> Any:
+    """What reaches the page: text without control characters; markup that the template made stays as it is."""
+    return plain(value) if type(value) is str else value
+
+
+def _hash(source: str, tag: str) -> str:
+    """The content policy's source expression for the template's one block of this tag."""
+    (content,) = _BLOCK[tag].findall(source)
+    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()

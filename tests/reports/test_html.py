@@ -1,0 +1,197 @@
+"""The HTML report needs nothing but itself, and runs nothing that an image put into it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+
+import msgspec
+import pytest
+from support.reports import MIB, coverage_of, device_of, finding_of, report_of
+from support.wording import claims
+
+from fwcheck.gate import evaluate
+from fwcheck.model import Component, Device, Gap, Report, Service, Span
+from fwcheck.reports import html
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}&amp;\u202e\x1b[2J\udce9"
+VOID = {"meta", "br", "img", "input", "rect", "link", "hr"}
+
+
+class Page(HTMLParser):
+    """Tags, attributes and texts of a page; nesting is checked on the way."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.texts: list[str] = []
+        self.blocks: dict[str, list[str]] = {"script": [], "style": []}
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data) -> None:
+        at = self.open[-1] if self.open else ""
+        self.blocks.get(at, self.texts).append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+def whole(**how) -> Report:
+    gaps = [Gap(node="router.bin › /usr/lib/x.so", reason="block 7 is broken", bytes=12_345)]
+    report = report_of(coverage=coverage_of(unknown=MIB, gaps=gaps), **how)
+    return msgspec.structs.replace(report, gate=evaluate(report, min_tier="STAR-1", min_score=90, fail_on=None))
+
+
+def hostile() -> Report:
+    found = [finding_of("NET-001", "S1.1-13", title=HOSTILE, path=f"/{HOSTILE[:-1]}", evidence=HOSTILE)]
+    device = msgspec.structs.replace(
+        device_of(),
+        platform=HOSTILE,
+        services=(Service(name=HOSTILE, program=HOSTILE, arguments=HOSTILE, enabled="yes", user=HOSTILE, started_by=HOSTILE),),
+        components=(Component(name=HOSTILE, version=HOSTILE),),
+    )
+    coverage = coverage_of(gaps=[Gap(node=HOSTILE, reason=HOSTILE, bytes=1)])
+    spans = (Span(offset=0, length=8 * MIB, kind="explained", label=HOSTILE),)
+    return report_of(found, msgspec.structs.replace(coverage, spans=spans), device, name=HOSTILE)
+
+
+def test_what_a_reader_needs_is_there() -> None:
+    text = Page(html.render(whole())).text
+    for expected in (
+        "STAR-1 is refuted by 3 criteria",
+        "OpenWrt 19.07.8",
+        "block 7 is broken",
+        "/etc/shadow:1",
+        "root:$1****** (28 characters)",
+        "Remove it from the image.",
+        "CVE-2018-1000517 9.8",
+        "support ended 2019-12-31",
+        "Guessing attack against every network log-in",
+        "score = 100 - points lost",
+        "Proxy profile",
+        "tcp/23",
+        "hash (md5), cracked",
+    ):
+        assert expected in text
+
+
+def test_every_criterion_of_every_level_is_there_once() -> None:
+    ids = [attributes.get("id") for _, attributes in Page(html.render(whole())).tags]
+    assert [each for each in ids if each and each.startswith(("S1.1-", "FWC"))] == [row.id for row in whole().tiers[-1].criteria]
+    named = [each for each in ids if each]
+    assert len(named) == len(set(named))
+
+
+def test_every_link_leads_somewhere_inside_the_page() -> None:
+    page = Page(html.render(whole()))
+    ids = {attributes.get("id") for _, attributes in page.tags}
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+    assert links
+    assert all(link.startswith("#") and link[1:] in ids for link in links)
+
+
+@pytest.mark.parametrize("report", [whole(), hostile()], ids=["usual", "hostile"])
+def test_nothing_is_loaded_and_nothing_foreign_runs(report: Report) -> None:
+    page = Page(html.render(report))
+    assert [tag for tag, _ in page.tags if tag in {"script", "style"}] == ["style", "script"]
+    assert not [tag for tag, _ in page.tags if tag in {"img", "link", "iframe", "object", "embed", "base", "form"}]
+    for _, attributes in page.tags:
+        assert not [name for name in attributes if name.startswith("on") or name in {"style", "src", "srcset", "action"}]
+
+
+def test_the_policy_allows_the_two_blocks_by_hash_and_nothing_else() -> None:
+    page = Page(html.render(hostile()))
+    (policy,) = [each["content"] for _, each in page.tags if each.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+    for tag in ("script", "style"):
+        digest = base64.b64encode(hashlib.sha256("".join(page.blocks[tag]).encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+    assert "unsafe" not in policy
+
+
+def test_hostile_text_is_shown_as_text() -> None:
+    source = html.render(hostile())
+    assert "<script>alert" not in source
+    assert "<img" not in source
+    text = Page(source).text
+    assert "<script>alert(1)</script>" in text
+    assert "{{ 7*7 }}" in text
+    assert "\\u202e\\x1b[2J" in text
+    assert "\\xe9" in text
+    source.encode()
+
+
+def test_the_page_is_well_nested() -> None:
+    assert Page(html.render(hostile())).open == []
+
+
+def test_the_map_shows_spans_where_there_are_any() -> None:
+    spans = (
+        Span(offset=0, length=2 * MIB, kind="explained", label="kernel"),
+        Span(offset=2 * MIB, length=6 * MIB, kind="encrypted"),
+        Span(offset=8 * MIB, length=MIB, kind="unknown"),
+    )
+    drawn = html.bars(report_of([], msgspec.structs.replace(coverage_of(), spans=spans)))
+    assert [(each.x, each.width, each.kind, each.label) for each in drawn] == [
+        (0.0, 25.0, "explained", "kernel"),
+        (25.0, 75.0, "encrypted", ""),
+    ]
+    assert drawn[1].tip == "0x200000, 6.0 MiB: encrypted"
+
+
+def test_the_map_falls_back_to_classes_of_bytes() -> None:
+    drawn = html.bars(report_of([], coverage_of(unknown=MIB)))
+    assert [(each.kind, each.width) for each in drawn] == [("explained", 75.0), ("padding", 12.5), ("unknown", 12.5)]
+
+
+def test_an_empty_coverage_has_no_map() -> None:
+    report = msgspec.structs.replace(report_of(), coverage=type(coverage_of())())
+    assert html.bars(report) == []
+    html.render(report)
+
+
+def test_secrets_stay_out_unless_asked_for() -> None:
+    assert "hunter2secret" not in html.render(whole())
+    assert "HASHHASH" not in html.render(whole(), show_secrets=True)
+    assert "hunter2secret" in html.render(whole(), show_secrets=True)
+
+
+def test_japanese_pages_say_so_and_use_japanese_titles() -> None:
+    source = html.render(whole(), lang="ja")
+    assert '<html lang="ja">' in source
+    assert "不要なインタフェースの無効化" in source
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_no_text_claims_a_positive_verdict(lang) -> None:
+    for report in (whole(), report_of([], coverage_of(files=0), Device())):
+        assert claims(Page(html.render(report, lang=lang)).text) == []
+
+
+def test_the_same_report_gives_the_same_page() -> None:
+    assert html.render(whole()) == html.render(whole())
+
+
+def test_timing_does_not_reach_the_page() -> None:
+    assert html.render(whole()) == html.render(msgspec.structs.replace(whole(), timing={"total": 99.0}))
+
+
+def test_thousands_of_findings_stay_quick() -> None:
+    found = [finding_of("FS-003", "S1.1-11", path=f"/etc/{number}") for number in range(2000)]
+    source = html.render(report_of(found))
+    assert len(re.findall("<article", source)) == 2000
+    assert len(source) < 4_000_000

@@ -1,0 +1,48 @@
+"""Every format renders every report under its name."""
+
+from __future__ import annotations
+
+import pytest
+from support.reports import coverage_of, report_of
+from support.wording import claims
+
+from fwcheck.model import Device
+from fwcheck.reports.labels import label, labels
+from fwcheck.reports.registry import FORMATS, named
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_renders_a_full_and_an_empty_report(name: str, lang) -> None:
+    for report in (report_of(), report_of([], coverage_of(files=0), Device(), target="STAR-3")):
+        assert named(name).render(report, lang=lang, show_secrets=True)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_format_shows_secrets_unasked(name: str) -> None:
+    content = named(name).render(report_of())
+    text = content if isinstance(content, str) else content.decode("latin-1")
+    assert "hunter2secret" not in text
+    assert "HASHHASH" not in text
+
+
+def test_an_unknown_format_is_an_error_that_names_the_others() -> None:
+    with pytest.raises(ValueError, match=r"pdf.*terminal"):
+        named("pdf")
+
+
+def test_file_suffixes_are_unlike() -> None:
+    suffixes = [each.suffix for each in FORMATS.values()]
+    assert len(suffixes) == len(set(suffixes))
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_no_label_claims_a_positive_verdict(lang) -> None:
+    assert [claim for text in labels(lang).values() for claim in claims(text)] == []
+
+
+def test_both_languages_hold_the_same_placeholders() -> None:
+    for key in labels("en"):
+        values = dict.fromkeys(("count", "rule", "level", "decidable", "total", "date"), "1")
+        assert label(key, "en", **values)
+        assert label(key, "ja", **values)
