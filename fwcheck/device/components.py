@@ -1,0 +1,294 @@
+"""Third-party software of the image: what its package databases, banners, library names and module directories agree on.
+
+Each component rests on witnesses, and says which. A program that only quotes the headers it was built against is no witness of a
+library that stands beside it; a release name that distributions number by themselves (6.1.0-50-armmp) is none of the upstream
+version.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from fwcheck.device._library_names import Confidence, kernel_release, library
+from fwcheck.device._packages import Package, packages
+from fwcheck.device.firmware import FileSystem, Firmware
+from fwcheck.device.products import by_cpe, by_package, cpe, products, purl
+from fwcheck.model import BannerHit, Component, Evidence, Facts, Location, Node, NodeKind
+
+Kind = Literal["package", "banner", "library", "directory", "module", "release"]
+_STRENGTH: tuple[Kind, ...] = ("package", "banner", "library", "directory", "module", "release")
+_HINTS = ("directory", "module")  # name what a thing belongs to, not what it is
+_SURE: tuple[Confidence, ...] = ("certain", "firm", "tentative")
+_EVIDENCE = 8  # places shown of one component
+_KERNEL_BY_DISTRIBUTION = frozenset({"linux-debian", "linux-ubuntu"})
+_MODULE_DIRECTORY = re.compile(r"^/(?:usr/)?lib/modules/([^/]+)$")
+_PLUGIN_DIRECTORY = re.compile(r"^(?:/[^/]+)*/lib/pppd/(2\.[345]\.\d{1,2}(?:b\d)?)$")
+_MODULES_PER_ROOT = 2
+_DISTRIBUTIONS = {"debian": "debian_linux", "ubuntu": "ubuntu_linux", "alpine": "alpine_linux", "poky": "yocto"}
+_ASSIGNMENT = re.compile(r"^([A-Z_]+)=[\"']?([^\"'\n]*)[\"']?\s*$")
+_SYSTEM_NAMES = {"deb": "debian", "apk": "alpine", "opkg": ""}
+
+
+class _Witness(NamedTuple):
+    """One place that says ``name`` in ``version``."""
+
+    name: str
+    version: str | None
+    kind: Kind
+    confidence: Confidence
+    evidence: Evidence
+    package: str | None = None
+    purl: str | None = None
+
+
+def components(firmware: Firmware) -> tuple[Component, ...]:
+    """Every component of the image, by name and version; one per package where a package database names it."""
+    witnesses: list[_Witness] = []
+    for fs in firmware.filesystems:
+        witnesses += _distribution(fs)
+        witnesses += _directories(fs)
+    banners = list(_banners(firmware))
+    for fs in firmware.filesystems:
+        witnesses += _packages(fs, banners)
+    witnesses += banners
+    witnesses += _libraries(firmware, banners)
+    witnesses += _modules(firmware)
+    return tuple(_joined(witnesses))
+
+
+def _joined(witnesses: list[_Witness]) -> Iterator[Component]:
+    groups: dict[tuple[str, str | None, str | None], list[_Witness]] = {}
+    for witness in sorted(witnesses, key=lambda each: _STRENGTH.index(each.kind)):
+        key = (witness.name, witness.version, witness.purl)
+        if witness.purl is None:
+            key = next((known for known in groups if known[:2] == key[:2]), key)
+        groups.setdefault(key, []).append(witness)
+    for key in sorted(groups, key=lambda key: (key[0], key[1] or "", key[2] or "")):
+        name, version, _ = key
+        held = groups[key]
+        rivals = [other for known, other in groups.items() if known[0] == name and known != key and known[1] is not None]
+        if _overruled(held, rivals):
+            continue
+        differing = [each for other in rivals if _overruled(other, [held]) for each in other]
+        yield _component(name, version, held, differing)
+
+
+def _overruled(held: list[_Witness], rivals: list[list[_Witness]]) -> bool:
+    """Whether nothing but hints, or no version at all, stands against a rival that carries the project's own word."""
+    if held[0].version is None and held[0].purl is None:
+        return any(each.version is not None for other in rivals for each in other)
+    own_word = any(each.kind not in _HINTS and each.confidence == "certain" for other in rivals for each in other)
+    return own_word and all(each.kind in _HINTS for each in held)
+
+
+def _component(name: str, version: str | None, held: list[_Witness], differing: list[_Witness]) -> Component:
+    first = held[0]
+    places = dict.fromkeys(each.evidence for each in held)
+    notes = [
+        Evidence(location=each.evidence.location, text=f"{each.evidence.text} (says {each.version}; overruled)")
+        for each in differing[:_EVIDENCE]
+    ]
+    known = first.package is None or (name in products() and version is not None)
+    return Component(
+        name=name,
+        version=version,
+        purl=first.purl or purl("generic", name, version),
+        cpe=cpe(name, version) if known else None,
+        confidence=min((each.confidence for each in held), key=_SURE.index),
+        evidence=(*list(places)[:_EVIDENCE], *notes),
+        package=first.package,
+    )
+
+
+# --------------------------------------------------------------------------- banners
+
+
+def _banners(firmware: Firmware) -> Iterator[_Witness]:
+    libraries = {posixpath.basename(node.path) for fs in firmware.filesystems for node in fs.nodes.values() if ".so" in node.path}
+    stems = {name.split(".so", 1)[0] for name in libraries}
+    for node, facts in firmware.contents():
+        patterns = {hit.pattern for hit in facts.banners}
+        names = {hit.component for hit in facts.banners}
+        for hit in facts.banners:
+            if hit.pattern == "linux" and patterns & _KERNEL_BY_DISTRIBUTION:
+                continue
+            if hit.component == "libjpeg" and "libjpeg-turbo" in names:  # whose copyright string names the version it imitates
+                continue
+            quoted = _quotes(hit, facts)
+            if quoted and quoted & stems:
+                continue
+            evidence = Evidence(location=_place(node, hit.offset), text=hit.text)
+            yield _Witness(hit.component, hit.version, "banner", "tentative" if quoted else hit.confidence, evidence)
+
+
+def _quotes(hit: BannerHit, facts: Facts) -> set[str]:
+    """The libraries whose headers this program may have the banner from: it needs them and is none of them."""
+    product = products().get(hit.component)
+    if product is None or not product.headers or facts.elf is None:
+        return set()
+    if facts.elf.soname and facts.elf.soname.split(".so", 1)[0] in product.headers:
+        return set()
+    return {stem for each in facts.elf.needed if (stem := each.split(".so", 1)[0]) in product.headers}
+
+
+def _place(node: Node, offset: int | None = None) -> Location:
+    return Location(chain=node.chain, path=node.path, offset=offset)
+
+
+# --------------------------------------------------------------------------- names of files and directories
+
+
+def _libraries(firmware: Firmware, banners: list[_Witness]) -> Iterator[_Witness]:
+    own = {(each.evidence.location.chain, each.evidence.location.path, each.name) for each in banners}
+    for fs in firmware.filesystems:
+        for node, facts in fs.files():
+            if facts.elf is None or ".so" not in node.path:
+                continue
+            base = posixpath.basename(node.path)
+            named = library(base) or (library(facts.elf.soname) if facts.elf.soname else None)
+            if named is not None and (node.chain, node.path, named.component) not in own:
+                evidence = fs.evidence(node.path, f"named {base}" if library(base) else f"soname {facts.elf.soname}")
+                yield _Witness(named.component, named.version, "library", named.confidence, evidence)
+
+
+def _directories(fs: FileSystem) -> Iterator[_Witness]:
+    for path, node in fs.nodes.items():
+        if node.kind is not NodeKind.DIRECTORY:
+            continue
+        if match := _MODULE_DIRECTORY.match(path):
+            yield _kernel(match[1], "directory", fs.evidence(path, f"modules of {match[1]}"))
+        elif match := _PLUGIN_DIRECTORY.match(path):
+            yield _Witness("ppp", match[1], "directory", "firm", fs.evidence(path, "plug-ins of pppd"))
+
+
+def _modules(firmware: Firmware) -> Iterator[_Witness]:
+    for fs in firmware.filesystems:
+        seen: dict[str, int] = {}
+        for node, facts in fs.files():
+            magic = facts.elf.modinfo.get("vermagic", "") if facts.elf is not None else ""
+            release = magic.split(" ", 1)[0]
+            if not release or seen.get(release, 0) >= _MODULES_PER_ROOT:
+                continue
+            seen[release] = seen.get(release, 0) + 1
+            yield _kernel(release, "module", fs.evidence(node.path, f"vermagic={magic}"))
+
+
+def _kernel(release: str, kind: Kind, evidence: Evidence) -> _Witness:
+    version = kernel_release(release)
+    return _Witness("linux_kernel", version, kind, "firm" if version else "tentative", evidence)
+
+
+# --------------------------------------------------------------------------- package databases and the distribution
+
+
+def _packages(fs: FileSystem, banners: list[_Witness]) -> Iterator[_Witness]:
+    installed = packages(fs)
+    if not installed:
+        return
+    chosen = _stand_ins(installed, fs)
+    distribution = next((f"{each.name.removesuffix('_linux')}-{each.version}" for each in _distribution(fs)), "")
+    seen = {
+        (each.evidence.location.path, each.name, each.version) for each in banners if each.evidence.location.chain == fs.chain
+    }
+    for package in installed:
+        name, version = chosen.get(package.name, (package.name, package.version))
+        text = f"Package: {package.name} Version: {package.version}"
+        stands = package.name in chosen
+        if stands and (other := _own_word(fs, package, name, version, seen)):
+            if version.startswith(f"{other}."):  # the same, told less exactly: 1.9 of 1.9.20141209
+                version = other
+            else:
+                text += f" (but {other} is installed)"
+                name, version, stands = package.name, package.version, False
+        product = products().get(name)
+        unnumbered = not stands and product is not None and bool(product.cpe)
+        namespace = _SYSTEM_NAMES[package.system]
+        yield _Witness(
+            name=name,
+            version=None if unnumbered else version,
+            kind="package",
+            confidence="certain",
+            evidence=fs.evidence(package.path, text, line=package.line),
+            package=package.version,
+            purl=purl(package.system, package.name, package.version, namespace, arch=package.arch, distro=distribution),
+        )
+
+
+def _stand_ins(installed: list[Package], fs: FileSystem) -> dict[str, tuple[str, str]]:
+    """For each project the package that stands for it: package name to (component, upstream version)."""
+    best: dict[tuple[str, str], tuple[int, str]] = {}
+    for package in installed:
+        name = _project(package, fs)
+        upstream = package.upstream
+        if name is None or upstream is None:
+            continue
+        listed = products()[name].packages
+        rank = listed.index(package.name) if package.name in listed else len(listed)
+        known = best.get((name, upstream))
+        if known is None or (rank, package.name) < known:
+            best[name, upstream] = (rank, package.name)
+    return {package: key for key, (_, package) in best.items()}
+
+
+def _project(package: Package, fs: FileSystem) -> str | None:
+    """The component a package stands for: by its name, by the CPE it states, or by the source it was built from."""
+    if package.system == "opkg" and package.name == "libc":
+        return _c_library(fs)
+    if package.name in by_package():
+        return by_package()[package.name]
+    if package.name.startswith("kmod-"):  # numbered like the kernel, but not the kernel
+        return None
+    if package.cpe:
+        return by_cpe().get(package.cpe)
+    return package.source if package.source in products() and package.source != "linux" else None
+
+
+def _c_library(fs: FileSystem) -> str | None:
+    for node in [*fs.children("/lib"), *fs.children("/lib64")]:
+        base = posixpath.basename(node.path)
+        if base.startswith("ld-musl-"):
+            return "musl"
+        if base.startswith("ld-uClibc-1."):
+            return "uclibc-ng"
+        if base.startswith("ld-uClibc"):
+            return "uclibc"
+        if base.startswith(("ld-linux", "ld-2.")):
+            return "glibc"
+    return None
+
+
+def _own_word(fs: FileSystem, package: Package, name: str, version: str, seen: set[tuple[str, str, str | None]]) -> str | None:
+    """Another version that a file of this package says of itself, when none says the package's own."""
+    folder = posixpath.join(posixpath.dirname(package.path), "" if package.path.endswith(".control") else "info")
+    text = fs.text(posixpath.join(folder, f"{package.name}.list"))
+    if text is None:
+        return None
+    files = {node.path for line in text.splitlines()[:5000] if (node := fs.resolve(line.strip())) is not None}
+    versions = {each for path, component, each in seen if component == name and path in files and each is not None}
+    return min(versions) if versions and version not in versions else None
+
+
+def _distribution(fs: FileSystem) -> Iterator[_Witness]:
+    for path in ("/etc/os-release", "/usr/lib/os-release"):
+        values = _assignments(fs, path)
+        version = values.get("VERSION_ID", "")
+        if values.get("ID") and re.match(r"^\d", version):
+            yield _system(fs, path, values["ID"].lower(), version, values.get("PRETTY_NAME", ""))
+            return
+    values = _assignments(fs, "/etc/openwrt_release")
+    described = values.get("DISTRIB_DESCRIPTION", "")
+    number = re.search(r"\b(\d{1,2}\.\d{2}(?:\.\d{1,2})?(?:-rc\d)?)\b", f"{values.get('DISTRIB_RELEASE', '')} {described}")
+    if values.get("DISTRIB_ID") in ("OpenWrt", "LEDE") and number:
+        yield _system(fs, "/etc/openwrt_release", values["DISTRIB_ID"].lower(), number[1], described)
+
+
+def _system(fs: FileSystem, path: str, id: str, version: str, text: str) -> _Witness:
+    return _Witness(_DISTRIBUTIONS.get(id, id), version, "release", "certain", fs.evidence(path, text or f"{id} {version}"))
+
+
+def _assignments(fs: FileSystem, path: str) -> dict[str, str]:
+    lines = (fs.text(path) or "").splitlines()[:200]
+    return {match[1]: match[2] for line in lines if (match := _ASSIGNMENT.match(line))}

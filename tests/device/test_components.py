@@ -1,0 +1,298 @@
+import json
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.trees import firmware_of
+
+from fwcheck.device._library_names import kernel_release, library
+from fwcheck.device._packages import packages
+from fwcheck.device.components import components
+from fwcheck.device.firmware import Firmware
+from fwcheck.device.products import by_cpe, by_package, cpe, products, purl
+from fwcheck.model import BannerHit, Coverage, ElfFacts, Facts, Image, Node, NodeKind
+
+CHAIN = ("test.bin", "squashfs@0x0")
+OPKG = """Package: busybox
+Version: 1.25.1-4
+Status: install user installed
+Architecture: mips_24kc
+
+Package: libopenssl
+Version: 1.0.2d-1
+Status: install user installed
+Architecture: mips_24kc
+
+Package: openssl-util
+Version: 1.0.2d-1
+Status: install user installed
+Architecture: mips_24kc
+
+Package: kmod-ath
+Version: 4.4.92+2017-01-31-3
+Status: install user installed
+Architecture: mips_24kc
+
+Package: kernel
+Version: 4.4.92-1-45d282495a15974d60f8edb091d0e2a9
+Status: install ok installed
+Architecture: mips_24kc
+
+Package: wpad-mini
+Version: 2016-12-19-ad02e79d-6
+Status: install user installed
+Architecture: mips_24kc
+
+Package: removed
+Version: 1.0-1
+Status: deinstall ok not-installed
+"""
+
+
+def elf(soname=None, needed=(), modinfo=None):
+    return ElfFacts(machine="mips", bits=32, endian="big", type="shared", soname=soname, needed=needed, modinfo=modinfo or {})
+
+
+def hit(component, version, pattern=None, confidence="certain", offset=16):
+    return BannerHit(
+        component=component,
+        version=version,
+        offset=offset,
+        text=f"{component} {version}",
+        pattern=pattern or component,
+        confidence=confidence,
+    )
+
+
+def firmware(files, directories=(), loose=()):
+    """Files by path, each the facts' changes: banners, elf, text."""
+    nodes, facts = [Node(chain=CHAIN, path="", kind=NodeKind.CONTAINER, format="squashfs")], {}
+    for number, (path, change) in enumerate([*files.items(), *loose]):
+        digest = f"{number:064x}"
+        facts[digest] = Facts(**{"sha256": digest, "size": 1, "kind": "elf", **change})
+        nodes.append(Node(chain=CHAIN, path=path, kind=NodeKind.FILE, size=1, sha256=digest))
+    parents = {str(parent) for path in [*files, *directories] for parent in PurePosixPath(path).parents}
+    nodes += [Node(chain=CHAIN, path=path, kind=NodeKind.DIRECTORY) for path in sorted(parents | set(directories))]
+    image = Image(name="test.bin", size=1, sha256="0" * 64, format="squashfs")
+    return Firmware(image, nodes, facts, Coverage())
+
+
+def versions(found, name):
+    return [each.version for each in found if each.name == name]
+
+
+def named(found, name):
+    (only,) = (each for each in found if each.name == name)
+    return only
+
+
+def test_each_package_is_one_component_and_carries_its_exact_package_version():
+    found = components(firmware_of({"/usr/lib/opkg/status": OPKG}))
+    assert {each.purl.split("?")[0] for each in found} == {
+        "pkg:opkg/busybox@1.25.1-4",
+        "pkg:opkg/libopenssl@1.0.2d-1",
+        "pkg:opkg/openssl-util@1.0.2d-1",
+        "pkg:opkg/kmod-ath@4.4.92%2B2017-01-31-3",
+        "pkg:opkg/kernel@4.4.92-1-45d282495a15974d60f8edb091d0e2a9",
+        "pkg:opkg/wpad-mini@2016-12-19-ad02e79d-6",
+    }
+
+
+def test_the_upstream_name_has_the_upstream_version_alone():
+    found = components(firmware_of({"/usr/lib/opkg/status": OPKG}))
+    assert versions(found, "busybox") == ["1.25.1"]
+    assert versions(found, "openssl") == ["1.0.2d"]
+    assert versions(found, "linux_kernel") == ["4.4.92"]
+    assert versions(found, "kmod-ath") == ["4.4.92+2017-01-31-3"]
+    assert named(found, "busybox").package == "1.25.1-4"
+    assert named(found, "busybox").cpe == "cpe:2.3:a:busybox:busybox:1.25.1:*:*:*:*:*:*:*"
+    assert named(found, "openssl-util").cpe is None
+    assert named(found, "busybox").evidence[0].location.line == 1
+
+
+def test_debian_and_alpine_databases_name_their_packages():
+    dpkg = "Package: libssl1.1\nStatus: install ok installed\nArchitecture: armhf\nSource: openssl\nVersion: 1.1.1n-0+deb11u5\n"
+    apk = "C:Q1abc=\nP:dropbear\nV:2022.83-r1\nA:armv7\no:dropbear\n\nP:musl\nV:1.2.3-r4\nA:armv7\no:musl\n"
+    found = components(
+        firmware_of(
+            {"/var/lib/dpkg/status": dpkg, "/lib/apk/db/installed": apk, "/etc/os-release": 'ID=debian\nVERSION_ID="11"\n'}
+        )
+    )
+    assert named(found, "openssl").version == "1.1.1n"
+    assert named(found, "openssl").purl == "pkg:deb/debian/libssl1.1@1.1.1n-0%2Bdeb11u5?arch=armhf&distro=debian-11"
+    assert named(found, "dropbear").version == "2022.83"
+    assert named(found, "musl").version == "1.2.3"
+    assert named(found, "debian_linux").version == "11"
+
+
+def test_the_same_version_at_several_places_is_one_component_with_all_evidence():
+    found = components(
+        firmware(
+            {
+                "/usr/lib/libssl.so.1.0.0": {
+                    "banners": (hit("openssl", "1.0.2f"),),
+                    "elf": elf("libssl.so.1.0.0", ("libcrypto.so.1.0.0",)),
+                },
+                "/usr/lib/libcrypto.so.1.0.0": {"banners": (hit("openssl", "1.0.2f"),), "elf": elf("libcrypto.so.1.0.0")},
+            }
+        )
+    )
+    assert [each.name for each in found] == ["openssl"]
+    assert len(found[0].evidence) == 2
+    assert found[0].evidence[0].location.offset == 16
+
+
+def test_two_versions_in_two_binaries_are_two_components():
+    found = components(
+        firmware(
+            {
+                "/lib/libcrypto.so.0.9.8": {"banners": (hit("openssl", "0.9.8a"),), "elf": elf("libcrypto.so.0.9.8")},
+                "/bin/wscd": {"banners": (hit("openssl", "0.9.8b"),), "elf": elf()},
+            }
+        )
+    )
+    assert versions(found, "openssl") == ["0.9.8a", "0.9.8b"]
+
+
+def test_a_program_that_needs_a_library_quotes_the_headers_it_was_built_against():
+    program = {"banners": (hit("openssl", "1.0.2"),), "elf": elf(None, ("libssl.so.1.0.0",))}
+    library_facts = {"banners": (hit("openssl", "1.0.2k"),), "elf": elf("libssl.so.1.0.0")}
+    found = components(firmware({"/bin/vpn": program, "/lib/libssl.so.1.0.0": library_facts}))
+    assert versions(found, "openssl") == ["1.0.2k"]
+    alone = components(firmware({"/bin/vpn": program}))
+    assert [(each.version, each.confidence) for each in alone] == [("1.0.2", "tentative")]
+
+
+def test_a_distribution_kernel_is_known_by_its_upstream_version():
+    banners = (hit("linux_kernel", "6.1.0", "linux"), hit("linux_kernel", "6.1.176", "linux-debian"))
+    found = components(firmware({}, ["/lib/modules/6.1.0-50-armmp"], loose=[("0x40", {"kind": "binary", "banners": banners})]))
+    assert versions(found, "linux_kernel") == ["6.1.176"]
+
+
+def test_a_release_name_without_upstream_version_says_that_the_version_is_unknown():
+    found = components(firmware({}, ["/lib/modules/5.15.0-91-generic"]))
+    assert [(each.version, each.confidence) for each in found] == [(None, "tentative")]
+
+
+def test_a_module_directory_that_contradicts_the_kernel_is_told_in_its_evidence():
+    modules = {"/lib/modules/2.6.31/a.ko": {"elf": elf(modinfo={"vermagic": "2.6.31 mips"})}}
+    kernel = [("0x0", {"kind": "binary", "banners": (hit("linux_kernel", "3.10.14", "linux"),)})]
+    found = components(firmware(modules, ["/lib/modules/2.6.31"], kernel))
+    assert versions(found, "linux_kernel") == ["3.10.14"]
+    assert any("2.6.31; overruled" in each.text for each in found[0].evidence)
+
+
+def test_the_banner_of_a_packages_own_file_overrules_the_database():
+    status = "Package: dropbear\nVersion: 2012.55-1\nStatus: install ok installed\n"
+    files = {
+        "/usr/lib/opkg/status": {"kind": "text", "text": status},
+        "/usr/lib/opkg/info/dropbear.list": {"kind": "text", "text": "/usr/sbin/dropbear\n"},
+        "/usr/sbin/dropbear": {"banners": (hit("dropbear", "2019.78"),), "elf": elf()},
+    }
+    found = components(firmware(files))
+    assert sorted(map(str, versions(found, "dropbear"))) == ["2019.78", "None"]
+    assert any("but 2019.78 is installed" in each.text for part in found for each in part.evidence)
+
+
+def test_a_shorter_banner_of_the_packaged_release_is_no_second_version():
+    files = {
+        "/usr/lib/opkg/status": {"kind": "text", "text": "Package: miniupnpd\nVersion: 1.9.20141209-1\n"},
+        "/usr/lib/opkg/info/miniupnpd.list": {"kind": "text", "text": "/usr/sbin/miniupnpd\n"},
+        "/usr/sbin/miniupnpd": {"banners": (hit("miniupnpd", "1.9"),), "elf": elf()},
+    }
+    found = components(firmware(files))
+    assert versions(found, "miniupnpd") == ["1.9"]
+    assert found[0].package == "1.9.20141209-1"
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("libuClibc-0.9.33.2.so", ("uclibc", "0.9.33.2")),
+        ("ld-uClibc-1.0.31.so", ("uclibc-ng", "1.0.31")),
+        ("libz.so.1.2.8", ("zlib", "1.2.8")),
+        ("libpng16.so.16.37.0", ("libpng", "1.6.37")),
+        ("libglib-2.0.so.0.5600.4", ("glib", "2.56.4")),
+        ("libc-2.16.so", ("glibc", "2.16")),
+        ("libssl.so.1.0.0", None),
+        ("libcurl.so.4.3.0", None),
+        ("libsqlite3.so.0.8.6", None),
+        ("libpcre.so.1.2.4", None),
+    ],
+)
+def test_a_library_name_says_a_release_only_where_its_project_puts_it(name, wanted):
+    found = library(name)
+    assert (found and found[:2]) == wanted
+
+
+@pytest.mark.parametrize(
+    ("release", "wanted"),
+    [
+        ("3.10.14", "3.10.14"),
+        ("2.6.31--LSDK-9.2.0.312", "2.6.31"),
+        ("4.4.92", "4.4.92"),
+        ("6.1.0-50-armmp", None),
+        ("wifi", None),
+        ("", None),
+    ],
+)
+def test_a_kernel_release_gives_the_upstream_version_or_nothing(release, wanted):
+    assert kernel_release(release) == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "wanted"),
+    [
+        ("openssh", "6.7p1", "cpe:2.3:a:openbsd:openssh:6.7:p1:*:*:*:*:*:*"),
+        ("boa", "0.94.14rc21", "cpe:2.3:a:boa:boa:0.94.14:rc21:*:*:*:*:*:*"),
+        ("hostapd", "2.0-devel", "cpe:2.3:a:w1.fi:hostapd:2.0:devel:*:*:*:*:*:*"),
+        ("openssl", "1.0.2f", "cpe:2.3:a:openssl:openssl:1.0.2f:*:*:*:*:*:*:*"),
+        ("linux_kernel", "4.4.92", "cpe:2.3:o:linux:linux_kernel:4.4.92:*:*:*:*:*:*:*"),
+        ("busybox", None, "cpe:2.3:a:busybox:busybox:*:*:*:*:*:*:*:*"),
+        ("zlib", "1.2.8+x:y", r"cpe:2.3:a:zlib:zlib:1.2.8\+x\:y:*:*:*:*:*:*:*"),
+        ("no such thing", "1", None),
+    ],
+)
+def test_a_cpe_keeps_its_release_mark_apart_and_quotes_the_rest(name, version, wanted):
+    assert cpe(name, version) == wanted
+
+
+def test_a_package_url_quotes_what_the_grammar_needs():
+    assert (
+        purl("deb", "libstdc++6", "1:2.0+x", "debian", arch="armhf", distro="")
+        == "pkg:deb/debian/libstdc%2B%2B6@1:2.0%2Bx?arch=armhf"
+    )
+
+
+def test_names_in_the_catalogue_point_one_way():
+    listed = [package for product in products().values() for package in product.packages]
+    assert len(listed) == len(set(listed)) == len(by_package())
+    pairs = [pair for product in products().values() for pair in product.cpe]
+    assert len(pairs) == len(set(pairs)) == len(by_cpe())
+
+
+@given(st.text(max_size=400))
+def test_no_text_of_a_database_breaks_the_reader(text):
+    files = dict.fromkeys(
+        ("/usr/lib/opkg/status", "/var/lib/dpkg/status", "/lib/apk/db/installed", "/etc/os-release"),
+        text.encode("utf-8", "replace"),
+    )
+    (fs,) = firmware({path: {"kind": "text", "text": text} for path in files}).filesystems
+    assert isinstance(packages(fs), list)
+    components(firmware({path: {"kind": "text", "text": text} for path in files}))
+
+
+CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
+
+
+@pytest.mark.corpus
+def test_the_truth_of_package_databases_in_the_corpus_is_what_the_reader_expects():
+    lists = sorted((CORPUS / "truth" / "open").glob("opkg-*.json"))
+    if not lists:
+        pytest.skip("the shared corpus is not here")
+    for each in lists:
+        truth = json.loads(each.read_text())
+        status = "".join(f"Package: {name}\nVersion: {version}\nStatus: install ok installed\n\n" for name, version in truth)
+        found = components(firmware_of({"/usr/lib/opkg/status": status}))
+        assert len([part for part in found if part.package]) == len({(name, version) for name, version in truth})
