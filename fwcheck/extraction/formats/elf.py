@@ -1,0 +1,87 @@
+"""ELF files in raw bytes: where they end (System V ABI, chapters 4 and 5).
+
+Nothing is unpacked: the file itself is the content that is inspected.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from fwcheck.extraction.errors import FormatError
+from fwcheck.extraction.format import Container, Format, Signature
+from fwcheck.extraction.limits import DEFAULT, Limits
+from fwcheck.extraction.source import ByteSource
+
+_NOBITS: Final = 8
+_TYPES = {1: "relocatable", 2: "executable", 3: "shared", 4: "core"}
+_HEADERS = {1: "HHIIIIIHHHHHH", 2: "HHIQQQIHHHHHH"}  # per class, behind e_ident
+# layout of an entry, then the positions of its type, offset and size in the file
+_PROGRAM = {1: ("8I", 0, 1, 4), 2: ("IIQQQQQQ", 0, 2, 5)}
+_SECTION = {1: ("10I", 1, 4, 5), 2: ("IIQQQQIIQQ", 1, 4, 5)}
+
+
+class Elf(Format):
+    """ELF file; its extent is the furthest byte its headers, segments and sections name."""
+
+    name = "elf"
+    title = "ELF file in raw bytes"
+    specification = "System V ABI, Object Files"
+    category = "executable"
+    signatures = (
+        Signature(pattern=rb"\x7fELF[\x01\x02][\x01\x02]\x01[\x00-\xff]{9}(?:[\x01-\x04]\x00|\x00[\x01-\x04])", width=18),
+    )
+    priority = 30
+
+    def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
+        ident = source.read(offset, 16)
+        if ident[:4] != b"\x7fELF" or ident[4] not in _HEADERS or ident[5] not in {1, 2} or ident[6] != 1:
+            raise FormatError("not an ELF header")
+        kind, order = ident[4], "<" if ident[5] == 1 else ">"
+        layout = struct.Struct(order + _HEADERS[kind])
+        fields = layout.unpack(source.view(offset + 16, layout.size))
+        type, machine, version, _, program_at, section_at, _, header, program, programs, section, sections, _ = fields
+        if version != 1 or type not in _TYPES or not machine or header != 16 + layout.size:
+            raise FormatError("implausible ELF header")
+        available = source.size - offset
+        ends = [header]
+        for at, size, count, form in (
+            (program_at, program, programs, _PROGRAM[kind]),
+            (section_at, section, sections, _SECTION[kind]),
+        ):
+            if at and count:
+                ends += _table(source, offset + at, size, count, order, form)
+                ends.append(at + size * count)
+        if len(ends) < 3:
+            raise FormatError("an ELF header whose tables are not there")
+        # A table entry that lies must not claim what follows the file: only ranges that are there count.
+        inside = max(end for end in ends if end <= available)
+        problems = [f"{max(ends)} bytes named, {available} there"] if max(ends) > available else []
+        return Container(
+            format=self.name,
+            size=inside,
+            detail={
+                "type": _TYPES[type],
+                "machine": machine,
+                "bits": 32 * kind,
+                "endian": "little" if order == "<" else "big",
+                "integrity": "none",
+                "integrity_detail": "no check",
+            },
+            problems=problems,
+        )
+
+
+def _table(source: ByteSource, at: int, size: int, count: int, order: str, form: tuple[str, int, int, int]) -> list[int]:
+    """Where the file ranges of a program or section header table end; raises FormatError for another entry size."""
+    layout = struct.Struct(order + form[0])
+    if size != layout.size:
+        raise FormatError("implausible entry size in an ELF header")
+    raw = source.peek(at, size * count)
+    entries = layout.iter_unpack(raw[: len(raw) - len(raw) % size])
+    # PT_NULL and SHT_NULL are 0; a section without bits has an offset, but no bytes there
+    skip = {0, _NOBITS} if form[0] in {each[0] for each in _SECTION.values()} else {0}
+    return [entry[form[2]] + entry[form[3]] for entry in entries if entry[form[1]] not in skip]
+
+
+FORMATS = (Elf(),)
