@@ -135,6 +135,7 @@ class KeyFact(Value, frozen=True, kw_only=True):
     valid: bool = False  # parsed by cryptography; False: only the shape was seen
     fingerprint: str | None = None  # SHA-256 of the DER SubjectPublicKeyInfo, hexadecimal
     comment: str = ""
+    published: str = ""  # whose published test key it is: no secret of this device; "" when it is not known as one
 
 
 class CertificateFact(Value, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ sys.path.insert(0, str(HERE))
 
 from contents import COMMON, INSECURE, REPAIRED, Tree  # noqa: E402
 
-FLASH = 0x80000  # bytes of the sample flash
+FLASH = 0x10000  # bytes of the sample flash
 ENVIRONMENT = 0x4000
 KERNEL_AT = 0x8000
 _DIRECTORIES = ("bin", "sbin", "etc/init.d", "lib", "usr/bin", "usr/sbin", "www", "dev", "proc", "sys", "tmp", "var", "overlay")

@@ -120,9 +120,8 @@ class Disk:
         if UNKNOWN in path or path.startswith("/dev/"):
             return
         path = self.real(path)
-        if not certain:
-            text = UNKNOWN
-        elif append:
+        text = text if certain else UNKNOWN
+        if append:
             text = (self.text(path) or "") + text
         self.written[path] = text if len(text) <= 1 << 16 else UNKNOWN
         self.removed.discard(path)

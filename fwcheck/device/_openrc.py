@@ -45,7 +45,7 @@ def _start(shell: Shell, name: str, text: str) -> None:
         shell.source(configuration, [])
     shell.read(text)
     if "start" in shell.functions:
-        shell.call(shell.functions["start"], [])
+        shell.call("start", [])
     elif command := shell.variables.get("command"):
         arguments = f"{shell.variables.get('command_args') or ''} {shell.variables.get('command_args_background') or ''}".split()
         user = (shell.variables.get("command_user") or "").split(":")[0]

@@ -28,7 +28,10 @@ def rc_common(shell: Shell, path: str, text: str) -> None:
         shell.status = None if links is None else bool(links)
         return
     if action in ("enable", "disable"):
-        (shell.world.disabled.add if action == "disable" else shell.world.disabled.discard)(name)
+        if shell.world.certain:
+            gone, kept = shell.world.disabled, shell.world.enabled
+            (gone if action == "disable" else kept)[name] = shell.place
+            (kept if action == "disable" else gone).pop(name, None)
         shell.status = True
         return
     if action not in ("boot", "start", "restart", "reload"):
@@ -46,13 +49,13 @@ def rc_common(shell: Shell, path: str, text: str) -> None:
 
 def _act(shell: Shell, action: str) -> None:
     if action in shell.functions:
-        shell.call(shell.functions[action], shell.args)
+        shell.call(action, shell.args)
     elif action == "boot":
         _act(shell, "start")
     elif action == "start" and (shell.variables.get("USE_PROCD") or "") != "" and "start_service" in shell.functions:
-        shell.call(shell.functions["start_service"], shell.args)
+        shell.call("start_service", shell.args)
     if action == "start" and "service_started" in shell.functions:
-        shell.call(shell.functions["service_started"], [])
+        shell.call("service_started", [])
 
 
 def _start(shell: Shell, fields: list[str], shown: list[str]) -> Status:
@@ -305,6 +308,12 @@ def _service_start(shell: Shell, fields: list[str], shown: list[str]) -> Status:
     return True
 
 
+def _json_get(shell: Shell, fields: list[str], shown: list[str]) -> Status:
+    for name in fields[1:]:
+        shell.assign(name.partition(":")[0], UNKNOWN)
+    return None
+
+
 def _nothing(shell: Shell, fields: list[str], shown: list[str]) -> Status:
     return True
 
@@ -325,6 +334,8 @@ HANDLERS: dict[str, Handler] = {
     "procd_append_param": _append_param,
     "procd_close_instance": _close_instance,
     "service_start": _service_start,
+    **dict.fromkeys(("json_get_var", "json_get_vars", "json_get_keys", "json_get_type", "json_get_values"), _json_get),
+    "network_get_device": lambda shell, fields, shown: _json_get(shell, fields[:2], shown),
     **dict.fromkeys(
         (
             "procd_open_service procd_close_service procd_open_trigger procd_close_trigger procd_open_validate procd_close_validate "
@@ -336,4 +347,9 @@ HANDLERS: dict[str, Handler] = {
         _nothing,
     ),
 }
-OVERRIDES = frozenset(HANDLERS) - {"start", "boot"}
+_OVERRIDES = frozenset(HANDLERS) - {"start", "boot"}
+
+
+def is_override(name: str) -> bool:
+    """Whether a function of this name is answered here, whatever the image's libraries define."""
+    return name in _OVERRIDES or name.startswith(("json_", "ucidef_", "procd_add_", "uci_toggle_"))

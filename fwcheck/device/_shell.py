@@ -39,7 +39,8 @@ from fwcheck.model import NodeKind
 Status = bool | None
 Stop = Literal["exit", "return", "break", "continue"]
 
-_STEP_LIMIT = 60_000
+_STEP_LIMIT = 120_000
+_SCRIPT_STEP_LIMIT = 12_000  # for one script with all it calls: the others are still followed
 _DEPTH_LIMIT = 90
 _SCRIPT_DEPTH_LIMIT = 20
 _LOOP_LIMIT = 512
@@ -112,18 +113,36 @@ class World:
         self.conditions: list[str] = []
         self.residuals: list[tuple[Frame, str]] = []  # an undecided exit makes everything after it conditional
         self.steps = 0
+        self.limit = _STEP_LIMIT
         self.depth = 0
         self.scripts: dict[str, Script] = {}
         self.uci: dict[str, list[Section] | None] = {}
         self.active: list[str] = []
         self.instance: list[Run] = []
-        self.disabled: set[str] = set()
+        self.disabled: dict[str, Place] = {}  # init scripts that a first-boot script switches off
+        self.enabled: dict[str, Place] = {}
 
     def step(self) -> None:
         """Counts one command."""
         self.steps += 1
-        if self.steps > _STEP_LIMIT:
+        if self.steps > self.limit:
             raise Exhausted
+
+    def bounded(self, path: str, place: Place, action: Callable[[], object]) -> None:
+        """Follows a script with a budget of its own; what exceeds it is a hole, and the boot goes on behind it."""
+        limit, depth, conditions, residuals = self.limit, self.depth, list(self.conditions), list(self.residuals)
+        self.limit = min(limit, self.steps + _SCRIPT_STEP_LIMIT)
+        self.active.append(path)
+        try:
+            action()
+        except Exhausted:
+            if self.steps >= _STEP_LIMIT:
+                raise
+            self.depth, self.conditions[:], self.residuals[:] = depth, conditions, residuals
+            self.hole(place, f"{path} is too long or too deeply nested to follow to its end")
+        finally:
+            self.active.pop()
+            self.limit = max(limit, min(self.steps + 1000, _STEP_LIMIT))
 
     @property
     def under(self) -> tuple[str, ...]:
@@ -165,7 +184,7 @@ class Shell:
         self.line = 1
         self.variables: dict[str, str | None] = {"PATH": _PATH, "IFS": " \t\n", "HOME": "/", "PWD": "/"}
         self.exported: set[str] = {"PATH", "HOME"}
-        self.functions: dict[str, Function] = {}
+        self.functions: dict[str, tuple[Function, FileSystem, str]] = {}
         self.cwd = "/"
         self.status: Status = True
         self.frames: list[Frame] = [Frame("exit")]
@@ -322,7 +341,7 @@ class Shell:
         self.line = item.line
         if item.background:
             child = self.child()
-            child.background = True
+            child.background = len(item.parts) == 1 and all(isinstance(command, Simple) for command in item.parts[0][1].commands)
             child.process(lambda: child.and_or(item))
             self.status = True
             return
@@ -386,7 +405,7 @@ class Shell:
                 case Simple():
                     self.simple(command)
                 case Function():
-                    self.functions[command.name] = command
+                    self.functions[command.name] = (command, self.fs, self.path)
                     self.status = True
                 case _:
                     self.redirected(command.redirects, lambda: self.compound(command))
@@ -444,6 +463,9 @@ class Shell:
             return
         frame, turn = Frame("break"), Frame("continue")
         self.frames += [frame, turn]
+        constant = command.raw.strip("; ") in ("true", ":", "[ 1 ]", "test 1", "[ true ]")
+        background = self.background
+        self.background = background or constant  # a program that is started over and over
         try:
             if holds:
                 self._turn(frame, turn, command.body)
@@ -454,8 +476,8 @@ class Shell:
                 )
         finally:
             del self.frames[-2:]
+            self.background = background
         self.status = True
-        constant = command.raw.strip("; ") in ("true", ":", "[ 1 ]", "test 1", "[ true ]")
         if holds and constant and not frame.touched:
             self.world.residuals.append((self.frames[-1], f"the loop on line {command.line} ends"))
 
@@ -565,21 +587,24 @@ class Shell:
         if not name:
             self.status = False
             return
-        if (function := self.functions.get(name)) is not None and name not in self.overridden():
-            self.call(function, fields[1:])
+        if name in self.functions and not self.overridden(name):
+            self.call(name, fields[1:])
             return
         base = posixpath.basename(name)
         handler = COMMANDS.get(base) if "/" in name else COMMANDS.get(name)
         if handler is not None and (("/" not in name) or self.is_program(name)):
             self.status = handler(self, fields, shown)
             return
+        if self.overridden(name):  # OpenWrt's board and JSON calls: they start nothing
+            self.status = True
+            return
         self.status = self.execute(fields, shown)
 
-    def overridden(self) -> frozenset[str]:
+    def overridden(self, name: str) -> bool:
         """Functions whose meaning is built in: OpenWrt's configuration and service calls."""
-        from fwcheck.device._openwrt import OVERRIDES  # noqa: PLC0415 -- as in dispatch
+        from fwcheck.device._openwrt import is_override  # noqa: PLC0415 -- as in dispatch
 
-        return OVERRIDES
+        return is_override(name)
 
     def is_program(self, name: str) -> bool:
         """Whether a path leads to a program, so that its name says what it does (a script is followed instead)."""
@@ -587,18 +612,21 @@ class Shell:
         facts = found.fs.facts_of(found.node) if found is not None else None
         return facts is None or facts.text is None
 
-    def call(self, function: Function, args: list[str]) -> None:
-        """Calls a function."""
+    def call(self, name: str, args: list[str]) -> None:
+        """Calls a function that is defined."""
+        function, fs, path = self.functions[name]
         frame = Frame("return")
         held, self.args = self.args, args
+        place = self.fs, self.path, self.line
+        self.fs, self.path = fs, path
         self.frames.append(frame)
         try:
             self.scoped(frame, lambda: self.command(function.body))
         finally:
             self.frames.pop()
             self.args = held
-            for name, value in frame.saved.items():
-                self.variables[name] = value
+            self.fs, self.path, self.line = place
+            self.variables.update(frame.saved)
 
     # Programs and scripts
 
@@ -635,9 +663,11 @@ class Shell:
             return self.status
         if found is None and present is not False and path.endswith(".sh"):
             self.world.hole(self.place, f"runs {path}, which is not in the image")
+        if present is False and not manner and "/" in name:
+            return False  # "/etc/init.d/name enabled" of a service that is not there
         self.record(fields, shown, path, found, present, manner, user)
         self.write(UNKNOWN)
-        return True if self.background or manner else None
+        return True if self.background or manner else None if present is not False else False
 
     def script_status(self, path: str, found: Found | None, text: str, args: list[str]) -> bool:
         """Follows the file as a script; False when it is none that a shell reads."""
@@ -648,6 +678,9 @@ class Shell:
             program = interpreter[1]
         if program not in _SHELLS or UNKNOWN in text:
             return False
+        if posixpath.basename(path) == "rc.common" and args:
+            self.dispatch(args, args)
+            return True
         common = next((word for word in interpreter[1:] if posixpath.basename(word) == "rc.common"), "")
         if found is not None and not found.node.mode & 0o111 and found.node.mode:
             child = self.follow
@@ -663,21 +696,17 @@ class Shell:
         child = Shell(self.world, fs, at, args)
         child.variables = {name: self.variables.get(name) for name in self.exported if name in self.variables} | {"IFS": " \t\n"}
         child.exported = set(self.exported)
-        child.cwd, child.background, child.stdin, child.buffer = self.cwd, self.background, self.stdin, self.buffer
+        child.cwd, child.stdin, child.buffer = self.cwd, self.stdin, self.buffer
         if len(self.world.active) >= _SCRIPT_DEPTH_LIMIT or self.world.active.count(path) >= 3:
             self.world.hole(self.place, f"{path} calls itself")
             self.status = None
             return
-        self.world.active.append(path)
-        try:
-            if common:
-                from fwcheck.device._openwrt import rc_common  # noqa: PLC0415 -- as in dispatch
+        if common:
+            from fwcheck.device._openwrt import rc_common  # noqa: PLC0415 -- as in dispatch
 
-                child.process(lambda: rc_common(child, path, text))
-            else:
-                child.process(lambda: child.read(text))
-        finally:
-            self.world.active.pop()
+            self.world.bounded(path, self.place, lambda: child.process(lambda: rc_common(child, path, text)))
+        else:
+            self.world.bounded(path, self.place, lambda: child.process(lambda: child.read(text)))
         self.status = child.status
 
     def read(self, text: str) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from fwcheck.device import _shell_words as words
 from fwcheck.device._shell import Shell, Status
 from fwcheck.device._shell_syntax import UNKNOWN, parse
+from fwcheck.device._shell_text import awk, regular, sed
 
 Handler = Callable[[Shell, list[str], list[str]], Status]
 
@@ -526,11 +527,18 @@ def _grep(shell: Shell, fields: list[str], shown: list[str]) -> Status:
     text = _input(shell, rest[1:])
     if text is None:
         return False
-    expression = _regular(rest[0], extended="E" in flags or fields[0] == "egrep", fixed="F" in flags or fields[0] == "fgrep")
-    if not words.known(text) or expression is None:
+    if "F" in flags or fields[0] == "fgrep":
+        expression: str | None = re.escape(rest[0]) if words.known(rest[0]) else None
+    else:
+        expression = regular(rest[0], extended="E" in flags or fields[0] == "egrep")
+    if expression is None:
         shell.write(UNKNOWN)
         return None
     search = re.compile(f"\\b(?:{expression})\\b" if "w" in flags else expression, re.IGNORECASE if "i" in flags else 0).search
+    if not words.known(text):
+        sure = "v" not in flags and any(search(line[:1024]) for line in text.splitlines() if words.known(line))
+        shell.write(UNKNOWN)
+        return True if sure else None
     lines = [line for line in text.splitlines() if (search(line[:1024]) is None) == ("v" in flags)]
     if "c" in flags:
         shell.write(f"{len(lines)}\n")
@@ -539,42 +547,6 @@ def _grep(shell: Shell, fields: list[str], shown: list[str]) -> Status:
     elif "q" not in flags:
         shell.write("".join(line + "\n" for line in lines))
     return bool(lines)
-
-
-_SIMPLE_ATOM = re.compile(r"\[[!^]?\]?[^\]\\]*\]\*?|\\?[./\"'#@!,:;=<>~&%_\-\w ]\*?|\\[\[\]$^*+?{}|()]|[(){}+?|^$]")
-
-
-def _regular(pattern: str, *, extended: bool, fixed: bool) -> str | None:
-    """A simple pattern of ``grep`` as a regular expression that cannot run away; None when it is not simple."""
-    if not words.known(pattern) or len(pattern) > 200:
-        return None
-    if fixed:
-        return re.escape(pattern)
-    result, at, stars = "", 0, 0
-    while at < len(pattern):
-        found = _SIMPLE_ATOM.match(pattern, at)
-        if found is None:
-            return None
-        atom = found.group()
-        at = found.end()
-        stars += atom.endswith("*") and len(atom) > 1 and atom != "\\*"
-        if atom in ("(", ")", "{", "}", "+", "?", "|"):
-            if extended and atom != "|":
-                return None
-            result += atom if extended else "\\" + atom
-        elif atom == "\\|":
-            result += "|" if not extended else "\\|"
-        elif atom[0] == "\\" and atom[1] in "(){}+?<>":
-            if not extended:
-                return None
-            result += atom
-        else:
-            result += re.sub(r"([\"'#@!,:;=<>~&%_ -])", r"\\\1", atom) if atom[0] != "[" and atom[0] != "\\" else atom
-    try:
-        re.compile(result)
-    except re.error:
-        return None
-    return result if stars <= 2 else None
 
 
 def _cut(shell: Shell, fields: list[str], shown: list[str]) -> Status:
@@ -722,6 +694,14 @@ def _mount(shell: Shell, fields: list[str], shown: list[str]) -> Status:
     return True
 
 
+def _keygen(shell: Shell, fields: list[str], shown: list[str]) -> Status:
+    """``dropbearkey``, ``ssh-keygen``, ``openssl``, ``px5g``: the file behind the output option exists afterwards."""
+    for option, path in zip(fields, fields[1:], strict=False):
+        if option in ("-f", "-out", "-keyout") and words.known(path):
+            shell.disk.write(shell.absolute(path), f"generated {UNKNOWN}", certain=shell.world.certain)
+    return True
+
+
 def _tee(shell: Shell, fields: list[str], shown: list[str]) -> Status:
     for name in _plain(fields):
         shell.disk.write(shell.absolute(name), shell.stdin or UNKNOWN, append="-a" in fields, certain=shell.world.certain)
@@ -729,13 +709,44 @@ def _tee(shell: Shell, fields: list[str], shown: list[str]) -> Status:
     return True
 
 
-def _edit(shell: Shell, fields: list[str], shown: list[str]) -> Status:
-    """``sed`` and ``awk``: what they print is not followed; in-place editing makes a file unknown."""
-    if any(re.match(r"-[a-zA-Z]*i", text) for text in fields[1:] if not text.startswith("--")) and fields[0] == "sed":
-        for name in _plain(fields)[1:]:
-            if shell.disk.text(shell.absolute(name)) is not None:
-                shell.disk.write(shell.absolute(name), UNKNOWN, certain=False)
-    shell.write("" if shell.stdin == "" else UNKNOWN)
+def _sed(shell: Shell, fields: list[str], shown: list[str]) -> Status:
+    try:
+        options, rest = getopt.gnu_getopt(fields[1:], "nEre:i::f:s", ["quiet", "silent", "expression=", "in-place", "regexp-extended"])
+    except getopt.GetoptError:
+        options, rest = [("-f", "")], []
+    names = [name.lstrip("-") for name, _ in options]
+    expressions = [value for name, value in options if name in ("-e", "--expression")] or rest[:1]
+    files = rest if "e" in names or "expression" in names else rest[1:]
+    in_place = "i" in names or "in-place" in names
+    for path in files if in_place else [""]:
+        text = _input(shell, [path] if in_place else files)
+        if text is None:
+            return False
+        quiet = bool({"n", "quiet", "silent"} & set(names))
+        extended = bool({"E", "r", "regexp-extended"} & set(names))
+        result = sed(expressions, text, quiet=quiet, extended=extended) if words.known(text) and "f" not in names else None
+        if in_place:
+            shell.disk.write(shell.absolute(path), UNKNOWN if result is None else result, certain=shell.world.certain and result is not None)
+        else:
+            shell.write(UNKNOWN if result is None else result)
+    return True
+
+
+def _awk(shell: Shell, fields: list[str], shown: list[str]) -> Status:
+    rest, separator = fields[1:], " "
+    while rest and rest[0].startswith("-") and len(rest[0]) > 1:
+        if rest[0].startswith("-F"):
+            separator = rest[0][2:] or (rest[1] if len(rest) > 1 else " ")
+            rest = rest[1:] if rest[0] != "-F" else rest[2:]
+        elif rest[0] == "-v":
+            rest = rest[2:]
+        else:
+            rest = rest[1:]
+    text = _input(shell, rest[1:])
+    if text is None:
+        return False
+    result = awk(rest[0], separator, text) if rest and words.known(text) else None
+    shell.write(UNKNOWN if result is None else result)
     return True
 
 
@@ -745,11 +756,11 @@ _PRESUMED = """
 hwclock ifconfig ifup insmod install ip ip6tables iptables iptables-restore iptables-save iw iwconfig iwpriv kill killall klogd
 kmodloader ln load_modules logger lock losetup mdev mkfifo mke2fs mknod mkswap modprobe mtd nvram_set passwd pivot_root poweroff
 reboot renice rmmod route rm stty sleep swapoff swapon swconfig switch_root sync sysctl trap tc tput tune2fs udevadm ulimit
-umask umount usleep vconfig wait wifi date times hash chmod chpasswd devmem reg io uptime
+umask umount mkdir_p usleep vconfig wait wifi date times hash chmod chpasswd devmem reg io uptime
 ubiattach ubimkvol ubidetach nanddump flashcp setterm setfont loadkmap ldconfig ntpclient himm
 """.split()
 
-_UNDECIDED = "nvram nvram_get getcfg pidof pgrep ps fgrep_ ping ubus jsonfilter fw_printenv find awk wc tr sort uniq md5sum sha256sum hexdump strings"
+_UNDECIDED = "nvram nvram_get getcfg pidof pgrep ps ping ubus jsonfilter fw_printenv find wc tr sort uniq md5sum sha256sum hexdump strings"
 
 COMMANDS: dict[str, Handler] = {
     **dict.fromkeys(_PRESUMED, _true),
@@ -802,7 +813,10 @@ COMMANDS: dict[str, Handler] = {
     "rm": _remove,
     "mount": _mount,
     "tee": _tee,
-    **dict.fromkeys(("sed", "awk"), _edit),
+    **dict.fromkeys(("dropbearkey", "ssh-keygen", "openssl", "px5g"), _keygen),
+    **dict.fromkeys(("let", "getopts"), _undecided),
+    "sed": _sed,
+    "awk": _awk,
     **dict.fromkeys(_UNDECIDED.split(), _undecided),
 }
 COMMANDS["."] = _source

@@ -108,12 +108,16 @@ def value(word: Word, shell: Context) -> str:
 
 
 def pattern(word: Word, shell: Context) -> str:
-    """The word as a pattern of :mod:`fnmatch` (quoted parts match themselves)."""
+    """The word as a pattern; a backslash stands before what quotes make plain text."""
     return "".join(_escape(text) if part.quoted else text for part in word.parts for text in [part_value(part, shell)])
 
 
 def _escape(text: str) -> str:
-    return re.sub(r"([*?\[])", r"[\1]", text)
+    return re.sub(r"([*?\[\]!^\\-])", r"\\\1", text)
+
+
+def _plain(glob: str) -> str:
+    return re.sub(r"\\(.)", r"\1", glob, flags=re.DOTALL)
 
 
 def part_value(part: Literal | Parameter | CommandSubstitution | Arithmetic, shell: Context) -> str:
@@ -139,10 +143,10 @@ def _parameter(part: Parameter, shell: Context) -> str:
     text = held or ""
     if part.op == "length":
         return str(len(text)) if known(text) else UNKNOWN
+    if part.argument is not None and part.op in ("#", "##", "%", "%%"):
+        return trim(text, pattern(part.argument, shell), part.op)
     if not known(text) or part.argument is None:
         return UNKNOWN if text or part.op == "other" else ""
-    if part.op in ("#", "##", "%", "%%"):
-        return trim(text, pattern(part.argument, shell), part.op)
     if part.op in ("/", "//"):
         return _replace(text, part, shell)
     if part.op == "substring":
@@ -168,6 +172,8 @@ def trim(text: str, glob: str, op: str) -> str:
     """``${text#glob}`` and its three brothers."""
     if not known(glob):
         return UNKNOWN
+    if not known(text):
+        return _trim_partial(text, glob, op)
     if glob in ("*", ""):
         return "" if glob and op in ("##", "%%") else text
     backward = op[0] == "%"
@@ -175,6 +181,18 @@ def trim(text: str, glob: str, op: str) -> str:
     if end is None:
         return text
     return text[: len(text) - end] if backward else text[end:]
+
+
+def _trim_partial(text: str, glob: str, op: str) -> str:
+    """A half-known value: decided where the part before the first unknown piece decides."""
+    head = text[: text.index(UNKNOWN)]
+    if op == "#" and (end := _leading(head, glob, longest=False, backward=False)) is not None:
+        return text[end:]
+    if op == "#" and "*" not in glob and len(head) >= len(_stretches(glob, False)[0]):  # noqa: FBT003 -- cached, see there
+        return text
+    if op == "%%" and glob.endswith("*") and not _MAGIC.search(glob[:-1]) and (stop := _plain(glob[:-1])) in head:
+        return head[: head.index(stop)]
+    return UNKNOWN
 
 
 def fits(text: str, glob: str) -> bool:
@@ -222,7 +240,7 @@ def _set(atom: str) -> str:
     return expression
 
 
-_ATOM = re.compile(r"\[[!^]?\]?[^\]]*\]|.", re.DOTALL)
+_ATOM = re.compile(r"\\.|\[[!^]?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
 
 
 @lru_cache(maxsize=512)
@@ -233,6 +251,8 @@ def _stretches(glob: str, backward: bool) -> tuple[str, ...]:  # noqa: FBT001 --
     for atom in reversed(atoms) if backward else atoms:
         if atom == "*":
             stretches.append("")
+        elif atom[0] == "\\" and len(atom) == 2:
+            stretches[-1] += re.escape(atom[1])
         elif len(atom) > 2:
             stretches[-1] += _set(atom)
         else:
@@ -253,7 +273,7 @@ def matches(text: str, glob: str) -> bool | None:
         return True
     if _MAGIC.search(glob):
         return None
-    return None if could_equal(text, glob) else False
+    return None if could_equal(text, _plain(glob)) else False
 
 
 def could_equal(left: str, right: str) -> bool:

@@ -17,7 +17,7 @@ from fwcheck.device._disk import Disk
 from fwcheck.device._shell import Exhausted, Hole, Place, Run, Shell, World
 from fwcheck.device._shell_syntax import UNKNOWN
 from fwcheck.device.firmware import FileSystem, Firmware
-from fwcheck.model import NodeKind
+from fwcheck.model import Node, NodeKind
 
 _INITS = ("/sbin/init", "/etc/init", "/bin/init", "/init", "/linuxrc", "/etc/preinit", "/sbin/preinit")
 _INITTABS = ("/etc/inittab", "/etc_ro/inittab", "/etc/default/inittab")
@@ -211,9 +211,11 @@ def _rc_d(shell: Shell, prefix: str = "S", action: str = "boot") -> None:
         return
     for path in shell.disk.glob("/etc/rc.d/S*") or []:
         name = re.sub(r"^S\d\d", "", posixpath.basename(path))
-        if name in shell.world.disabled:
-            shell.alternatives([("first boot only", lambda path=path: shell.execute([path, action], [path, action]))], exhaustive=False)  # type: ignore[misc]
-        else:
+        if name not in shell.world.disabled:  # the link is gone by now
+            shell.execute([path, action], [path, action])
+    for name in list(shell.world.enabled):
+        path = f"/etc/init.d/{name}"
+        if not shell.disk.glob(f"/etc/rc.d/S[0-9][0-9]{name}"):
             shell.execute([path, action], [path, action])
 
 
@@ -265,18 +267,30 @@ def _crontabs(boot: Boot, world: World) -> None:
                     world.conditions.clear()
 
 
+_EVENT = ("ACTION", "DEVICENAME", "INTERFACE", "DEVICE", "BUTTON", "SEEN", "DEVTYPE", "DEVPATH", "PRODUCT", "SUBSYSTEM")
+
+
 def _hotplug(boot: Boot, world: World) -> None:
+    """OpenWrt's hotplug scripts: the LAN comes up on every boot, all other events may or may not occur."""
+    network = any(run.name == "netifd" and not run.conditions for run in world.runs)
     for node in boot.root.glob("/etc/hotplug.d/*/*")[:64]:
-        text = boot.disk.text(node.path)
-        if not text or UNKNOWN in text or node.kind is not NodeKind.FILE:
-            continue
         event = node.path.split("/")[3]
-        shell = Shell(world, boot.root, node.path, [event])
-        for name in ("ACTION", "DEVICENAME", "INTERFACE", "BUTTON", "SEEN", "DEVTYPE", "DEVPATH", "PRODUCT", "SUBSYSTEM"):
-            shell.variables[name] = UNKNOWN
-        world.conditions.append(f"a hotplug event of class {event} occurs")
-        try:
-            shell.process(lambda s=shell, t=text: s.read(t))  # type: ignore[misc]
-        finally:
-            world.conditions.clear()
-            world.residuals.clear()
+        if event == "iface" and network:
+            _event(boot, world, node, {"ACTION": "ifup", "INTERFACE": "lan", "DEVICE": "br-lan"}, "")
+            _event(boot, world, node, {"ACTION": "ifup", "INTERFACE": "wan"}, "the WAN interface comes up")
+        else:
+            _event(boot, world, node, {}, f"a hotplug event of class {event} occurs")
+
+
+def _event(boot: Boot, world: World, node: Node, values: dict[str, str], condition: str) -> None:
+    text = boot.disk.text(node.path)
+    if not text or UNKNOWN in text or node.kind is not NodeKind.FILE:
+        return
+    shell = Shell(world, boot.root, node.path, [node.path.split("/")[3]])
+    shell.variables |= dict.fromkeys(_EVENT, UNKNOWN) | values
+    world.conditions.extend([condition] if condition else [])
+    try:
+        world.bounded(node.path, shell.place, lambda: shell.process(lambda: shell.read(text)))
+    finally:
+        world.conditions.clear()
+        world.residuals.clear()

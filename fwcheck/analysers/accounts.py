@@ -1,0 +1,231 @@
+"""Accounts whose password every unit of the product shares, or that have none.
+
+It proves what the shipped files say. It cannot see what a factory step, a set-up page of a closed program or a cloud service
+replaces before the first login; rules that depend on that are concerns, or say so.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
+
+from fwcheck.analysers._once import once
+from fwcheck.analysers.rule import Rule, mask
+from fwcheck.device.accounts import Origin, origin
+from fwcheck.device.firmware import Firmware
+from fwcheck.model import Account, Device, Evidence, Finding, Location, Severity
+
+_EMPTY = Rule(
+    id="ACC-001",
+    title="Account without a password",
+    severity=Severity.CRITICAL,
+    criteria=("S1.1-02", "S1.1-01"),
+    confidence="certain",
+    explanation="Whoever reaches a login of the device enters with this account; every unit ships in this state.",
+    refuted_by="The shipped unit refuses this account, or forces a password to be set before any interface opens.",
+    remediation="Lock the account (`!` in its password field), or set a password that is unique to each unit before it ships.",
+)
+_CRACKED = Rule(
+    id="ACC-002",
+    title="Fixed default password that a short word list finds",
+    severity=Severity.CRITICAL,
+    criteria=("S1.1-02",),
+    confidence="certain",
+    explanation="The hash is a constant of the image, so all units share the password, and it is one that attackers try first.",
+    refuted_by="Production replaces the hash in every unit before it ships.",
+    remediation="Ship the account locked and give each unit its own password, or let the user set one before the first login.",
+)
+_FIXED = Rule(
+    id="ACC-003",
+    title="Fixed password hash shared by all units",
+    severity=Severity.HIGH,
+    criteria=("S1.1-02", "S1.1-03"),
+    verdict="concern",
+    confidence="firm",
+    explanation="The hash is a constant of the image: who learns the password of one unit has it for all.",
+    refuted_by="Production or the first boot replaces the hash in every unit.",
+    remediation="Ship the account locked, or set a password that is unique to each unit.",
+)
+_HIDDEN = Rule(
+    id="ACC-004",
+    title="Further account with the rights of root",
+    severity=Severity.HIGH,
+    criteria=("S1.1-02", "S1.1-03", "S1.1-01"),
+    verdict="concern",
+    confidence="firm",
+    explanation="A second name for user 0 with a password of its own survives when the owner changes the first one's password.",
+    refuted_by="The account is documented, and its password is unique to each unit and can be changed by the owner.",
+    remediation="Remove the account, or lock it.",
+)
+_WEAK = Rule(
+    id="ACC-005",
+    title="Password stored under an outdated hash",
+    severity=Severity.MEDIUM,
+    criteria=("S1.1-11",),
+    confidence="certain",
+    explanation="DES and MD5 based crypt, and unsalted digests, are guessed at millions of words a second; no current catalogue of "
+    "cryptography admits them for passwords.",
+    refuted_by="The account is replaced before the unit ships, and new passwords are stored under another scheme.",
+    remediation="Store passwords under yescrypt, bcrypt or SHA-512 crypt with a fresh salt.",
+)
+RULES = (_EMPTY, _CRACKED, _FIXED, _HIDDEN, _WEAK)
+
+_SCHEMES = {
+    "des": "DES crypt",
+    "md5": "MD5 crypt",
+    "sha256": "SHA-256 crypt",
+    "sha512": "SHA-512 crypt",
+    "bcrypt": "bcrypt",
+    "yescrypt": "yescrypt",
+    "other": "no salted crypt scheme",
+}
+_SYSTEM_LOGINS = frozenset({"telnet", "ssh", "ftp", "rlogin", "rsh"})
+_BY_ORIGIN: dict[Origin, Literal["certain", "firm", "tentative"]] = {"live": "certain", "seed": "firm", "copy": "tentative"}
+_COPY = " The file is a copy that nothing in the image was seen to put into use."
+
+
+class _Ways(NamedTuple):
+    """Where a system account can log in, as far as the shipped state shows."""
+
+    network: tuple[str, ...]  # protocols that are open for sure
+    perhaps: tuple[str, ...]  # protocols whose service may run
+    console: bool
+
+    def sentence(self) -> str:
+        """The ways in words, to follow the explanation of a finding."""
+        if self.network:
+            return f" The shipped state opens {', '.join(self.network)} logins."
+        if self.perhaps:
+            return f" Whether {', '.join(self.perhaps)} logins are open by default could not be decided."
+        if self.console:
+            return " No network login was seen to start by default; the console asks for this password."
+        return " No login that takes it was seen to start by default."
+
+
+def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
+    """Findings on the accounts that the image ships."""
+    return once(_findings(firmware, device))
+
+
+def _findings(firmware: Firmware, device: Device) -> Iterator[Finding]:
+    ways = _ways(device)
+    known = {account: origin(firmware, account) for account in device.accounts if account.password in ("empty", "hash")}
+    for account, source in known.items():
+        if account.password == "empty" and account.login is not False:
+            yield _empty(account, source, ways)
+        elif account.password == "hash" and (account.login is not False or not account.shell):
+            yield _cracked(account, source, ways) if account.cracked else _fixed(account, source, ways)
+    yield from _further(known)
+    yield from _weak(known)
+
+
+def _ways(device: Device) -> _Ways:
+    def protocols(state: str) -> tuple[str, ...]:
+        open_ = {
+            each.protocol
+            for each in device.services
+            if each.enabled == state and each.present and each.reachable not in ("no", "loopback")
+        }
+        return tuple(sorted(open_ & _SYSTEM_LOGINS))
+
+    return _Ways(protocols("yes"), protocols("unknown"), any(each.authenticated is not False for each in device.consoles))
+
+
+def _place(account: Account) -> tuple[Evidence, tuple[Evidence, ...]]:
+    where = account.evidence[0] if account.evidence else Evidence(location=Location(path=account.file))
+    return where, account.evidence[1:]
+
+
+def _empty(account: Account, source: Origin, ways: _Ways) -> Finding:
+    """ACC-001. An SSH server refuses empty passwords unless it is told otherwise (ACC-007), so SSH alone opens nothing."""
+    where, witnesses = _place(account)
+    network = tuple(each for each in ways.network if each != "ssh")
+    sure: Literal["certain", "firm", "tentative"] = _BY_ORIGIN[source]
+    if account.login is None or source == "copy":
+        sure = "tentative"
+    elif not network and sure == "certain" and not ways.network:
+        sure = "firm"
+    return _EMPTY.finding(
+        where,
+        f"empty password: {account.name}",
+        title=f"Account {account.name} has no password",
+        severity=Severity.CRITICAL if account.uid == 0 and source != "copy" else Severity.HIGH,
+        verdict="concern" if sure == "tentative" else "violation",
+        confidence=sure,
+        criteria=("S1.1-02", "S1.1-01") if network else ("S1.1-02",),
+        witnesses=witnesses,
+        explanation=_EMPTY.explanation
+        + ways._replace(network=network).sentence()
+        + (_COPY if source == "copy" else "")
+        + (" The image holds no passwd line for it, so its shell is not known." if account.login is None else ""),
+    )
+
+
+def _cracked(account: Account, source: Origin, ways: _Ways) -> Finding:
+    where, witnesses = _place(account)
+    sure = _BY_ORIGIN[source]
+    if sure == "certain" and account.shell and not ways.network:
+        sure = "firm"
+    return _CRACKED.finding(
+        where,
+        f"known password: {account.name}",
+        title=f"Account {account.name} has a fixed password that a short word list finds",
+        severity=Severity.CRITICAL if source != "copy" else Severity.HIGH,
+        verdict="violation" if source != "copy" else "concern",
+        confidence=sure,
+        witnesses=witnesses,
+        explanation=f"{_CRACKED.explanation} Found: {mask(account.plain)}."
+        + (ways.sentence() if account.shell or account.uid == 0 else "")
+        + (_COPY if source == "copy" else ""),
+    )
+
+
+def _fixed(account: Account, source: Origin, ways: _Ways) -> Finding:
+    where, witnesses = _place(account)
+    return _FIXED.finding(
+        where,
+        f"fixed password: {account.name}",
+        title=f"Account {account.name} has a fixed password hash ({_SCHEMES.get(account.scheme or 'other', '')})",
+        severity=Severity.HIGH if source != "copy" else Severity.MEDIUM,
+        confidence="firm" if source != "copy" else "tentative",
+        witnesses=witnesses,
+        explanation=_FIXED.explanation
+        + (ways.sentence() if account.shell or account.uid == 0 else "")
+        + (_COPY if source == "copy" else ""),
+    )
+
+
+def _further(known: dict[Account, Origin]) -> Iterator[Finding]:
+    """ACC-004: every open account with user id 0 beside root, or beside the first one where none is called root."""
+    together: dict[tuple[str, str], list[Account]] = defaultdict(list)
+    for account, source in known.items():
+        if account.uid == 0 and account.login and source != "copy":
+            together[account.root, account.file].append(account)
+    for held in together.values():
+        first = next((each for each in held if each.name == "root"), held[0])
+        for account in held:
+            if account.name != first.name:
+                where, witnesses = _place(account)
+                yield _HIDDEN.finding(
+                    where,
+                    f"further root account: {account.name}",
+                    title=f"Account {account.name} has the rights of root beside {first.name}",
+                    witnesses=(*witnesses, *first.evidence[:1]),
+                )
+
+
+def _weak(known: dict[Account, Origin]) -> Iterator[Finding]:
+    """ACC-005, once per file and scheme."""
+    together: dict[tuple[str, str, str], list[Account]] = defaultdict(list)
+    for account, source in known.items():
+        if account.scheme in ("des", "md5", "other") and source != "copy" and account.evidence:
+            together[account.root, account.file, account.scheme].append(account)
+    for (_, _, scheme), held in together.items():
+        names = ", ".join(sorted({each.name for each in held})[:8])
+        yield _WEAK.finding(
+            held[0].evidence[0],
+            f"weak password hash: {scheme}",
+            title=f"Passwords stored under {_SCHEMES[scheme]}: {names}",
+            witnesses=tuple(each.evidence[0] for each in held[1:]),
+        )
