@@ -78,9 +78,9 @@ class _SecretFile(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def data_files() -> dict[str, bytes]:
-    """The data files by name, as stored: they are part of the inspector's version."""
+    """The data files of this package by name, as stored: they are part of the inspector's version."""
     folder = resources.files("fwcheck.inspection")
-    return {name: folder.joinpath(name).read_bytes() for name in ("banners.toml", "secrets.toml")}
+    return {name: folder.joinpath(name).read_bytes() for name in ("banners.toml", "published_keys.toml", "secrets.toml")}
 
 
 def load(extra: Iterable[Pattern] = (), *, native: bool = True) -> Catalogue:
@@ -169,7 +169,8 @@ def secret_hits(catalogue: Catalogue, scan: Scan, kind: str, base: int = 0) -> l
 def _placeholder(exclude: re.Pattern[bytes] | None, match: re.Match[bytes]) -> bool:
     if exclude is None:
         return False
-    return exclude.search(match["secret"] if "secret" in match.re.groupindex else match[0]) is not None
+    secret = match["secret"] if "secret" in match.re.groupindex else None
+    return exclude.search(match[0] if secret is None else secret) is not None
 
 
 def _secret_hit(entry: SecretEntry, match: re.Match[bytes], base: int) -> PatternHit:

@@ -18,6 +18,7 @@ _MATCHES = 512  # matches of one pattern that are looked at
 _HITS = 256  # hits of one kind that are kept
 _PIECE = 4 << 20  # bytes of a large content that are looked at together
 _OVERLAP = 128 << 10  # bytes that two pieces share: longer than any match, key or certificate
+_KEY_RULE = "crypto-private-key-in-program"
 _ENTROPY_SAMPLE = 64 << 10
 _ENTROPY_FROM = 1 << 10
 _ENTROPY_PIECES = 16
@@ -37,6 +38,7 @@ def _version() -> str:
     digest = hashlib.sha256(f"code {CODE_VERSION}\n".encode())
     for name, data in sorted({**catalogue.data_files(), **yara_rules.rule_files()}.items()):
         digest.update(f"{name} {len(data)}\n".encode() + data)
+    digest.update(repr(keys.SHAPES).encode())
     return digest.hexdigest()[:16]
 
 
@@ -61,7 +63,7 @@ def inspect(content: bytes | memoryview) -> Facts:
         certificates=hits.certificates,
         banners=hits.banners,
         patterns=hits.patterns,
-        yara=_guarded("yara", lambda: yara_rules.scan(raw, kind.kind, problems), (), problems),
+        yara=_confirmed(_guarded("yara", lambda: yara_rules.scan(raw, kind.kind, problems), (), problems), hits.keys),
         problems=tuple(problems),
         text=text.text_of(raw, kind.kind),
     )
@@ -102,11 +104,10 @@ def inspect_stream(chunks: Iterable[bytes | memoryview], size: int) -> Facts:
     )
 
 
-def preload() -> None:
-    """Compiles patterns and rules and loads the native libraries, so that processes forked afterwards share them."""
-    catalogue.builtin().patterns.scan(b"\0")
-    yara_rules.scan(b"\0", "binary", [])
-    import lief  # noqa: F401, PLC0415
+def _confirmed(found: tuple[PatternHit, ...], read: tuple[KeyFact, ...]) -> tuple[PatternHit, ...]:
+    """YARA hits without those on private keys that turn out to be none, or to be published with a library."""
+    secret = {key.offset for key in read if key.private and not key.published}
+    return tuple(hit for hit in found if hit.rule != _KEY_RULE or hit.offset in secret)
 
 
 def _look(raw: bytes, kind: str, problems: list[str], base: int = 0, within: tuple[int, int] | None = None) -> _Hits:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import tomllib
+from functools import cache
+from importlib import resources
 from typing import Any
 
 from fwcheck.model import CertificateFact, KeyFact
@@ -57,6 +60,7 @@ def private_key(der: bytes, offset: int, container: str) -> KeyFact | None:
     except (ValueError, UnsupportedAlgorithm):
         return None
     algorithm, bits = describe(key)
+    fingerprint = fingerprint_of(key.public_key())
     return KeyFact(
         offset=offset,
         container=container,
@@ -64,8 +68,20 @@ def private_key(der: bytes, offset: int, container: str) -> KeyFact | None:
         bits=bits,
         private=True,
         valid=_factors_fit(key, algorithm, bits),
-        fingerprint=fingerprint_of(key.public_key()),
+        fingerprint=fingerprint,
+        published=published(fingerprint),
     )
+
+
+def published(digest: str | None) -> str:
+    """Whose test key it is, by fingerprint (of an encrypted PEM key: the SHA-256 of its body); "" for all others."""
+    return _published_keys().get(digest, "") if digest is not None else ""
+
+
+@cache
+def _published_keys() -> dict[str, str]:
+    data = tomllib.loads(resources.files("fwcheck.inspection").joinpath("published_keys.toml").read_text("utf-8"))
+    return {digest: entry["owner"] for entry in data["key"] for digest in entry["sha256"]}
 
 
 def _factors_fit(key: Any, algorithm: str, bits: int | None) -> bool:
@@ -92,14 +108,16 @@ def public_key(der: bytes, offset: int, container: str) -> KeyFact | None:
 def public_fact(key: Any, offset: int, container: str, comment: str = "") -> KeyFact:
     """The fact of a public key object."""
     algorithm, bits = describe(key)
+    fingerprint = fingerprint_of(key)
     return KeyFact(
         offset=offset,
         container=container,
         algorithm=algorithm,
         bits=bits,
         valid=True,
-        fingerprint=fingerprint_of(key),
+        fingerprint=fingerprint,
         comment=comment,
+        published=published(fingerprint),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import re
 import warnings
 from collections.abc import Iterator
@@ -161,7 +162,8 @@ def _pem_key(block: _Block) -> KeyFact | None:
         return ssh_keys.openssh_key(der, block.offset)
     algorithm = label.split(" ")[0] if label.split(" ")[0] in {"RSA", "EC", "DSA"} else "unknown"
     if b"ENCRYPTED" in block.headers:
-        fact = KeyFact(offset=block.offset, container="PEM", algorithm=algorithm, private=True, encrypted=True)
+        known = key_material.published(hashlib.sha256(der).hexdigest())
+        fact = KeyFact(offset=block.offset, container="PEM", algorithm=algorithm, private=True, encrypted=True, published=known)
         return fact if len(der) % 8 == 0 else None  # what a block cipher left
     if label.endswith("CERTIFICATE REQUEST"):
         return key_material.request_key(der, block.offset)

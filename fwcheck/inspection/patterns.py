@@ -84,30 +84,54 @@ class PatternSet:
     @cached_property
     def _database(self) -> Any:
         """The compiled database; None where hyperscan is missing or refuses the processor."""
-        return self._compile(single=False)
+        return self._compiled[1]
 
     @cached_property
     def _single(self) -> Any:
         """The same patterns, each reported once per scan: for contents that would otherwise call back without end."""
-        return self._compile(single=True)
+        return self._try(_hyperscan(), self._fit, single=True)
 
-    @cached_property
+    @property
     def _fit(self) -> list[int]:
-        """Indices of the patterns that hyperscan takes; found one by one only when it refuses the whole set."""
-        if not self._native or (hyperscan := _hyperscan()) is None:
-            return []
-        everything = list(range(len(self._patterns)))
-        if self._try(hyperscan, everything, single=False) is not None:
-            return everything
-        return [index for index in everything if self._try(hyperscan, [index], single=False) is not None]
+        """Indices of the patterns that hyperscan takes."""
+        return self._compiled[0]
 
     @cached_property
     def _unfit(self) -> list[int]:
         fit = set(self._fit)
         return [index for index in range(len(self._patterns)) if index not in fit]
 
-    def _compile(self, *, single: bool) -> Any:
-        return self._try(_hyperscan(), self._fit, single=single) if self._fit else None
+    @cached_property
+    def _compiled(self) -> tuple[list[int], Any]:
+        """Which patterns hyperscan takes (asked one by one only when it refuses the whole set), and their database."""
+        if not self._native or (hyperscan := _hyperscan()) is None:
+            return [], None
+        everything = list(range(len(self._patterns)))
+        if (database := self._try(hyperscan, everything, single=False)) is not None:
+            return everything, database
+        fit = [index for index in everything if self._try(hyperscan, [index], single=False) is not None]
+        return fit, self._try(hyperscan, fit, single=False) if fit else None
+
+    def dump(self) -> bytes | None:
+        """The compiled database as bytes, for :meth:`restore` on this machine; None when there is none for all patterns."""
+        if self._database is None or self._unfit:
+            return None
+        return bytes(_hyperscan().dumpb(self._database))
+
+    def restore(self, data: bytes) -> bool:
+        """Takes a database that :meth:`dump` wrote for the same patterns instead of compiling; False when it does not fit.
+
+        The bytes are trusted like code: they have to come from a place that only this user can write to.
+        """
+        hyperscan = _hyperscan()
+        if hyperscan is None or not self._native or "_compiled" in self.__dict__:
+            return False
+        try:
+            database = hyperscan.loadb(data, hyperscan.HS_MODE_BLOCK)
+        except (hyperscan.HyperscanError, ValueError, TypeError):
+            return False
+        self.__dict__["_compiled"] = (list(range(len(self._patterns))), database)
+        return True
 
     def _try(self, hyperscan: Any, indices: list[int], *, single: bool) -> Any:
         database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)

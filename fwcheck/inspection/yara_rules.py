@@ -75,10 +75,13 @@ def _hit(match: Match) -> PatternHit:
 
     meta = {name: str(value) for name, value in match.meta.items()}
     shown = printable(match.data).strip()
+    if meta.get("secret") == "true":
+        header, dashes, _ = shown.partition("KEY-----")  # of a PEM block the first line is no secret
+        shown = header + dashes if dashes else mask(shown)
     return PatternHit(
         rule=meta.get("id", match.rule),
         offset=match.offset,
-        text=(mask(shown) if meta.get("secret") == "true" else shown)[:_QUOTE],
+        text=shown[:_QUOTE],
         meta={**meta, "rule": match.rule},
     )
 
