@@ -82,7 +82,7 @@ class Hole(NamedTuple):
     conditional: bool
 
 
-class Leave(Exception):  # noqa: N818 -- control flow of the followed script, not an error
+class Leave(Exception):
     """``exit``, ``return``, ``break`` or ``continue``, on its way to the frame it ends."""
 
     def __init__(self, frame: Frame) -> None:
@@ -672,7 +672,9 @@ class Shell:
     def script_status(self, path: str, found: Found | None, text: str, args: list[str]) -> bool:
         """Follows the file as a script; False when it is none that a shell reads."""
         first = text.split("\n", 1)[0]
-        interpreter = first[2:].split() if first.startswith("#!") else ["/bin/sh"] if found is None or found.node.mode & 0o111 else []
+        interpreter = (
+            first[2:].split() if first.startswith("#!") else ["/bin/sh"] if found is None or found.node.mode & 0o111 else []
+        )
         program = posixpath.basename(interpreter[0]) if interpreter else ""
         if program == "env" and len(interpreter) > 1:
             program = interpreter[1]
@@ -791,7 +793,9 @@ def negated(condition: str) -> str:
     """The opposite of a condition, in words."""
     if condition.startswith("not (") and condition.endswith(")"):
         return condition[5:-1]
-    return condition[2:] if condition.startswith("! ") and not any(op in condition for op in ("&&", "||")) else f"not ({condition})"
+    return (
+        condition[2:] if condition.startswith("! ") and not any(op in condition for op in ("&&", "||")) else f"not ({condition})"
+    )
 
 
 def _cut(text: str) -> str:

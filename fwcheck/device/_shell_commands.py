@@ -275,9 +275,21 @@ def _su(shell: Shell, fields: list[str], shown: list[str]) -> Status:
 
 
 def _start_stop_daemon(shell: Shell, fields: list[str], shown: list[str]) -> Status:
-    """busybox and dpkg: ``-S -x program -- arguments``."""
+    """Busybox and dpkg: ``-S -x program -- arguments``."""
     names = ["start", "stop", "status", "exec=", "startas=", "name=", "pidfile=", "make-pidfile", "background", "quiet", "test"]
-    names += ["oknodo", "verbose", "chuid=", "user=", "group=", "nicelevel=", "chdir=", "signal=", "retry=", "umask=", "remove-pidfile"]
+    names += [
+        "oknodo",
+        "verbose",
+        "chuid=",
+        "user=",
+        "group=",
+        "nicelevel=",
+        "chdir=",
+        "signal=",
+        "retry=",
+        "umask=",
+        "remove-pidfile",
+    ]
     names += ["env=", "stdout=", "stderr=", "wait=", "interpreted=", "output=", "no-close", "notify-await", "chroot="]
     try:
         options, arguments = getopt.gnu_getopt(_before(fields[1:]), "SKTHtoqvbmCx:a:n:p:c:u:g:N:d:s:R:k:I:P:e:r:1:2:", names)
@@ -656,7 +668,11 @@ def _copy(shell: Shell, fields: list[str], shown: list[str]) -> Status:
     if len(names) < 2:
         return None
     target = shell.absolute(names[-1])
-    into = len(names) > 2 or names[-1].endswith("/") or ((found := shell.disk.find(target)) is not None and found.node.kind.value == "directory")
+    into = (
+        len(names) > 2
+        or names[-1].endswith("/")
+        or ((found := shell.disk.find(target)) is not None and found.node.kind.value == "directory")
+    )
     present: Status = True
     for name in names[:-1]:
         source = shell.absolute(name)
@@ -711,7 +727,9 @@ def _tee(shell: Shell, fields: list[str], shown: list[str]) -> Status:
 
 def _sed(shell: Shell, fields: list[str], shown: list[str]) -> Status:
     try:
-        options, rest = getopt.gnu_getopt(fields[1:], "nEre:i::f:s", ["quiet", "silent", "expression=", "in-place", "regexp-extended"])
+        options, rest = getopt.gnu_getopt(
+            fields[1:], "nEre:i::f:s", ["quiet", "silent", "expression=", "in-place", "regexp-extended"]
+        )
     except getopt.GetoptError:
         options, rest = [("-f", "")], []
     names = [name.lstrip("-") for name, _ in options]
@@ -726,7 +744,9 @@ def _sed(shell: Shell, fields: list[str], shown: list[str]) -> Status:
         extended = bool({"E", "r", "regexp-extended"} & set(names))
         result = sed(expressions, text, quiet=quiet, extended=extended) if words.known(text) and "f" not in names else None
         if in_place:
-            shell.disk.write(shell.absolute(path), UNKNOWN if result is None else result, certain=shell.world.certain and result is not None)
+            shell.disk.write(
+                shell.absolute(path), UNKNOWN if result is None else result, certain=shell.world.certain and result is not None
+            )
         else:
             shell.write(UNKNOWN if result is None else result)
     return True
@@ -751,16 +771,11 @@ def _awk(shell: Shell, fields: list[str], shown: list[str]) -> Status:
 
 
 # Presumed to work on a device that works: their failing is not a configuration.
-_PRESUMED = """
-. : alias arping arp brctl chgrp chmod chown chroot clear cp dd depmod dmesg ebtables ethtool flash_eraseall fsck halt hostname
-hwclock ifconfig ifup insmod install ip ip6tables iptables iptables-restore iptables-save iw iwconfig iwpriv kill killall klogd
-kmodloader ln load_modules logger lock losetup mdev mkfifo mke2fs mknod mkswap modprobe mtd nvram_set passwd pivot_root poweroff
-reboot renice rmmod route rm stty sleep swapoff swapon swconfig switch_root sync sysctl trap tc tput tune2fs udevadm ulimit
-umask umount mkdir_p usleep vconfig wait wifi date times hash chmod chpasswd devmem reg io uptime
-ubiattach ubimkvol ubidetach nanddump flashcp setterm setfont loadkmap ldconfig ntpclient himm
-""".split()
+_PRESUMED = [".", ":", "alias", "arping", "arp", "brctl", "chgrp", "chmod", "chown", "chroot", "clear", "cp", "dd", "depmod", "dmesg", "ebtables", "ethtool", "flash_eraseall", "fsck", "halt", "hostname", "hwclock", "ifconfig", "ifup", "insmod", "install", "ip", "ip6tables", "iptables", "iptables-restore", "iptables-save", "iw", "iwconfig", "iwpriv", "kill", "killall", "klogd", "kmodloader", "ln", "load_modules", "logger", "lock", "losetup", "mdev", "mkfifo", "mke2fs", "mknod", "mkswap", "modprobe", "mtd", "nvram_set", "passwd", "pivot_root", "poweroff", "reboot", "renice", "rmmod", "route", "rm", "stty", "sleep", "swapoff", "swapon", "swconfig", "switch_root", "sync", "sysctl", "trap", "tc", "tput", "tune2fs", "udevadm", "ulimit", "umask", "umount", "mkdir_p", "usleep", "vconfig", "wait", "wifi", "date", "times", "hash", "chmod", "chpasswd", "devmem", "reg", "io", "uptime", "ubiattach", "ubimkvol", "ubidetach", "nanddump", "flashcp", "setterm", "setfont", "loadkmap", "ldconfig", "ntpclient", "himm"]
 
-_UNDECIDED = "nvram nvram_get getcfg pidof pgrep ps ping ubus jsonfilter fw_printenv find wc tr sort uniq md5sum sha256sum hexdump strings"
+_UNDECIDED = (
+    "nvram nvram_get getcfg pidof pgrep ps ping ubus jsonfilter fw_printenv find wc tr sort uniq md5sum sha256sum hexdump strings"
+)
 
 COMMANDS: dict[str, Handler] = {
     **dict.fromkeys(_PRESUMED, _true),
@@ -788,7 +803,9 @@ COMMANDS: dict[str, Handler] = {
     **dict.fromkeys(("sh", "ash", "bash", "dash"), _sh),
     "busybox": _busybox,
     "su": _su,
-    **dict.fromkeys(("nohup", "setsid", "time", "nice", "ionice", "sudo", "env", "chpst", "start-stop", "cttyhack"), _wrapper("ncnpuUCP")),
+    **dict.fromkeys(
+        ("nohup", "setsid", "time", "nice", "ionice", "sudo", "env", "chpst", "start-stop", "cttyhack"), _wrapper("ncnpuUCP")
+    ),
     **dict.fromkeys(("timeout", "taskset", "chrt", "setuidgid", "softlimit"), _counted(1)),
     "start-stop-daemon": _start_stop_daemon,
     **dict.fromkeys(("daemon", "start_daemon", "startproc"), _daemon),
@@ -821,7 +838,9 @@ COMMANDS: dict[str, Handler] = {
 }
 COMMANDS["."] = _source
 COMMANDS["ln"] = _copy
-_BUILT_IN = frozenset(("echo", "test", "[", "cd", "true", "false", "read", "export", "printf", "eval", "exec", "local", "type", "command"))
+_BUILT_IN = frozenset(
+    ("echo", "test", "[", "cd", "true", "false", "read", "export", "printf", "eval", "exec", "local", "type", "command")
+)
 
 from fwcheck.device._openwrt import HANDLERS as _OPENWRT  # noqa: E402 -- the table is joined once both halves exist
 

@@ -6,7 +6,6 @@ values (``/etc/init.d/<unknown> start``) still say what they say. Source: POSIX.
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Iterable
 from functools import lru_cache
@@ -188,7 +187,7 @@ def _trim_partial(text: str, glob: str, op: str) -> str:
     head = text[: text.index(UNKNOWN)]
     if op == "#" and (end := _leading(head, glob, longest=False, backward=False)) is not None:
         return text[end:]
-    if op == "#" and "*" not in glob and len(head) >= len(_stretches(glob, False)[0]):  # noqa: FBT003 -- cached, see there
+    if op == "#" and "*" not in glob and len(head) >= len(_stretches(glob, False)[0]):
         return text
     if op == "%%" and glob.endswith("*") and not _MAGIC.search(glob[:-1]) and (stop := _plain(glob[:-1])) in head:
         return head[: head.index(stop)]
@@ -244,7 +243,7 @@ _ATOM = re.compile(r"\\.|\[[!^]?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
 
 
 @lru_cache(maxsize=512)
-def _stretches(glob: str, backward: bool) -> tuple[str, ...]:  # noqa: FBT001 -- a cached function takes positional arguments
+def _stretches(glob: str, backward: bool) -> tuple[str, ...]:
     """The pattern cut at its stars, each piece a regular expression of fixed length; in reverse order if ``backward``."""
     atoms = _ATOM.findall(re.sub(r"\[\[:(\w+):\]\]", lambda m: _CLASSES.get(m.group(1), "?"), glob))
     stretches = [""]
@@ -306,7 +305,18 @@ def _substring(text: str, argument: str) -> str:
 
 
 _TOKEN = re.compile(r"\s*(0[xX][0-9a-fA-F]+|\d+|[A-Za-z_]\w*|\*\*|<<|>>|<=|>=|==|!=|&&|\|\||[-+*/%<>&|^~!()?:,=])", re.ASCII)
-_LEVELS = (("||",), ("&&",), ("|",), ("^",), ("&",), ("==", "!="), ("<", ">", "<=", ">="), ("<<", ">>"), ("+", "-"), ("*", "/", "%"))
+_LEVELS = (
+    ("||",),
+    ("&&",),
+    ("|",),
+    ("^",),
+    ("&",),
+    ("==", "!="),
+    ("<", ">", "<=", ">="),
+    ("<<", ">>"),
+    ("+", "-"),
+    ("*", "/", "%"),
+)
 
 
 def arithmetic(expression: str, shell: Context) -> str:
@@ -361,7 +371,11 @@ def _apply(op: str, left: int, right: int) -> int:
             return int(bool(left and right))
         case "||":
             return int(bool(left or right))
-    return int({"<": left < right, ">": left > right, "<=": left <= right, ">=": left >= right, "==": left == right}.get(op, left != right))
+    return int(
+        {"<": left < right, ">": left > right, "<=": left <= right, ">=": left >= right, "==": left == right}.get(
+            op, left != right
+        )
+    )
 
 
 def _unary(tokens: list[str], shell: Context) -> int:

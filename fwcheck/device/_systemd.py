@@ -16,7 +16,13 @@ from fwcheck.device._shell_syntax import UNKNOWN
 from fwcheck.device._shell_words import fits
 from fwcheck.device.firmware import FileSystem
 
-DIRECTORIES = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+DIRECTORIES = (
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
 _PULLS = ("Wants", "Requires", "Requisite", "BindsTo", "Upholds")
 _UNIT_LIMIT = 2048
 
@@ -151,7 +157,12 @@ def _conditions(world: World, unit: Unit) -> list[str] | None:
                 continue
             negated, operand = value.startswith("!"), value.lstrip("|!")
             answer = None
-            if key.removeprefix("Condition").removeprefix("Assert") in ("PathExists", "PathIsDirectory", "FileNotEmpty", "FileIsExecutable"):
+            if key.removeprefix("Condition").removeprefix("Assert") in (
+                "PathExists",
+                "PathIsDirectory",
+                "FileNotEmpty",
+                "FileIsExecutable",
+            ):
                 answer = world.disk.exists(operand)
             if answer is None:
                 undecided.append(f"{key}={value}")
@@ -250,5 +261,9 @@ def _presets(root: FileSystem, world: World, seen: set[str]) -> None:
     names = {posixpath.basename(path) for directory in DIRECTORIES for path in world.disk.children(directory) or []}
     for name in sorted(names - seen)[:_UNIT_LIMIT]:
         verdict = next((verb for verb, pattern in rules[:256] if fits(name, pattern)), "")
-        if verdict == "enable" and (unit := load(world.disk, name)) is not None and any(section == "Install" for section, _ in unit.entries):
+        if (
+            verdict == "enable"
+            and (unit := load(world.disk, name)) is not None
+            and any(section == "Install" for section, _ in unit.entries)
+        ):
             _activate(root, world, unit, "systemd applies its presets on the first boot")

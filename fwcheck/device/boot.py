@@ -22,7 +22,18 @@ from fwcheck.model import Node, NodeKind
 _INITS = ("/sbin/init", "/etc/init", "/bin/init", "/init", "/linuxrc", "/etc/preinit", "/sbin/preinit")
 _INITTABS = ("/etc/inittab", "/etc_ro/inittab", "/etc/default/inittab")
 _RC_SCRIPTS = ("/etc/init.d/rcS", "/etc_ro/rcS", "/etc/rc.d/rcS", "/etc/rcS", "/etc/rc.sysinit", "/etc/rc", "/etc/rc.local")
-_START_ACTIONS = ("sysinit", "boot", "bootwait", "wait", "once", "respawn", "respawnlate", "askfirst", "askconsole", "askconsolelate")
+_START_ACTIONS = (
+    "sysinit",
+    "boot",
+    "bootwait",
+    "wait",
+    "once",
+    "respawn",
+    "respawnlate",
+    "askfirst",
+    "askconsole",
+    "askconsolelate",
+)
 _ASK_ACTIONS = ("respawn", "respawnlate", "askfirst", "askconsole", "askconsolelate")
 _INIT_OPTION = re.compile(r"(?:^|\s)(?:rd)?init=(/[\w./+-]+)")
 
@@ -206,7 +217,7 @@ def _is_script(boot: Boot, path: str) -> bool:
 
 
 def _rc_d(shell: Shell, prefix: str = "S", action: str = "boot") -> None:
-    """procd's own rcS: every link of /etc/rc.d with the prefix, in order."""
+    """Procd's own rcS: every link of /etc/rc.d with the prefix, in order."""
     if prefix != "S":
         return
     for path in shell.disk.glob("/etc/rc.d/S*") or []:
