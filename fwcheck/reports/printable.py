@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-# C0 and C1 controls, line and paragraph separators, bidirectional controls (Unicode 15, UAX #9), zero-width and byte order marks.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+# C0 and C1 controls, line and paragraph separators, bidirectional controls (Unicode 15, UAX #9), zero-width and byte order
+# marks; U+FFFE and U+FFFF, which XML does not allow.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

@@ -37,6 +37,11 @@ FORMATS: dict[str, Format] = {
         Format(name="terminal", suffix=None, module="fwcheck.reports.terminal"),
         Format(name="json", suffix="json", module="fwcheck.reports.json"),
         Format(name="html", suffix="html", module="fwcheck.reports.html"),
+        Format(name="sarif", suffix="sarif", module="fwcheck.reports.sarif"),
+        Format(name="cyclonedx", suffix="cdx.json", module="fwcheck.reports.cyclonedx"),
+        Format(name="junit", suffix="junit.xml", module="fwcheck.reports.junit"),
+        Format(name="markdown", suffix="md", module="fwcheck.reports.markdown"),
+        Format(name="csv", suffix="csv", module="fwcheck.reports.csv"),
     )
 }
 

@@ -1,0 +1,63 @@
+"""The findings as CSV (RFC 4180, UTF-8): one row each, for spreadsheets and databases."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from fwcheck.model import Report
+from fwcheck.reports.printable import plain
+from fwcheck.reports.registry import Lang
+
+COLUMNS = (
+    "fingerprint",
+    "rule",
+    "severity",
+    "confidence",
+    "verdict",
+    "waived",
+    "criteria",
+    "title",
+    "container",
+    "path",
+    "offset",
+    "line",
+    "evidence",
+    "remediation",
+)
+_FORMULA = ("=", "+", "-", "@")
+
+
+def render(report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> str:  # noqa: ARG001  # one signature for all formats
+    """The findings in report order. Column names do not depend on the language; no cell can start a formula."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    for finding in report.findings:
+        where = finding.location
+        writer.writerow(
+            _cell(each)
+            for each in (
+                finding.fingerprint,
+                finding.rule,
+                finding.severity.value,
+                finding.confidence,
+                finding.verdict,
+                "yes" if finding.waived else "no",
+                " ".join(finding.criteria),
+                finding.title,
+                " › ".join(where.chain),
+                where.path,
+                "" if where.offset is None else f"0x{where.offset:x}",
+                "" if where.line is None else str(where.line),
+                finding.evidence,
+                finding.remediation,
+            )
+        )
+    return out.getvalue()
+
+
+def _cell(text: str) -> str:
+    """Text that a spreadsheet shows and does not calculate: an apostrophe stands before what would start a formula."""
+    shown = plain(text)
+    return f"'{shown}" if shown.startswith(_FORMULA) else shown

@@ -1,0 +1,46 @@
+"""The Markdown report says what a reviewer needs, and an image writes no markup into it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from support.reports import coverage_of, finding_of, report_of
+from support.wording import claims
+
+from fwcheck.model import Gap, Severity
+from fwcheck.reports import markdown
+
+HOSTILE = "[x](javascript:alert) <b>| `tick` @someone\n# heading ![i](//e)"
+
+
+def test_level_findings_criteria_and_needs_are_there() -> None:
+    text = markdown.render(report_of())
+    assert "**STAR-1 is refuted by 3 criteria.**" in text
+    assert "### critical: ACC-002" in text
+    assert "/etc/init.d/telnet:12" in text
+    assert "S1.1-04 (device test)" in text
+    assert len(re.findall(r"^\| S1\.1-\d\d ", text, re.MULTILINE)) == 16
+
+
+def test_text_from_the_image_forms_no_markup() -> None:
+    found = [finding_of("NET-001", "S1.1-13", severity=Severity.HIGH, title=HOSTILE, path=f"/{HOSTILE}", evidence=HOSTILE)]
+    text = markdown.render(report_of(found, coverage_of(gaps=[Gap(node=HOSTILE, reason=HOSTILE)]), name=HOSTILE))
+    outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
+    assert "<b>" not in outside
+    assert not re.search(r"(?<!\\)\]\(", outside)
+    assert not re.search(r"(?<!\\)@someone", outside)
+    assert not re.search(r"^# heading", text, re.MULTILINE)
+
+
+def test_every_table_row_has_as_many_cells_as_its_head() -> None:
+    found = [finding_of("NET-001", "S1.1-13", title=HOSTILE, path=f"/{HOSTILE}", evidence=HOSTILE)]
+    for block in markdown.render(report_of(found)).split("\n\n"):
+        rows = [line for line in block.splitlines() if line.startswith("|")]
+        counts = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}
+        assert len(counts) <= 1
+
+
+@pytest.mark.parametrize("lang", ["en", "ja"])
+def test_no_text_claims_a_positive_verdict(lang) -> None:
+    assert claims(markdown.render(report_of(), lang=lang)) == []
