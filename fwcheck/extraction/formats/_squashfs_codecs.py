@@ -218,7 +218,7 @@ def announced(packed: bytes) -> Iterator[Codec]:
         yield ZSTD
     if len(packed) > 2 and packed[0] & 0x8F == 8 and (packed[0] << 8 | packed[1]) % 31 == 0:
         yield GZIP
-    if packed[0] < _PROPERTIES_LIMIT:
+    if packed and packed[0] < _PROPERTIES_LIMIT:
         if packed[13:14] == b"\0":
             yield LZMA
         if packed[5:6] == b"\0":

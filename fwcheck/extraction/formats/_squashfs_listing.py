@@ -53,20 +53,19 @@ class Listing:
 
     def root(self) -> Inode:
         """The root directory's inode; raises FormatError when there is no such directory."""
-        inode = self._inode(self._root_place())
+        at, offset = self._root_place()
+        inode = self._inode(self._inode_block(at), offset)
         if inode.kind != DIRECTORY:
             raise FormatError("squashfs root inode is no directory")
         return inode
 
     def root_is_sound(self) -> bool:
         """Whether the root directory reads as such. Raises FormatError when a block of it does not unpack."""
-        root = self.root()
-        if root.number > self._head.inodes:
-            return False
-        run = next(self._runs(root), [])
-        return not any(
-            _unfit(name) or at >= self._head.directories_start or offset >= METADATA_SIZE for (at, offset), name in run
-        )
+        for at, run in self._runs(self.root()):
+            if at >= self._head.directories_start:
+                return False
+            return not any(_unfit(name) or offset >= METADATA_SIZE for offset, name in run)
+        return True
 
     def probes(self) -> list[int]:
         """Metadata blocks on which the compression can be judged."""
@@ -126,8 +125,13 @@ class Listing:
     def _members(self, path: str, directory: Inode) -> Iterator[tuple[str, Inode, Place]]:
         names: set[bytes] = set()
         try:
-            for run in self._runs(directory):
-                for place, name in run:
+            for at, run in self._runs(directory):
+                try:
+                    block = self._inode_block(at)
+                except FormatError as error:
+                    self._problem(f"{path}: {len(run)} entries from {run[0][1][:64]!r} on: {error}")
+                    continue
+                for offset, name in run:
                     if _unfit(name):
                         self._problem(f"{path}: entry with the impossible name {name[:64]!r}")
                         continue
@@ -136,19 +140,22 @@ class Listing:
                         continue
                     names.add(name)
                     try:
-                        inode = self._inode(place)
+                        inode = self._inode(block, offset)
                     except FormatError as error:
                         self._problem(f"{path}: entry {name[:64]!r}: {error}")
                         continue
-                    yield name.decode("utf-8", "surrogateescape"), inode, place
+                    yield name.decode("utf-8", "surrogateescape"), inode, (at, offset)
         except FormatError as error:
             self._problem(f"{path}: directory cut short: {error}")
 
     def _size(self, directory: Inode) -> int:
         return max(directory.size - self._layout.listing_excess, 0)
 
-    def _runs(self, directory: Inode) -> Iterator[list[tuple[Place, bytes]]]:
-        """The entries of a directory, in runs whose inodes share a metadata block. Raises FormatError."""
+    def _runs(self, directory: Inode) -> Iterator[tuple[int, list[tuple[int, bytes]]]]:
+        """The entries of a directory in runs: a metadata block, and for each entry its inode's offset in it and its name.
+
+        Raises FormatError.
+        """
         size = self._size(directory)
         if not size:
             return
@@ -163,27 +170,28 @@ class Listing:
                 at += header.size
                 if count >= _RUN:
                     raise FormatError(f"listing with a run of {count + 1} entries")
-                block = self._head.inodes_start + start
-                run: list[tuple[Place, bytes]] = []
+                run: list[tuple[int, bytes]] = []
                 for _ in range(count + 1):
                     offset, length = unpack(data, at)
                     at += width
-                    run.append(((block, offset), data[at : at + length + 1]))
+                    run.append((offset, data[at : at + length + 1]))
                     at += length + 1
                 if at > size:
                     raise FormatError("listing ends inside a name")
-                yield run
+                yield self._head.inodes_start + start, run
         except struct.error:
             raise FormatError("listing ends inside an entry") from None
 
     def _root_place(self) -> Place:
         return self._head.inodes_start + (self._head.root >> 16), self._head.root & 0xFFFF
 
-    def _inode(self, place: Place) -> Inode:
-        at, offset = place
+    def _inode_block(self, at: int) -> tuple[bytes, int]:
         if at >= self._head.directories_start:
             raise FormatError("inode outside the inode table")
-        data, following = self._blocks.metadata(at)
+        return self._blocks.metadata(at)
+
+    def _inode(self, block: tuple[bytes, int], offset: int) -> Inode:
+        data, following = block
         try:
             if offset + _LARGEST_INODE > len(data) and following < self._head.directories_start:
                 data, offset = data[offset:] + self._blocks.metadata(following)[0][:_LARGEST_INODE], 0
