@@ -6,6 +6,7 @@ replaces before the first login; rules that depend on that are concerns, or say 
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
@@ -64,8 +65,8 @@ _WEAK = Rule(
     severity=Severity.MEDIUM,
     criteria=("S1.1-11",),
     confidence="certain",
-    explanation="DES and MD5 based crypt, and unsalted digests, are guessed at millions of words a second; no current catalogue of "
-    "cryptography admits them for passwords.",
+    explanation="DES and MD5 based crypt, and unsalted digests, are guessed at millions of words a second; no current catalogue "
+    "of cryptography admits them for passwords.",
     refuted_by="The account is replaced before the unit ships, and new passwords are stored under another scheme.",
     remediation="Store passwords under yescrypt, bcrypt or SHA-512 crypt with a fresh salt.",
 )
@@ -82,7 +83,7 @@ _SCHEMES = {
 }
 _SYSTEM_LOGINS = frozenset({"telnet", "ssh", "ftp", "rlogin", "rsh"})
 _BY_ORIGIN: dict[Origin, Literal["certain", "firm", "tentative"]] = {"live": "certain", "seed": "firm", "copy": "tentative"}
-_COPY = " The file is a copy that nothing in the image was seen to put into use."
+_COPY = " Nothing in the image was seen to use this file."
 
 
 class _Ways(NamedTuple):
@@ -110,7 +111,11 @@ def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
 
 def _findings(firmware: Firmware, device: Device) -> Iterator[Finding]:
     ways = _ways(device)
-    known = {account: origin(firmware, account) for account in device.accounts if account.password in ("empty", "hash")}
+    known: dict[Account, Origin] = {}
+    for account in device.accounts:
+        if account.password in ("empty", "hash"):
+            used = _is_system(account) or _server_runs(account, device)
+            known[account] = origin(firmware, account) if used else "copy"
     for account, source in known.items():
         if account.password == "empty" and account.login is not False:
             yield _empty(account, source, ways)
@@ -130,6 +135,20 @@ def _ways(device: Device) -> _Ways:
         return tuple(sorted(open_ & _SYSTEM_LOGINS))
 
     return _Ways(protocols("yes"), protocols("unknown"), any(each.authenticated is not False for each in device.consoles))
+
+
+def _is_system(account: Account) -> bool:
+    """Whether the account is one of the system's, not of a web or file server."""
+    return account.uid is not None or bool(re.search(r"shadow", account.file))
+
+
+def _server_runs(account: Account, device: Device) -> bool:
+    """Whether the server that reads a password file of its own may run: by its name in the path, else any of its kind."""
+    kinds = ("smb", "netbios") if "smb" in account.file else ("http", "https", "ubus", "rtsp")
+    servers = [each for each in device.services if each.protocol in kinds and each.present and each.enabled != "no"]
+    named = ("boa", "lighttpd", "nginx", "mini_httpd", "thttpd", "goahead", "uhttpd", "rpcd")
+    name = next((each for each in named if each in account.file), "httpd" if account.file.endswith("httpd.conf") else "")
+    return any(not name or name == each.program.rsplit("/", 1)[-1] or name == each.name for each in servers)
 
 
 def _place(account: Account) -> tuple[Evidence, tuple[Evidence, ...]]:
@@ -165,7 +184,7 @@ def _empty(account: Account, source: Origin, ways: _Ways) -> Finding:
 def _cracked(account: Account, source: Origin, ways: _Ways) -> Finding:
     where, witnesses = _place(account)
     sure = _BY_ORIGIN[source]
-    if sure == "certain" and account.shell and not ways.network:
+    if sure == "certain" and _is_system(account) and not ways.network:
         sure = "firm"
     return _CRACKED.finding(
         where,
@@ -176,7 +195,7 @@ def _cracked(account: Account, source: Origin, ways: _Ways) -> Finding:
         confidence=sure,
         witnesses=witnesses,
         explanation=f"{_CRACKED.explanation} Found: {mask(account.plain)}."
-        + (ways.sentence() if account.shell or account.uid == 0 else "")
+        + (ways.sentence() if _is_system(account) else "")
         + (_COPY if source == "copy" else ""),
     )
 
@@ -190,9 +209,7 @@ def _fixed(account: Account, source: Origin, ways: _Ways) -> Finding:
         severity=Severity.HIGH if source != "copy" else Severity.MEDIUM,
         confidence="firm" if source != "copy" else "tentative",
         witnesses=witnesses,
-        explanation=_FIXED.explanation
-        + (ways.sentence() if account.shell or account.uid == 0 else "")
-        + (_COPY if source == "copy" else ""),
+        explanation=_FIXED.explanation + (ways.sentence() if _is_system(account) else "") + (_COPY if source == "copy" else ""),
     )
 
 

@@ -244,7 +244,7 @@ def _configured(fs: FileSystem) -> Iterator[Account]:
             yield _login(fs, "/etc/config/rpcd", line, f"option password '{masked(secret)}'", name, secret)
     for path in ("/etc/httpd.conf", "/etc/httpd/httpd.conf", "/var/www/httpd.conf"):
         for number, text in enumerate((fs.text(path) or "").splitlines()[:_MOST_LINES], 1):
-            if entry := re.fullmatch(r"(/[^:\s]*):([A-Za-z_][\w.-]{0,31}):(?![*:])(\S{1,128})", text.strip()):
+            if entry := re.fullmatch(r"(/[^:\s]*):([A-Za-z_][\w.-]{0,31}):(?![*:]|\$p\$)(\S{1,128})", text.strip()):
                 yield _login(fs, path, number, f"{entry[1]}:{entry[2]}:{masked(entry[3])}", entry[2], entry[3])
 
 

@@ -1,0 +1,232 @@
+"""Private keys in the image: who copies them from one unit has them for all; and SSH keys let in from outside.
+
+A key counts when a whole one was read. Constants that TLS libraries carry for their own tests are none of the device's keys.
+Whether a key is used, or replaced at the first boot, cannot be seen; keys in dedicated files are taken to be used.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
+
+from fwcheck.analysers._known import library_test_keys
+from fwcheck.analysers._once import once
+from fwcheck.analysers.rule import Rule
+from fwcheck.device.firmware import Firmware
+from fwcheck.model import Device, Evidence, Facts, Finding, KeyFact, Location, Node, NodeKind, Severity
+
+_SHIPPED = Rule(
+    id="TLS-004",
+    title="Private key shipped in the image",
+    severity=Severity.CRITICAL,
+    criteria=("S1.1-11", "S1.1-12", "S1.1-02"),
+    confidence="certain",
+    explanation="The key is the same in every unit and can be read from the update file, so it protects nothing: whoever has it "
+    "can pose as the device or read what was sent to it.",
+    refuted_by="Each unit makes or receives its own key before first use and this one is never used.",
+    remediation="Generate the key on the device at first boot, or provision one for each unit into protected storage.",
+)
+_SIGNING = Rule(
+    id="UPD-007",
+    title="Private signing key shipped in the image",
+    severity=Severity.CRITICAL,
+    criteria=("S1.1-08", "S1.1-11"),
+    confidence="firm",
+    explanation="Whoever unpacks the image can sign software that the devices accept.",
+    refuted_by="No device trusts the public half of this key.",
+    remediation="Remove the key, replace the pair in all devices, and keep signing keys off every build that ships.",
+)
+_ADMITTED = Rule(
+    id="ACC-006",
+    title="SSH key that is let in on every unit",
+    severity=Severity.CRITICAL,
+    criteria=("S1.1-02", "S1.1-03", "S1.1-13"),
+    confidence="certain",
+    explanation="The holder of the private half logs in to all units without a password, and no owner can see or change it.",
+    refuted_by="No SSH server of the shipped state reads this file, or the first boot removes it.",
+    remediation="Ship without authorized_keys; let the owner add keys.",
+)
+RULES = (_SHIPPED, _SIGNING, _ADMITTED)
+
+_EXAMPLE = re.compile(r"(?i)/(?:docs?|examples?|samples?|demos?|tests?|testdata|test[-_]?certs?|unittests?)/|/man\d?/")
+_LIBRARY = re.compile(r"(?i)^lib(?:mbed|polarssl|ssl|crypto|gnutls|wolfssl|cyassl|axtls|matrixssl|tls|nss|ssh|curl)")
+_LIBRARY_SUBJECT = re.compile(r"(?i)polarssl|mbed ?tls|wolfssl|yassl|matrixssl|axtls|gnutls test|openssl test")
+_SIGNER = re.compile(
+    r"(?i)(?:^|[._-])(?:sign(?:ing)?|ota|fota|update|upgrade|fw|firmware|release|image|swupdate|rauc|mender|key-build|verify)"
+    r"(?:[._-].*)?\.?(?:key|pem|priv|sec|der)?$"
+)
+_AUTHORIZED = re.compile(r"(?:^|/)authorized_keys2?$")
+_KEY_LINE = re.compile(r"^(?!\s*#).*\b(ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+|sk-\S+@openssh\.com)\s+AAAA", re.MULTILINE)
+_MOST_PER_CONTENT = 16
+
+
+class _Held(NamedTuple):
+    node: Node
+    facts: Facts
+    key: KeyFact
+
+
+def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
+    """Findings on private keys and on baked-in SSH keys."""
+    return once((*_private(firmware), *_authorized(firmware, device)))
+
+
+# --------------------------------------------------------------------------- private keys
+
+
+def _private(firmware: Firmware) -> Iterator[Finding]:
+    trusted = _trusted(firmware)
+    for node, facts in firmware.contents():
+        if node.kind is NodeKind.CONTAINER:
+            continue
+        private = [key for key in facts.keys if key.private][:_MOST_PER_CONTENT]
+        for key in private:
+            if not _is_library_test(node, facts, key):
+                yield _judged(_Held(node, facts, key), trusted)
+
+
+def _is_library_test(node: Node, facts: Facts, key: KeyFact) -> bool:
+    """Whether a key inside a program is a test constant of a TLS library, by its fingerprint or by the company it keeps."""
+    if key.fingerprint in library_test_keys():
+        return facts.kind not in ("pem", "text")
+    if facts.kind != "elf":
+        return False
+    if _LIBRARY.match(posixpath.basename(node.path)):
+        return True
+    test_constants = any(each.fingerprint in library_test_keys() for each in facts.keys)
+    return (key.encrypted and test_constants) or any(
+        certificate.key_fingerprint == key.fingerprint and _LIBRARY_SUBJECT.search(certificate.subject)
+        for certificate in facts.certificates
+    )
+
+
+def _trusted(firmware: Firmware) -> dict[str, str]:
+    """Public keys that updates are verified with, by fingerprint: the path of the file that holds them."""
+    found: dict[str, str] = {}
+    for node, facts in firmware.contents():
+        if re.search(
+            r"(?i)/(?:opkg/keys|rauc|swupdate|mender|apk/keys|ota|usign)(?:/|$)|(?:sign|update|ota|fw|firmware)\S*pub", node.path
+        ):
+            for public in (
+                *(key.fingerprint for key in facts.keys if not key.private),
+                *(c.key_fingerprint for c in facts.certificates),
+            ):
+                if public:
+                    found.setdefault(public, node.path)
+    return found
+
+
+def _judged(held: _Held, trusted: dict[str, str]) -> Finding:
+    node, facts, key = held
+    where = _evidence(node, key)
+    name = posixpath.basename(node.path)
+    cause = f"private key: {key.fingerprint or f'{key.container} {key.algorithm}'}"
+    dedicated = facts.kind not in ("elf", "binary") or key.offset == 0
+    verifier = trusted.get(key.fingerprint or "")
+    if verifier or key.container in ("usign", "minisign") or (_SIGNER.search(name) and dedicated):
+        return _SIGNING.finding(
+            where,
+            cause,
+            title=f"Private signing key shipped ({_kind(key)})",
+            verdict="concern" if key.encrypted else "violation",
+            confidence="certain" if verifier and key.valid else "firm" if key.container in ("usign", "minisign") else "tentative",
+            explanation=_SIGNING.explanation + (f" Its public half stands in {verifier}." if verifier else ""),
+        )
+    use, severity, verdict, confidence = _weighed(held, dedicated=dedicated)
+    return _SHIPPED.finding(
+        where,
+        cause,
+        title=f"{use} shipped ({_kind(key)})",
+        severity=severity,
+        verdict=verdict,
+        confidence=confidence,
+        explanation=_SHIPPED.explanation
+        + (
+            " It is encrypted; its passphrase, if the device needs none from outside, has to be in the image too."
+            if key.encrypted
+            else ""
+        ),
+        witnesses=_certificates(held),
+    )
+
+
+def _weighed(
+    held: _Held, *, dedicated: bool
+) -> tuple[str, Severity, Literal["violation", "concern"], Literal["certain", "firm", "tentative"]]:
+    node, _facts, key = held
+    path = node.path if node.path.startswith("/") else ""
+    host_key = key.container == "dropbear" or "ssh_host_" in path or "host_key" in path
+    use = "SSH host key" if host_key else "Private key" if key.algorithm != "static" else "Shared VPN key"
+    if _EXAMPLE.search(path):
+        return f"{use} of an example", Severity.LOW, "concern", "tentative"
+    if key.encrypted:
+        return f"Encrypted {use[0].lower()}{use[1:]}", Severity.MEDIUM, "concern", "firm"
+    if not key.valid:
+        return use, Severity.HIGH, "concern" if not dedicated else "violation", "firm"
+    if not dedicated:
+        return f"{use} inside a program", Severity.HIGH, "violation", "firm"
+    return use, Severity.CRITICAL, "violation", "certain"
+
+
+def _kind(key: KeyFact) -> str:
+    size = f"-{key.bits}" if key.bits and key.algorithm in ("RSA", "DSA", "EC") else ""
+    return f"{key.algorithm}{size}, {key.container}"
+
+
+def _evidence(node: Node, key: KeyFact) -> Evidence:
+    """Where the key stands; its bytes are never shown, its public half is named by fingerprint."""
+    shown = f"{_kind(key)} private key" + (f", public half SHA-256 {key.fingerprint[:16]}" if key.fingerprint else "")
+    if key.comment:
+        shown += f", comment {key.comment[:60]!r}"
+    return Evidence(location=_location(node, key.offset), text=shown)
+
+
+def _location(node: Node, offset: int) -> Location:
+    return Location(chain=node.chain, path=node.path, offset=offset)
+
+
+def _certificates(held: _Held) -> tuple[Evidence, ...]:
+    """The certificates of this key in the same content."""
+    node, facts, key = held
+    return tuple(
+        Evidence(
+            location=_location(node, each.offset),
+            text=f"certificate of this key: {each.subject[:120]}, until {each.not_after[:10]}",
+        )
+        for each in facts.certificates
+        if key.fingerprint and each.key_fingerprint == key.fingerprint
+    )[:4]
+
+
+# --------------------------------------------------------------------------- authorized_keys
+
+
+def _authorized(firmware: Firmware, device: Device) -> Iterator[Finding]:
+    """ACC-006. Files without a key line (comments, placeholders) are nothing."""
+    states = {each.enabled for each in device.services if each.protocol == "ssh" and each.present}
+    for fs in firmware.filesystems:
+        for node, facts in fs.files():
+            if not _AUTHORIZED.search(node.path) or facts.text is None:
+                continue
+            lines = [(facts.text.count("\n", 0, hit.start()) + 1, hit) for hit in _KEY_LINE.finditer(facts.text)]
+            if not lines:
+                continue
+            example = bool(_EXAMPLE.search(node.path))
+            prints = [key.fingerprint or "" for key in facts.keys if key.container == "SSH public"]
+            yield _ADMITTED.finding(
+                fs.evidence(node.path, _key_line(facts.text, lines[0][0]), line=lines[0][0]),
+                "authorized key" + (f": {prints[0]}" if prints else ""),
+                title=f"{len(lines)} SSH key{'s are' if len(lines) > 1 else ' is'} let in on every unit",
+                severity=Severity.LOW if example else Severity.CRITICAL if states != {"no"} else Severity.HIGH,
+                verdict="concern" if example or states == {"no"} else "violation",
+                confidence="tentative" if example else "certain" if "yes" in states else "firm",
+                witnesses=tuple(fs.evidence(node.path, _key_line(facts.text, number), line=number) for number, _ in lines[1:17]),
+            )
+
+
+def _key_line(text: str, number: int) -> str:
+    """An authorized_keys line with the key itself cut: public, but long."""
+    line = text.splitlines()[number - 1]
+    return re.sub(r"(AAAA[A-Za-z0-9+/]{20})[A-Za-z0-9+/=]+", r"\1...", line)
