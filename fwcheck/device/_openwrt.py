@@ -45,6 +45,8 @@ def rc_common(shell: Shell, path: str, text: str) -> None:
     shell.args = shell.args[1:]
     shell.read(text)
     _act(shell, "boot" if action == "boot" else "start")
+    if action == "boot" and "service_triggers" in shell.functions:
+        shell.call("service_triggers", [])
 
 
 def _act(shell: Shell, action: str) -> None:
@@ -318,6 +320,18 @@ def _nothing(shell: Shell, fields: list[str], shown: list[str]) -> Status:
     return True
 
 
+def _trigger(shell: Shell, fields: list[str], shown: list[str]) -> Status:
+    """``procd_add_interface_trigger event interface script action``: the script runs when the interface comes up."""
+    if shell.rc_common and len(fields) > 2:
+        interface = fields[2] if fields[0] == "procd_add_interface_trigger" else "lan"
+        name = re.sub(r"^[SK]\d\d", "", posixpath.basename(shell.rc_common))
+        up = interface in ("lan", "loopback", "*")
+        shell.world.triggers.setdefault(f"/etc/init.d/{name}", "" if up else f"interface {interface} comes up".replace(UNKNOWN, "?"))
+        if up:
+            shell.world.triggers[f"/etc/init.d/{name}"] = ""
+    return True
+
+
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("start", "boot"), _start),
     "config_load": _config_load,
@@ -334,6 +348,7 @@ HANDLERS: dict[str, Handler] = {
     "procd_append_param": _append_param,
     "procd_close_instance": _close_instance,
     "service_start": _service_start,
+    **dict.fromkeys(("procd_add_interface_trigger", "procd_add_raw_trigger"), _trigger),
     **dict.fromkeys(("json_get_var", "json_get_vars", "json_get_keys", "json_get_type", "json_get_values"), _json_get),
     "network_get_device": lambda shell, fields, shown: _json_get(shell, fields[:2], shown),
     **dict.fromkeys(

@@ -121,6 +121,7 @@ class World:
         self.instance: list[Run] = []
         self.disabled: dict[str, Place] = {}  # init scripts that a first-boot script switches off
         self.enabled: dict[str, Place] = {}
+        self.triggers: dict[str, str] = {}  # init scripts to run when an interface comes up, with the condition
 
     def step(self) -> None:
         """Counts one command."""

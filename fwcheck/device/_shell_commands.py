@@ -310,6 +310,19 @@ def _start_stop_daemon(shell: Shell, fields: list[str], shown: list[str]) -> Sta
     return True
 
 
+def _socket_server(shell: Shell, fields: list[str], shown: list[str]) -> Status:
+    """busybox ``tcpsvd`` and ``udpsvd``: address, port and the program to run for each connection."""
+    at = 1
+    while at < len(fields) and fields[at].startswith("-"):
+        at += 2 if fields[at][-1:] in "cCubtTl" and len(fields[at]) == 2 else 1
+    if at + 2 >= len(fields):
+        return shell.execute(fields, shown)
+    address, port = fields[at], fields[at + 1]
+    program = fields[at + 2 :]
+    shell.execute(program, program, manner=f"{fields[0]} {address}:{port}")
+    return True
+
+
 def _before(fields: list[str]) -> list[str]:
     return fields[: fields.index("--")] if "--" in fields else fields
 
@@ -809,6 +822,7 @@ COMMANDS: dict[str, Handler] = {
     **dict.fromkeys(("timeout", "taskset", "chrt", "setuidgid", "softlimit"), _counted(1)),
     "start-stop-daemon": _start_stop_daemon,
     **dict.fromkeys(("daemon", "start_daemon", "startproc"), _daemon),
+    **dict.fromkeys(("tcpsvd", "udpsvd"), _socket_server),
     "run-parts": _run_parts,
     "service": _service,
     "echo": _echo,

@@ -29,9 +29,12 @@ def regular(pattern: str, *, extended: bool) -> str | None:
         repeats += len(atom) > 1 and atom[-1] == "*" and atom != "\\*"
         bare = atom.lstrip("\\")
         if bare in ("(", ")", "|") and (atom == bare) == extended:
-            if bare == ")" and pattern[at : at + 1] in tuple("*+?{\\"):
+            if bare == ")" and pattern[at : at + 1] in tuple("*+?{"):
                 return None
             result += bare
+        elif extended and atom in ("+", "?") and result and result[-1] not in "(|*+?":
+            repeats += atom == "+"
+            result += atom
         elif bare in ("+", "?", "{", "}", "<", ">") and len(atom) <= 2 and (atom == bare) == extended and bare not in "<>":
             return None
         elif bare in ("(", ")", "|", "+", "?", "{", "}") and len(bare) == 1:

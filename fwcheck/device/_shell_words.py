@@ -15,7 +15,8 @@ from fwcheck.device._shell_syntax import UNKNOWN, Arithmetic, CommandSubstitutio
 
 VALUE_LIMIT = 1 << 16
 _FIELDS_LIMIT = 4096
-_MAGIC = re.compile(r"[*?\[]")
+_MAGIC = re.compile(r"[*?]|\[[^\]]+\]")
+_QUOTABLE = re.compile(r"[*?\[]")
 _QUOTED = {"*": "\ue000", "?": "\ue001", "[": "\ue002"}  # quoted pattern characters, while a word is put together
 _UNQUOTE = {ord(mark): char for char, mark in _QUOTED.items()}
 
@@ -81,7 +82,7 @@ def _join(fields: list[str], pieces: list[str], *, grows: bool) -> bool:
 
 
 def _hide(text: str) -> str:
-    return text.translate({ord(char): mark for char, mark in _QUOTED.items()}) if _MAGIC.search(text) else text
+    return text.translate({ord(char): mark for char, mark in _QUOTED.items()}) if _QUOTABLE.search(text) else text
 
 
 def _show(text: str) -> str:

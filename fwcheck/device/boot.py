@@ -224,6 +224,11 @@ def _rc_d(shell: Shell, prefix: str = "S", action: str = "boot") -> None:
         name = re.sub(r"^S\d\d", "", posixpath.basename(path))
         if name not in shell.world.disabled:  # the link is gone by now
             shell.execute([path, action], [path, action])
+    for path, condition in list(shell.world.triggers.items()):
+        if condition:
+            shell.alternatives([(condition, lambda path=path: shell.execute([path, "start"], [path, "start"]))], exhaustive=False)  # type: ignore[misc]
+        else:
+            shell.execute([path, "start"], [path, "start"])
     for name in list(shell.world.enabled):
         path = f"/etc/init.d/{name}"
         if not shell.disk.glob(f"/etc/rc.d/S[0-9][0-9]{name}"):
