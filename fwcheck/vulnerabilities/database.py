@@ -1,0 +1,171 @@
+"""What is known of component versions: vulnerabilities, releases and ends of support, from the file shipped with the package."""
+
+from __future__ import annotations
+
+import lzma
+import re
+import sqlite3
+import weakref
+from collections.abc import Iterator
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+from fwcheck.model import Component, Vulnerability
+from fwcheck.vulnerabilities.versions import branch_of, compare, key, within
+
+SHIPPED = "knowledge.sqlite.xz"
+_LIMIT = 64 << 20  # bytes of an unpacked knowledge file
+_PATCH_LEVEL = re.compile(r"p\d+$")
+# Projects whose branches (first two numbers) end when they get no more releases; a year without one tells.
+_END_WITH_LAST_RELEASE = frozenset({"linux_kernel", "openwrt"})
+
+
+class _Range(NamedTuple):
+    cve: str
+    score: float | None
+    exploited: str | None
+    first: str
+    last: str
+    inclusive: int
+    source: str
+    as_of: str
+
+
+class Knowledge:
+    """A knowledge file held in memory. Raises ValueError for a file that is none."""
+
+    def __init__(self, raw: bytes) -> None:
+        if not raw.startswith(b"SQLite format 3\0"):
+            raise ValueError("not a knowledge file: it does not begin like an SQLite database")
+        self._base = sqlite3.connect(":memory:", check_same_thread=False)
+        weakref.finalize(self, self._base.close)
+        try:
+            self._base.deserialize(raw)
+            self._meta = dict(self._base.execute("SELECT key, value FROM meta"))
+        except sqlite3.Error as error:
+            raise ValueError(f"not a knowledge file: {error}") from None
+        self._ranges: dict[str, tuple[_Range, ...]] = {}
+        self._ends: dict[str, tuple[tuple[str, str, str], ...]] = {}
+
+    @classmethod
+    def open(cls, path: Path | None = None) -> Knowledge:
+        """The knowledge file at ``path`` (xz-compressed or plain), or the one shipped with the package.
+
+        Raises OSError when it cannot be read, ValueError when it is no knowledge file.
+        """
+        raw = path.read_bytes() if path else resources.files("fwcheck.vulnerabilities").joinpath(SHIPPED).read_bytes()
+        if raw.startswith(b"\xfd7zXZ"):
+            try:
+                raw = lzma.LZMADecompressor(memlimit=256 << 20).decompress(raw, _LIMIT)
+            except lzma.LZMAError as error:
+                raise ValueError(f"not a knowledge file: {error}") from None
+        return cls(raw)
+
+    @property
+    def date(self) -> str:
+        """ISO date of the newest source: what was published later is not known here."""
+        return str(self._meta.get("date", ""))
+
+    @cached_property
+    def _released(self) -> dict[tuple[str, object], str]:
+        rows = self._base.execute("SELECT component, version, date FROM release ORDER BY component, version")
+        return {(component, key(version)): date for component, version, date in rows}
+
+    def vulnerabilities(self, component: Component) -> tuple[Vulnerability, ...]:
+        """What affects this version: known to be exploited first, then by score, then by identifier."""
+        if component.version is None:
+            return ()
+        found: dict[str, list[_Range]] = {}
+        for each in self._of(component.name):
+            if self._affects(component, each):
+                found.setdefault(each.cve, []).append(each)
+        listed = [
+            Vulnerability(
+                id=cve,
+                score=ranges[0].score,
+                known_exploited=ranges[0].exploited is not None,
+                fixed_in=min((each.last for each in ranges if each.last and not each.inclusive & 2), key=key, default=None),
+                source=ranges[0].source,
+            )
+            for cve, ranges in found.items()
+        ]
+        return tuple(sorted(listed, key=lambda each: (not each.known_exploited, -(each.score or 0.0), _order(each.id))))
+
+    def exploited_since(self, cve: str) -> str | None:
+        """ISO date on which a CVE was taken up as known to be exploited."""
+        row = self._base.execute("SELECT exploited FROM cve WHERE name = ?", (cve,)).fetchone()
+        return str(row[0]) if row and row[0] else None
+
+    def end_of_life(self, component: Component) -> str | None:
+        """ISO date on which upstream support of this version's branch ended, None while it lasts or when nothing is known."""
+        if component.version is None:
+            return None
+        endings = self._endings(component.name)
+        own = [(branch, ended) for branch, ended, _ in endings if branch_of(component.version, branch)]
+        if own:
+            ended: str | None = max(own, key=lambda pair: len(pair[0]))[1]
+        elif endings and all(compare(component.version, branch) < 0 for branch, _, _ in endings):
+            ended = min(ended for _, ended, _ in endings)
+        else:
+            ended = self._last_release(component.name, component.version)
+        return ended if ended and ended <= self.date else None
+
+    def released(self, component: Component) -> str | None:
+        """ISO date on which this version was released, None when it is not known."""
+        return self._released.get((component.name, key(component.version))) if component.version is not None else None
+
+    def components(self) -> Iterator[str]:
+        """Names of the components that something is known of, sorted."""
+        rows = self._base.execute("SELECT component FROM affected UNION SELECT component FROM ending ORDER BY 1")
+        yield from (str(row[0]) for row in rows)
+
+    def close(self) -> None:
+        """Frees the memory the file takes."""
+        self._base.close()
+
+    def _of(self, component: str) -> tuple[_Range, ...]:
+        if component not in self._ranges:
+            rows = self._base.execute(
+                "SELECT cve.name, score, exploited, first, last, inclusive, source.name, as_of FROM affected"
+                " JOIN cve ON cve.id = cve JOIN source ON source.id = source"
+                " WHERE component = ? ORDER BY cve, first, last",
+                (component,),
+            )
+            self._ranges[component] = tuple(_Range(*row) for row in rows)
+        return self._ranges[component]
+
+    def _endings(self, component: str) -> tuple[tuple[str, str, str], ...]:
+        if component not in self._ends:
+            rows = self._base.execute("SELECT branch, ended, source FROM ending WHERE component = ?", (component,))
+            self._ends[component] = tuple(rows)
+        return self._ends[component]
+
+    def _last_release(self, component: str, version: str) -> str | None:
+        numbers = re.match(r"\d+\.\d+", version)
+        if component not in _END_WITH_LAST_RELEASE or numbers is None or not self.date:
+            return None
+        rows = self._base.execute("SELECT version, date FROM release WHERE component = ?", (component,)).fetchall()
+        own = [date for release, date in rows if branch_of(release, numbers[0])]
+        newer = any(compare(release, version) > 0 and not branch_of(release, numbers[0]) for release, _ in rows)
+        year_before = f"{int(self.date[:4]) - 1}{self.date[4:]}"
+        return max(own) if own and newer and max(own) < year_before else None
+
+    def _affects(self, component: Component, each: _Range) -> bool:
+        version = component.version or ""
+        if component.confidence == "tentative" and any(bound.startswith(f"{version}.") for bound in (each.first, each.last)):
+            return False  # the version is told less exactly than the range asks
+        if component.name == "openssh" and not _PATCH_LEVEL.search(each.last):
+            version = _PATCH_LEVEL.sub("", version)  # the mark of the portable edition, of no weight for the range
+        if not within(version, each.first, bool(each.inclusive & 1), each.last, bool(each.inclusive & 2)):
+            return False
+        # A statement older than the version cannot know of a fix that came to its branch since.
+        branch = re.match(r"\d+\.\d+", version)
+        same_branch = branch is not None and branch_of(each.last, branch[0])
+        return same_branch or not each.as_of or (self.released(component) or "") <= each.as_of
+
+
+def _order(cve: str) -> tuple[int, ...]:
+    """Newest first."""
+    return tuple(-int(number) for number in re.findall(r"\d+", cve))

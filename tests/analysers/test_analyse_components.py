@@ -1,0 +1,86 @@
+import pytest
+from support.trees import firmware_of
+
+from fwcheck.analysers.components import RULES, analyse
+from fwcheck.model import Component, Device, Evidence, Location, Service, Severity, Vulnerability
+
+NOTHING = firmware_of({"/etc/motd": "x"})
+EXPLOITED = Vulnerability(id="CVE-2017-7494", score=9.8, known_exploited=True, fixed_in="4.4.14")
+GRAVE = Vulnerability(id="CVE-2017-14491", score=9.8, fixed_in="2.78")
+MINOR = Vulnerability(id="CVE-2015-3310", score=4.3)
+
+
+def component(name="dnsmasq", version="2.71", vulnerabilities=(), **changes):
+    place = Location(chain=("test.bin", "squashfs@0x0"), path=f"/usr/sbin/{name}", offset=64)
+    return Component(
+        name=name,
+        version=version,
+        evidence=(Evidence(location=place, text=f"{name}-{version}"),),
+        vulnerabilities=vulnerabilities,
+        **changes,
+    )
+
+
+def findings(*components, services=()):
+    return list(analyse(NOTHING, Device(components=components, services=services)))
+
+
+def test_one_finding_names_the_worst_vulnerabilities_of_a_version():
+    many = tuple(Vulnerability(id=f"CVE-2020-{number}", score=9.0) for number in range(1000, 1040))
+    (found,) = findings(component(vulnerabilities=(GRAVE, *many)))
+    assert (found.rule, found.verdict, found.severity) == ("CVE-001", "concern", Severity.MEDIUM)
+    assert "CVE-2017-14491 (CVSS 9.8, fixed in 2.78)" in found.evidence
+    assert "and 36 more" in found.evidence
+    assert found.location.offset == 64
+
+
+def test_an_exploited_vulnerability_of_an_enabled_service_is_high():
+    samba = component("samba", "3.6.1", (EXPLOITED,))
+    service = Service(name="samba", program="/usr/sbin/smbd", enabled="yes", started_by="/etc/rc.d/S60samba")
+    assert [each.severity for each in findings(samba)] == [Severity.MEDIUM]
+    assert [each.severity for each in findings(samba, services=(service,))] == [Severity.HIGH]
+
+
+@pytest.mark.parametrize("state", ["no", "unknown"])
+def test_a_service_that_is_not_known_to_start_raises_nothing(state):
+    service = Service(name="smbd", program="/usr/sbin/smbd", enabled=state)
+    assert [each.severity for each in findings(component("samba", "3.6.1", (EXPLOITED,)), services=(service,))] == [
+        Severity.MEDIUM
+    ]
+
+
+def test_a_version_alone_is_never_a_violation():
+    found = findings(component(vulnerabilities=(EXPLOITED, GRAVE), end_of_life="2015-12-31"))
+    assert {each.verdict for each in found} == {"concern"}
+    assert {each.confidence for each in found} <= {"firm", "tentative"}
+
+
+def test_minor_vulnerabilities_stay_in_the_bill_of_materials():
+    assert findings(component(vulnerabilities=(MINOR,))) == []
+
+
+def test_a_distribution_package_is_tentative_because_fixes_are_taken_over():
+    (found,) = findings(component(vulnerabilities=(GRAVE,), package="2.71-5", confidence="certain"))
+    assert found.confidence == "tentative"
+    assert "distribution" in found.refuted_by
+
+
+def test_a_component_past_its_end_of_life_is_a_concern_with_its_date():
+    (found,) = findings(component("openssl", "0.9.8a", end_of_life="2015-12-31"))
+    assert (found.rule, found.criteria, found.severity) == ("CVE-002", ("S1.1-09",), Severity.MEDIUM)
+    assert "2015-12-31" in found.evidence
+
+
+def test_a_version_found_in_two_packages_is_one_finding():
+    twice = component(vulnerabilities=(GRAVE,)), component(vulnerabilities=(GRAVE,), purl="pkg:opkg/dnsmasq@2.71-5")
+    assert len(findings(*twice)) == 1
+
+
+def test_an_unknown_version_says_nothing():
+    assert findings(component(version=None, vulnerabilities=(GRAVE,), end_of_life="2015-12-31")) == []
+
+
+def test_the_cause_stands_while_the_version_stands():
+    elsewhere = component(vulnerabilities=(GRAVE, MINOR))
+    assert findings(component(vulnerabilities=(GRAVE,)))[0].fingerprint == findings(elsewhere)[0].fingerprint
+    assert len({rule.id for rule in RULES}) == len(RULES)
