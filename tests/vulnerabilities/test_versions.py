@@ -41,7 +41,7 @@ words = st.from_regex(r"\A[0-9]{1,3}(\.[0-9]{1,3}){0,3}([a-z]{1,2}|-?(rc|beta|de
 def test_versions_follow_the_order_in_which_they_were_released(versions):
     for before, after in itertools.pairwise(versions):
         assert compare(before, after) == -1, (before, after)
-    assert sorted(versions[::-1], key=key) == versions
+    assert sorted([*versions[1:], versions[0]], key=key) == versions
 
 
 @pytest.mark.parametrize(("left", "right"), [("1.0", "1.0.0"), ("1.0.2K", "1.0.2k"), ("6.7-p1", "6.7p1"), ("2.0_rc1", "2.0-rc1")])
