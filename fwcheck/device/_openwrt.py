@@ -326,7 +326,9 @@ def _trigger(shell: Shell, fields: list[str], shown: list[str]) -> Status:
         interface = fields[2] if fields[0] == "procd_add_interface_trigger" else "lan"
         name = re.sub(r"^[SK]\d\d", "", posixpath.basename(shell.rc_common))
         up = interface in ("lan", "loopback", "*")
-        shell.world.triggers.setdefault(f"/etc/init.d/{name}", "" if up else f"interface {interface} comes up".replace(UNKNOWN, "?"))
+        shell.world.triggers.setdefault(
+            f"/etc/init.d/{name}", "" if up else f"interface {interface} comes up".replace(UNKNOWN, "?")
+        )
         if up:
             shell.world.triggers[f"/etc/init.d/{name}"] = ""
     return True
@@ -352,7 +354,39 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("json_get_var", "json_get_vars", "json_get_keys", "json_get_type", "json_get_values"), _json_get),
     "network_get_device": lambda shell, fields, shown: _json_get(shell, fields[:2], shown),
     **dict.fromkeys(
-        ["procd_open_service", "procd_close_service", "procd_open_trigger", "procd_close_trigger", "procd_open_validate", "procd_close_validate", "procd_add_reload_trigger", "procd_add_validation", "procd_add_interface_trigger", "procd_add_config_trigger", "procd_add_raw_trigger", "procd_add_jail", "procd_add_jail_mount", "procd_open_data", "procd_close_data", "procd_add_mdns", "procd_send_signal", "procd_kill", "service_stop", "service_reload", "service_check", "json_init", "json_add_string", "json_add_int", "json_add_object", "json_close_object", "uci_load", "uci_commit", "uci_set_state", "uci_revert_state", "reset_cb", "reload_config", "config_generate"],
+        [
+            "procd_open_service",
+            "procd_close_service",
+            "procd_open_trigger",
+            "procd_close_trigger",
+            "procd_open_validate",
+            "procd_close_validate",
+            "procd_add_reload_trigger",
+            "procd_add_validation",
+            "procd_add_config_trigger",
+            "procd_add_jail",
+            "procd_add_jail_mount",
+            "procd_open_data",
+            "procd_close_data",
+            "procd_add_mdns",
+            "procd_send_signal",
+            "procd_kill",
+            "service_stop",
+            "service_reload",
+            "service_check",
+            "json_init",
+            "json_add_string",
+            "json_add_int",
+            "json_add_object",
+            "json_close_object",
+            "uci_load",
+            "uci_commit",
+            "uci_set_state",
+            "uci_revert_state",
+            "reset_cb",
+            "reload_config",
+            "config_generate",
+        ],
         _nothing,
     ),
 }

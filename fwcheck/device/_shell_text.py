@@ -40,7 +40,7 @@ def regular(pattern: str, *, extended: bool) -> str | None:
         elif bare in ("(", ")", "|", "+", "?", "{", "}") and len(bare) == 1:
             result += "\\" + bare
         elif atom[0] == "[":
-            result += atom.replace("[!", "[^", 1) if atom.startswith("[!") else atom
+            result += atom
         elif atom[0] == "\\":
             result += atom if not atom[1].isalnum() else ""
             if atom[1].isalnum():

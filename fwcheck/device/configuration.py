@@ -51,7 +51,9 @@ def uci(root: FileSystem, package: str) -> list[Setting]:
         for key, held in section.options.items():
             for value in held if isinstance(held, list) else [held]:
                 text = f"{'list' if isinstance(held, list) else 'option'} {key} '{value}'"
-                found.append(Setting(key, value, path, section.lines.get(key, section.line), text, f"{section.type} {section.name}"))
+                found.append(
+                    Setting(key, value, path, section.lines.get(key, section.line), text, f"{section.type} {section.name}")
+                )
     return found
 
 
@@ -63,7 +65,11 @@ def uci_sections(root: FileSystem, package: str) -> list[Section]:
 
 def files(root: FileSystem, directory: str, suffix: str) -> list[str]:
     """The paths of the files with this suffix in a directory."""
-    return [node.path for node in root.children(directory) if node.path.endswith(suffix)] if root.resolve(directory) is not None else []
+    return (
+        [node.path for node in root.children(directory) if node.path.endswith(suffix)]
+        if root.resolve(directory) is not None
+        else []
+    )
 
 
 def _lines(root: FileSystem, path: str) -> list[tuple[int, str]]:

@@ -43,7 +43,9 @@ def _inittab(boot: Boot, entry: InittabEntry) -> Console:
         asked = login_asks(boot.disk, entry.command.lstrip("-"))
         authenticated = None if asked == "unknown" else asked == "password"
     path = boot.inittab or boot.init
-    text = f"{entry.id}::{entry.action}:{entry.command}" if boot.inittab else "busybox's default inittab: there is no /etc/inittab"
+    text = (
+        f"{entry.id}::{entry.action}:{entry.command}" if boot.inittab else "busybox's default inittab: there is no /etc/inittab"
+    )
     return Console(
         tty=terminal.removeprefix("/dev/"),
         command=entry.command,
@@ -54,7 +56,7 @@ def _inittab(boot: Boot, entry: InittabEntry) -> Console:
 
 
 def _getty(boot: Boot, words: list[str]) -> bool | None:
-    """getty asks for a name and runs login, unless it logs in by itself or runs another program."""
+    """Getty asks for a name and runs login, unless it logs in by itself or runs another program."""
     if any(word in ("-a", "--autologin") or word.startswith("--autologin=") for word in words):
         return False
     for option, value in zip(words, words[1:], strict=False):

@@ -17,7 +17,18 @@ from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.model import Evidence, Listener, Service
 
 _ANY = "0.0.0.0"  # noqa: S104 -- an address found in images, nothing is bound here
-_PORTS = {"telnet": 23, "ftp": 21, "tftp": 69, "http": 80, "https": 443, "ssh": 22, "smtp": 25, "pop3": 110, "imap": 143, "finger": 79}
+_PORTS = {
+    "telnet": 23,
+    "ftp": 21,
+    "tftp": 69,
+    "http": 80,
+    "https": 443,
+    "ssh": 22,
+    "smtp": 25,
+    "pop3": 110,
+    "imap": 143,
+    "finger": 79,
+}
 
 
 class Bound(NamedTuple):
@@ -126,7 +137,12 @@ def _sshd(root: FileSystem, words: list[str]) -> list[Bound]:
 
 
 def _uhttpd(root: FileSystem, words: list[str]) -> list[Bound]:
-    found = [Bound(port, "tcp", host) for text in _option(words, "-p", "-s") for host, port in [split_address(text)] if port is not None]
+    found = [
+        Bound(port, "tcp", host)
+        for text in _option(words, "-p", "-s")
+        for host, port in [split_address(text)]
+        if port is not None
+    ]
     if found:
         return found
     for each in configuration.uci(root, "uhttpd"):
@@ -149,7 +165,10 @@ def _lighttpd(root: FileSystem, words: list[str]) -> list[Bound]:
 
 def _nginx(root: FileSystem, words: list[str]) -> list[Bound]:
     found = []
-    for path in (next(iter(_option(words, "-c")), "/etc/nginx/nginx.conf"), *configuration.files(root, "/etc/nginx/conf.d", ".conf")):
+    for path in (
+        next(iter(_option(words, "-c")), "/etc/nginx/nginx.conf"),
+        *configuration.files(root, "/etc/nginx/conf.d", ".conf"),
+    ):
         for each in configuration.keywords(root, path):
             if each.key == "listen":
                 host, port = split_address(each.value.split()[0].rstrip(";")) if each.value else ("", None)
@@ -162,7 +181,9 @@ def _boa(root: FileSystem, words: list[str]) -> list[Bound]:
     found = [Bound(port) for text in _option(words, "-p") if (port := _number(text))]
     for path in (f"{top}/boa.conf", "/etc/boa.conf", "/etc/boa/boa.conf"):
         found = found or [
-            Bound(port, setting=each) for each in configuration.keywords(root, path) if each.key == "port" and (port := _number(each.value))
+            Bound(port, setting=each)
+            for each in configuration.keywords(root, path)
+            if each.key == "port" and (port := _number(each.value))
         ]
     return found
 
@@ -210,13 +231,23 @@ def _mosquitto(root: FileSystem, words: list[str]) -> list[Bound]:
 
 
 def _upnp(root: FileSystem, words: list[str]) -> list[Bound]:
-    ports = [each for each in (*configuration.uci(root, "upnpd"), *configuration.assignments(root, "/etc/miniupnpd.conf")) if each.key == "port"]
+    ports = [
+        each
+        for each in (*configuration.uci(root, "upnpd"), *configuration.assignments(root, "/etc/miniupnpd.conf"))
+        if each.key == "port"
+    ]
     return [Bound(1900, "udp"), *(Bound(port, setting=each) for each in ports[:1] if (port := _number(each.value)))]
 
 
 def _smbd(root: FileSystem, words: list[str]) -> list[Bound]:
     settings = configuration.assignments(root, "/etc/samba/smb.conf")
-    return [Bound(port, setting=each) for each in settings if each.key == "smb ports" for text in each.value.split() if (port := _number(text))]
+    return [
+        Bound(port, setting=each)
+        for each in settings
+        if each.key == "smb ports"
+        for text in each.value.split()
+        if (port := _number(text))
+    ]
 
 
 _READERS: dict[str, Callable[[FileSystem, list[str]], list[Bound]]] = {

@@ -6,7 +6,6 @@ the condition in words. What a program of the vendor's own starts by itself cann
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterable
 from typing import Literal
@@ -20,15 +19,27 @@ from fwcheck.device.daemons import Daemon, daemon_of, daemons
 from fwcheck.device.firmware import Firmware
 from fwcheck.model import Evidence, NodeKind, Service
 
-_DIRECTORIES = ("/sbin", "/usr/sbin", "/bin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin", "/usr/libexec", "/system/bin", "/opt/bin")
+_DIRECTORIES = (
+    "/sbin",
+    "/usr/sbin",
+    "/bin",
+    "/usr/bin",
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/libexec",
+    "/system/bin",
+    "/opt/bin",
+)
 _APPLETS = frozenset(("telnetd", "ftpd", "httpd", "tftpd", "udhcpd", "inetd", "crond", "syslogd", "ntpd", "dnsd", "nc"))
 _ONE_SHOT = frozenset(
-    "nc ncat netcat socat rsync openvpn starter cron ntpd".split()  # clients too: present alone they are no service
+    ["nc", "ncat", "netcat", "socat", "rsync", "openvpn", "starter", "cron", "ntpd"]  # clients too: present alone they are no service
 )
 # What a vendor's own programs usually start by themselves; remote access is not among it.
 _ORDINARY = frozenset(("web", "name", "discovery", "management", "media", "time", "print", "vpn", "transfer"))
-_SYSTEM = frozenset("procd netifd ubusd logd klogd haveged rngd watchdog urandom_seed mdev udevd hotplug2 fw3 button".split())
-_CUSTOM = frozenset(("httpd", "webs", "goahead", "alphapd", "web_server", "webserver", "jjhttpd"))  # usually the vendor's own build
+_SYSTEM = frozenset(["procd", "netifd", "ubusd", "logd", "klogd", "haveged", "rngd", "watchdog", "urandom_seed", "mdev", "udevd", "hotplug2", "fw3", "button"])
+_CUSTOM = frozenset(
+    ("httpd", "webs", "goahead", "alphapd", "web_server", "webserver", "jjhttpd")
+)  # usually the vendor's own build
 _SPAWNS = frozenset(("system", "popen", "execve", "execv", "execl", "execlp", "execvp", "posix_spawn", "execle", "posix_spawnp"))
 _MERGE_LIMIT = 32
 
@@ -125,7 +136,9 @@ def _verdict(boot: Boot, runs: list[Run]) -> tuple[Literal["yes", "no", "unknown
     sets = _resolve([frozenset(run.conditions) for run in runs])
     present = runs[0].present
     if present is False:
-        applet = runs[0].name in _APPLETS and any(boot.root.exists(path) for path in ("/bin/busybox", "/sbin/busybox", "/usr/bin/busybox"))
+        applet = runs[0].name in _APPLETS and any(
+            boot.root.exists(path) for path in ("/bin/busybox", "/sbin/busybox", "/usr/bin/busybox")
+        )
         return ("unknown", "busybox holds the applet without a link") if applet else ("no", "the program is not in the image")
     if frozenset() in sets:
         return ("yes", "") if present else ("unknown", f"{runs[0].program} is on the running device (it is not in the image)")

@@ -1,0 +1,266 @@
+"""Network services of the shipped default: remote shells, file transfer, debug listeners, management, discovery.
+
+It proves which daemons the boot starts and with which arguments and configuration. Whether the firewall of the running device
+drops a port, and what a vendor's own program opens by itself, it cannot say. A service that is only possibly started gives a
+concern, one that is not started gives nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from fwcheck.analysers._once import once
+from fwcheck.analysers.rule import Rule
+from fwcheck.device.daemons import Daemon, daemon_of
+from fwcheck.device.firmware import Firmware
+from fwcheck.model import Device, Evidence, Finding, Location, Service, Severity
+
+_EXPOSED = "The shipped default does not start it, or binds it to the loopback interface alone."
+
+_REMOTE_SHELL = Rule(
+    id="NET-001",
+    title="Remote shell without encryption is started by default",
+    severity=Severity.HIGH,
+    criteria=("S1.1-13", "S1.1-01", "S1.1-12"),
+    confidence="certain",
+    explanation="Names, passwords and commands cross the network in clear, on an interface that the product does not need.",
+    refuted_by=_EXPOSED,
+    remediation="Leave the daemon out of the image, or do not start it; offer SSH with keys where a remote shell is needed.",
+)
+_TRANSFER = Rule(
+    id="NET-002",
+    title="FTP or TFTP server is started by default",
+    severity=Severity.MEDIUM,
+    criteria=("S1.1-13", "S1.1-01", "S1.1-12"),
+    confidence="certain",
+    explanation="Files and passwords cross the network in clear; an anonymous or unauthenticated server gives them to anybody.",
+    refuted_by=_EXPOSED,
+    remediation="Do not start it by default; use SFTP or HTTPS with a login.",
+)
+_DEBUG = Rule(
+    id="NET-003",
+    title="Debug or relay service listens by default",
+    severity=Severity.CRITICAL,
+    criteria=("S1.1-13", "S1.1-01"),
+    confidence="certain",
+    explanation="Debug services give control over the device without the product's own access control.",
+    refuted_by=_EXPOSED,
+    remediation="Remove the service from production images.",
+)
+_UPNP = Rule(
+    id="NET-005",
+    title="UPnP port mapping is on by default",
+    severity=Severity.MEDIUM,
+    criteria=("S1.1-13",),
+    verdict="concern",
+    confidence="firm",
+    explanation="Every program in the local network may open ports of the firewall without a login.",
+    refuted_by="The service is off in the shipped state, or only answers after a switch that the user sets.",
+    remediation="Ship it switched off, or with secure mode and a short list of allowed ports.",
+)
+_TR069 = Rule(
+    id="NET-006",
+    title="Remote management client (TR-069) is on by default",
+    severity=Severity.MEDIUM,
+    criteria=("S1.1-13", "S1.1-02"),
+    verdict="concern",
+    confidence="firm",
+    explanation="The operator's server may change every setting; the connection request port is reachable from the WAN side.",
+    refuted_by="The client is off until the operator's contract needs it, with credentials of each single device.",
+    remediation="Ship it off; use TLS with certificate check and credentials per device.",
+)
+_INVENTORY = Rule(
+    id="NET-010",
+    title="Network services of the shipped default",
+    severity=Severity.INFO,
+    criteria=("S1.1-13", "S1.1-01"),
+    verdict="support",
+    confidence="firm",
+    explanation="The list of services and ports is what the documents have to give a reason for, one by one.",
+    refuted_by="A port scan of the running device shows another list.",
+    remediation="Give the purpose of each service in the documents, and switch off what has none.",
+)
+_LOCKOUT = Rule(
+    id="ACC-009",
+    title="No limit on login attempts was found",
+    severity=Severity.LOW,
+    criteria=("S1.1-04",),
+    verdict="concern",
+    confidence="tentative",
+    explanation="A service that asks for a password is started, and nothing in the image slows down or locks out guessing.",
+    refuted_by="The login program counts attempts by itself, or the firewall of the running device limits connections.",
+    remediation="Limit attempts per time (pam_faillock, fail2ban, a firewall limit), or allow keys only.",
+)
+RULES = (_REMOTE_SHELL, _TRANSFER, _DEBUG, _UPNP, _TR069, _INVENTORY, _LOCKOUT)
+
+_PLAIN_SHELLS = ("telnet", "rsh", "rlogin", "rexec")
+_WEB_SHELLS = ("shellinaboxd", "ttyd")
+_HARMLESS_DEBUG = ("iperf",)
+_LIMITS = (
+    "pam_faillock",
+    "pam_tally",
+    "fail2ban",
+    "sshguard",
+    "hashlimit",
+    "--update --seconds",
+    "-m recent",
+    "banip",
+    "LoginGraceTime 0",
+)
+
+
+def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
+    """Findings on the services of the device."""
+    return once(_findings(firmware, device))
+
+
+def _findings(firmware: Firmware, device: Device) -> Iterator[Finding]:
+    for service in device.services:
+        if service.enabled == "no" or not service.started_by or not service.evidence:
+            continue
+        yield from _service(firmware, service, daemon_of(service.name))
+    yield from _inventory(device)
+    yield from _lockout(firmware, device)
+
+
+def _service(firmware: Firmware, service: Service, daemon: Daemon | None) -> Iterator[Finding]:
+    protocol = daemon.protocol if daemon else service.protocol
+    if protocol in _PLAIN_SHELLS or (daemon is not None and daemon.name in _WEB_SHELLS):
+        severity = Severity.CRITICAL if service.authentication == "none" else Severity.HIGH
+        yield _exposed(_REMOTE_SHELL, service, severity, f"{service.name}{_how(service)}")
+    elif protocol in ("ftp", "tftp"):
+        anonymous, proof = _anonymous(firmware, service)
+        severity = Severity.HIGH if anonymous or service.authentication == "none" else Severity.MEDIUM
+        yield _exposed(_TRANSFER, service, severity, f"{service.name}{_how(service)}", proof)
+    elif daemon is not None and daemon.kind == "debug" and daemon.name not in _HARMLESS_DEBUG:
+        yield _debug(firmware, service)
+    elif protocol == "upnp":
+        yield _upnp(firmware, service)
+    elif protocol == "cwmp":
+        yield _exposed(_TR069, service, Severity.MEDIUM, service.name)
+
+
+def _how(service: Service) -> str:
+    return " without a password" if service.authentication == "none" else ""
+
+
+def _exposed(rule: Rule, service: Service, severity: Severity, what: str, proof: tuple[Evidence, ...] = ()) -> Finding:
+    """The finding, as strong as what is known of the service's start and address allows."""
+    where = service.evidence[0]
+    witnesses = (*proof, *service.evidence[1:])
+    cause = f"{service.name} {'loopback' if service.reachable == 'loopback' else service.arguments}".strip()
+    if service.reachable == "loopback":
+        return rule.finding(
+            where,
+            cause,
+            title=f"{what} listens on the loopback interface",
+            severity=Severity.LOW,
+            verdict="concern",
+            criteria=("S1.1-13",),
+            witnesses=witnesses,
+            explanation="Only programs on the device reach it; a web page or a tunnel of the device may lead there.",
+        )
+    if service.enabled == "unknown":
+        return rule.finding(
+            where,
+            cause,
+            title=f"{what} is started under a condition",
+            severity=Severity.MEDIUM if severity in (Severity.CRITICAL, Severity.HIGH) else Severity.LOW,
+            verdict="concern",
+            confidence="tentative",
+            witnesses=witnesses,
+            explanation=f"It is started when: {service.condition}. The image alone does not decide that. {rule.explanation}",
+        )
+    return rule.finding(where, cause, title=f"{what} is started by default", severity=severity, witnesses=witnesses)
+
+
+def _anonymous(firmware: Firmware, service: Service) -> tuple[bool, tuple[Evidence, ...]]:
+    """Whether the configuration of an FTP server lets anybody in."""
+    from fwcheck.device import configuration  # noqa: PLC0415 -- needed for FTP servers alone
+
+    for root in firmware.filesystems:
+        if root.label == service.root and service.name == "vsftpd":
+            for each in configuration.assignments(root, "/etc/vsftpd.conf"):
+                if each.key == "anonymous_enable" and each.value.upper() == "YES":
+                    return True, (root.evidence(each.path, each.text, line=each.line),)
+    return False, ()
+
+
+def _debug(firmware: Firmware, service: Service) -> Finding:
+    if service.name != "adbd":
+        return _exposed(_DEBUG, service, Severity.CRITICAL, service.name)
+    secure = next((evidence for evidence in _properties(firmware, "ro.adb.secure", "1")), None)
+    if secure is None or service.enabled != "yes":
+        return _exposed(_DEBUG, service, Severity.CRITICAL, service.name)
+    return _DEBUG.finding(
+        service.evidence[0],
+        "adbd",
+        title="adbd is started by default",
+        severity=Severity.MEDIUM,
+        verdict="concern",
+        witnesses=(secure,),
+        explanation="It asks for a known key (ro.adb.secure=1), yet a production device has no use for it.",
+    )
+
+
+def _properties(firmware: Firmware, key: str, value: str) -> Iterator[Evidence]:
+    for root in firmware.roots():
+        for path in ("/default.prop", "/system/build.prop", "/build.prop", "/system/etc/prop.default", "/vendor/build.prop"):
+            for number, line in enumerate((root.text(path) or "").splitlines(), 1):
+                if line.strip().replace(" ", "") == f"{key}={value}":
+                    yield root.evidence(path, line, line=number)
+
+
+def _upnp(firmware: Firmware, service: Service) -> Finding:
+    from fwcheck.device import configuration  # noqa: PLC0415 -- needed for UPnP alone
+
+    for root in firmware.filesystems:
+        if root.label != service.root or service.enabled != "yes":
+            continue
+        settings = (*configuration.uci(root, "upnpd"), *configuration.assignments(root, "/etc/miniupnpd.conf"))
+        for each in settings:
+            if each.key == "secure_mode" and each.value.lower() in ("0", "no", "off"):
+                return _UPNP.finding(
+                    root.evidence(each.path, each.text, line=each.line),
+                    f"{service.name} secure_mode off",
+                    title=f"{service.name} maps ports for any host: secure mode is off",
+                    verdict="violation",
+                    witnesses=service.evidence,
+                )
+    return _exposed(_UPNP, service, Severity.MEDIUM, service.name)
+
+
+def _inventory(device: Device) -> Iterator[Finding]:
+    open_ports = [each for each in device.listeners if each.evidence]
+    if not open_ports:
+        return
+    names = sorted(
+        {f"{each.service} {each.protocol}/{each.port if each.port is not None else '?'} on {each.address}" for each in open_ports}
+    )
+    first = min(open_ports, key=lambda each: (each.port or 0, each.service))
+    where = Evidence(location=Location(chain=first.evidence[0].location.chain), text="; ".join(names)[:400])
+    witnesses = tuple(each.evidence[0] for each in open_ports[:16])
+    yield _INVENTORY.finding(
+        where, "listeners", title=f"{len(names)} network listeners of the shipped default", witnesses=witnesses
+    )
+
+
+def _lockout(firmware: Firmware, device: Device) -> Iterator[Finding]:
+    asking = [
+        each
+        for each in device.services
+        if each.enabled == "yes" and each.authentication == "password" and each.reachable != "loopback" and each.evidence
+    ]
+    if not asking:
+        return
+    for _, facts in firmware.contents():
+        if facts.text is not None and any(sign in facts.text for sign in _LIMITS):
+            return
+    names = ", ".join(sorted({each.name for each in asking}))
+    witnesses = tuple(each.evidence[0] for each in asking[1:8])
+    yield _LOCKOUT.finding(
+        asking[0].evidence[0],
+        f"no limit for {names}",
+        title=f"No limit on login attempts was found for {names}",
+        witnesses=witnesses,
+    )

@@ -1,0 +1,259 @@
+"""Network exposure that configuration files state: SNMP communities, firewall defaults, WPS and remote management, MQTT.
+
+It proves what the shipped files say. A file that no started program reads is no exposure, so findings depend on the service
+where one belongs to them; settings kept in NVRAM partitions are not seen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from fwcheck.analysers._once import once
+from fwcheck.analysers.rule import Rule, mask
+from fwcheck.device import configuration
+from fwcheck.device.firmware import FileSystem, Firmware
+from fwcheck.model import Device, Finding, Severity
+
+_SNMP = Rule(
+    id="NET-004",
+    title="SNMP with a well-known community",
+    severity=Severity.HIGH,
+    criteria=("S1.1-01", "S1.1-02", "S1.1-13"),
+    confidence="certain",
+    explanation="A community is the only password of SNMP versions 1 and 2c, travels in clear, and this one everybody knows.",
+    refuted_by="The agent is not started in the shipped state, or the community is replaced for each device before first use.",
+    remediation="Use SNMPv3 with authentication and encryption, or ship the agent switched off.",
+)
+_MANAGEMENT = Rule(
+    id="NET-007",
+    title="WPS or remote management is on by default",
+    severity=Severity.MEDIUM,
+    criteria=("S1.1-13",),
+    verdict="concern",
+    confidence="firm",
+    explanation="An interface for set-up or management is open before the user asked for it.",
+    refuted_by="The factory overlay or the first set-up switches it off.",
+    remediation="Ship WPS and management from the WAN side switched off.",
+)
+_FIREWALL = Rule(
+    id="NET-008",
+    title="Firewall accepts connections from the WAN by default",
+    severity=Severity.HIGH,
+    criteria=("S1.1-13", "S1.1-01"),
+    confidence="firm",
+    explanation="Every service of the device that is not bound to the local side is reachable from the internet.",
+    refuted_by="The zone has no interface towards a foreign network in the product, or another rule drops first.",
+    remediation="Set the input policy of the WAN zone to DROP or REJECT and open single ports with a reason.",
+)
+_PLAIN_MQTT = Rule(
+    id="NET-009",
+    title="MQTT without encryption or without login",
+    severity=Severity.HIGH,
+    criteria=("S1.1-12", "S1.1-01"),
+    confidence="firm",
+    explanation="Messages and credentials can be read and forged on the way, or anybody may publish.",
+    refuted_by="The setting is an example that no started program reads, or the broker is replaced at set-up.",
+    remediation="Use mqtts:// with certificate check; require a login on every listener that is not loopback.",
+)
+RULES = (_SNMP, _MANAGEMENT, _FIREWALL, _PLAIN_MQTT)
+
+_SNMP_FILES = (
+    "/etc/snmp/snmpd.conf",
+    "/etc/snmpd.conf",
+    "/usr/local/etc/snmp/snmpd.conf",
+    "/etc_ro/snmpd.conf",
+    "/usr/share/snmp/snmpd.conf",
+)
+_COMMUNITIES = ("public", "private", "admin", "snmp", "default", "manager", "community")
+_LOCAL = re.compile(r"^(127\.|localhost|::1|default -V)")
+# Keys of vendor default files: name, values that mean "on", what they switch.
+_SWITCHES = (
+    (re.compile(r"(?i)^(wps_mode|wps_enable[d]?|wps_pbc|wl\d?_wps_mode)$"), ("1", "enabled", "on", "yes", "enable"), "WPS"),
+    (re.compile(r"(?i)^(wscmodeoption)$"), ("7", "4", "2", "6"), "WPS"),
+    (re.compile(r"(?i)^(remote_management|remote_mgmt|remotemanagement|remote_web|rm_enable|mgmt_remote)$"), ("1", "on", "yes", "enabled"), "remote management"),
+    (re.compile(r"(?i)^(upnp_wan|wan_telnet|telnet_wan|remote_telnet|remote_ssh|ssh_wan)$"), ("1", "on", "yes", "enabled"), "remote access"),
+)  # fmt: skip
+_DEFAULTS = re.compile(r"(?i)(default|factory|nvram)[\w.-]*\.?(cfg|conf|dat|txt|ini)?$")
+_MQTT = re.compile(r"\bmqtt://(?!(?:localhost|127\.|0\.0\.0\.0|\[?::1|[\w.-]*example\.(?:com|org|net)|[<$%{]))[\w.-]+(?::\d+)?")
+_SETTINGS = (".conf", ".cfg", ".ini", ".json", ".toml", ".yaml", ".yml", ".config", ".properties")
+
+
+def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
+    """Findings on what configuration files open."""
+    return once(_findings(firmware, device))
+
+
+def _findings(firmware: Firmware, device: Device) -> Iterator[Finding]:
+    for root in firmware.roots():
+        yield from _snmp(root, device)
+        yield from _firewall(root)
+        yield from _wireless(root)
+        yield from _switches(root)
+        yield from _broker(root, device)
+        yield from _endpoints(root)
+
+
+def _enabled(root: FileSystem, device: Device, *names: str) -> str:
+    states = {each.enabled for each in device.services if each.root == root.label and each.name in names and each.present}
+    return "yes" if "yes" in states else "unknown" if "unknown" in states else "no"
+
+
+def _snmp(root: FileSystem, device: Device) -> Iterator[Finding]:
+    state = _enabled(root, device, "snmpd", "mini_snmpd")
+    if state == "no":
+        return
+    for path in _SNMP_FILES:
+        for each in configuration.keywords(root, path):
+            words = each.value.split()
+            community = words[-1] if each.key == "com2sec" and len(words) >= 3 else words[0] if words else ""
+            if (
+                each.key not in ("rocommunity", "rwcommunity", "rocommunity6", "rwcommunity6", "com2sec")
+                or community not in _COMMUNITIES
+            ):
+                continue
+            source = words[1] if each.key != "com2sec" and len(words) > 1 else words[-2] if each.key == "com2sec" else ""
+            if _LOCAL.match(source):
+                continue
+            yield _community(root, each, community, state)
+    for each in configuration.uci(root, "snmpd"):
+        if each.key == "community" and each.value in _COMMUNITIES:
+            source = next(
+                (
+                    other.value
+                    for other in configuration.uci(root, "snmpd")
+                    if other.section == each.section and other.key == "source"
+                ),
+                "",
+            )
+            if not _LOCAL.match(source):
+                yield _community(root, each, each.value, state)
+
+
+def _community(root: FileSystem, each: configuration.Setting, community: str, state: str) -> Finding:
+    writes = each.key.startswith("rw") or community == "private"
+    return _SNMP.finding(
+        root.evidence(each.path, each.text, line=each.line),
+        f"{each.key} {community}",
+        title=f"SNMP community {community!r} may {'write' if writes else 'read'}",
+        severity=Severity.CRITICAL if writes and state == "yes" else Severity.HIGH if state == "yes" else Severity.MEDIUM,
+        verdict="violation" if state == "yes" else "concern",
+        confidence="certain" if state == "yes" else "tentative",
+    )
+
+
+def _firewall(root: FileSystem) -> Iterator[Finding]:
+    sections = configuration.uci_sections(root, "firewall")
+    if not sections:
+        return
+    path = "/etc/config/firewall"
+    wide = [each for each in sections if each.type == "zone" and (each.get("name") or each.name).startswith("wan")]
+    default = next((each.get("input") for each in sections if each.type == "defaults"), "")
+    for zone in wide:
+        policy = (zone.get("input") or default).upper()
+        if policy == "ACCEPT":
+            where = root.evidence(path, f"zone {zone.get('name')}: input {policy}", line=zone.lines.get("input", zone.line))
+            yield _FIREWALL.finding(where, f"zone {zone.get('name')} input")
+    for rule in sections:
+        if rule.type != "rule" or rule.get("src") != "wan" or rule.get("target").upper() != "ACCEPT" or rule.get("dest"):
+            continue
+        if rule.get("enabled", "1") in ("0", "off", "false", "no"):
+            continue
+        ports = set(rule.get("dest_port").replace(",", " ").split())
+        risky = sorted(ports & {"21", "22", "23", "80", "443", "8080", "8443", "161", "7547", "5555"})
+        everything = not ports and rule.get("proto", "tcpudp").lower() in ("all", "any", "tcp", "udp", "tcpudp", "tcp udp", "")
+        if any(
+            rule.get(narrowed) for narrowed in ("extra", "src_ip", "src_mac", "mark", "icmp_type", "ipset", "limit", "src_port")
+        ):
+            continue
+        if not risky and not everything:
+            continue
+        what = f"port {', '.join(risky)}" if risky else "every port"
+        where = root.evidence(path, f"rule {rule.get('name') or rule.name}: src wan, {what}, ACCEPT", line=rule.line)
+        yield _FIREWALL.finding(
+            where, f"rule accepts wan {what}", title=f"Firewall accepts connections from the WAN to {what} by default"
+        )
+
+
+def _wireless(root: FileSystem) -> Iterator[Finding]:
+    for section in configuration.uci_sections(root, "wireless"):
+        if section.get("disabled") == "1":
+            continue
+        for option in ("wps_pushbutton", "wps_label", "wps_pin"):
+            if value := section.get(option):
+                if value in ("0", "off"):
+                    continue
+                shown = mask(value) if option == "wps_pin" else value
+                where = root.evidence(
+                    "/etc/config/wireless", f"option {option} '{shown}'", line=section.lines.get(option, section.line)
+                )
+                yield _MANAGEMENT.finding(where, f"wireless {option}", title="WPS is on by default")
+
+
+def _switches(root: FileSystem) -> Iterator[Finding]:
+    for node, facts in root.files():
+        name = node.path.rsplit("/", 1)[-1]
+        if (
+            facts.text is None
+            or facts.size > 1 << 20
+            or not _DEFAULTS.search(name)
+            or name.endswith((".sh", ".js", ".html", ".lua"))
+        ):
+            continue
+        for number, line in enumerate(facts.text.splitlines()[:20_000], 1):
+            key, equals, value = line.partition("=")
+            if not equals:
+                continue
+            for pattern, on, what in _SWITCHES:
+                if pattern.match(key.strip()) and value.strip().strip("'\"").lower() in on:
+                    where = root.evidence(node.path, line.strip(), line=number)
+                    yield _MANAGEMENT.finding(
+                        where, f"{key.strip()} on", title=f"{what} is on in the default settings", confidence="tentative"
+                    )
+
+
+def _broker(root: FileSystem, device: Device) -> Iterator[Finding]:
+    state = _enabled(root, device, "mosquitto")
+    if state == "no":
+        return
+    settings = [
+        each for path in ("/etc/mosquitto/mosquitto.conf", "/etc/mosquitto.conf") for each in configuration.keywords(root, path)
+    ]
+    anybody = next((each for each in settings if each.key == "allow_anonymous" and each.value == "true"), None)
+    listener = next(
+        (each for each in settings if each.key in ("listener", "port") and not re.search(r"\s(127\.|localhost|::1)", each.value)),
+        None,
+    )
+    if anybody is None or listener is None:
+        return
+    yield _PLAIN_MQTT.finding(
+        root.evidence(anybody.path, anybody.text, line=anybody.line),
+        "mosquitto allow_anonymous",
+        title="MQTT broker lets anybody in",
+        verdict="violation" if state == "yes" else "concern",
+        criteria=("S1.1-01", "S1.1-13"),
+        witnesses=(root.evidence(listener.path, listener.text, line=listener.line),),
+    )
+
+
+def _endpoints(root: FileSystem) -> Iterator[Finding]:
+    for node, facts in root.files():
+        if (
+            facts.text is None
+            or facts.size > 1 << 20
+            or not (node.path.endswith(_SETTINGS) or node.path.startswith("/etc/config/"))
+        ):
+            continue
+        if "mqtt://" not in facts.text:
+            continue
+        for number, line in enumerate(facts.text.splitlines(), 1):
+            if (found := _MQTT.search(line)) and not line.lstrip().startswith(("#", ";", "//")):
+                where = root.evidence(node.path, found.group(), line=number)
+                yield _PLAIN_MQTT.finding(
+                    where,
+                    f"endpoint {found.group()}",
+                    title="Messages go to an MQTT server without encryption",
+                    verdict="concern",
+                    criteria=("S1.1-12",),
+                )
+                break
