@@ -1,0 +1,185 @@
+"""Espressif application and boot loader images: ESP8266 and the ESP32 family (esptool, "Firmware Image Format").
+
+A header, segments with their load addresses, a checksum byte that ends a block of 16, on the ESP32 family optionally the
+SHA-256 of all that, and behind it a Secure Boot signature: version 2 in a sector of its own, version 1 as 68 bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from typing import Final
+
+import msgspec
+
+from fwcheck.extraction.errors import FormatError
+from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._esp_signature import signature_detail
+from fwcheck.extraction.formats._parts import part, words
+from fwcheck.extraction.limits import DEFAULT, Limits
+from fwcheck.extraction.source import ByteSource
+
+_CHECKSUM_SEED: Final = 0xEF
+_APPLICATION = 0xABCD5432  # esp_app_desc_t.magic_word
+_BOOT_LOADER = 0x50  # esp_bootloader_desc_t.magic_byte
+_SEGMENT_LIMIT = 16 << 20
+_CHIPS = {
+    0: "ESP32", 2: "ESP32-S2", 5: "ESP32-C3", 9: "ESP32-S3", 12: "ESP32-C2", 13: "ESP32-C6", 16: "ESP32-H2", 18: "ESP32-P4",
+    20: "ESP32-C61", 23: "ESP32-C5", 25: "ESP32-H21", 28: "ESP32-H4",
+}  # fmt: skip
+
+
+class _Segment(msgspec.Struct, frozen=True):
+    address: int
+    offset: int  # in the source
+    size: int
+
+
+class _Image(msgspec.Struct, frozen=True):
+    segments: list[_Segment]
+    end: int  # behind the checksum byte
+    checksum_right: bool
+
+
+class Esp(Format):
+    """ESP8266 or ESP32 image with its segments, hash and signature block."""
+
+    name = "esp"
+    title = "Espressif image (ESP8266, ESP32 family)"
+    specification = "esptool documentation: Firmware Image Format; ESP-IDF esp_app_format.h, Secure Boot V2"
+    category = "firmware"
+    signatures = (
+        # e_magic, 1..16 segments, SPI mode; entry point in 0x40......; extended header; load address of the first segment
+        Signature(
+            pattern=rb"\xe9[\x01-\x10][\x00-\x0f][\x00-\xff]{4}[\x40-\x4f][\x00-\xff]{5}\x00[\x00-\xff]{9}[\x00\x01]"
+            rb"[\x00-\xff]{3}[\x30-\x50]",
+            width=28,
+        ),
+        Signature(pattern=rb"\xe9[\x01-\x10][\x00-\x03][\x00-\xff]{4}\x40[\x00-\xff]{3}[\x3f\x40]", width=12),
+    )
+    priority = 40
+
+    def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
+        head = source.read(offset, 8)
+        if head[0] != 0xE9 or not 1 <= head[1] <= 16:
+            raise FormatError("not an Espressif image header")
+        try:
+            return _esp32(source, offset, head)
+        except FormatError:
+            return _esp8266(source, offset, head)
+
+
+def _esp32(source: ByteSource, offset: int, head: bytes) -> Container:
+    extended = source.read(offset + 8, 16)
+    chip = int.from_bytes(extended[4:6], "little")
+    if chip not in _CHIPS or extended[15] > 1:
+        raise FormatError("not an extended Espressif header")
+    image = _segments(source, offset, 24, head[1])
+    described = _description(source, image)
+    if not image.checksum_right and not described:
+        raise FormatError("wrong checksum of an Espressif image")
+    end, problems, checks = image.end, [] if image.checksum_right else ["wrong image checksum"], ["checksum byte"]
+    integrity = "checksum"
+    if extended[15]:
+        stored = source.peek(end, 32)
+        right = len(stored) == 32 and _sha256(source, offset, end - offset) == stored
+        checks.append(f"SHA-256 {'right' if right else 'wrong'}")
+        integrity = "hash"
+        if not right:
+            problems.append("the appended SHA-256 does not match the image" if len(stored) == 32 else "the SHA-256 is cut off")
+        end += len(stored)
+    signature = signature_detail(source, offset, end)
+    if signature is not None:
+        integrity, end = "signature", signature.end
+        checks.append(signature.words)
+        problems += signature.problems
+    detail: dict[str, str | int] = {
+        "chip": _CHIPS[chip],
+        **_header_detail(head),
+        "minimum_chip_revision": int.from_bytes(extended[7:9], "little"),
+        **described,
+        **(signature.detail if signature else {}),
+        "integrity": integrity,
+        "integrity_detail": ", ".join(checks),
+    }
+    return Container(format="esp", size=end - offset, entries=_entries(source, image), detail=detail, problems=problems)
+
+
+def _esp8266(source: ByteSource, offset: int, head: bytes) -> Container:
+    image = _segments(source, offset, 8, head[1])
+    if not image.checksum_right or head[2] > 3:
+        raise FormatError("wrong checksum of an ESP8266 image")
+    detail: dict[str, str | int] = {"chip": "ESP8266", **_header_detail(head)}
+    detail |= {"integrity": "checksum", "integrity_detail": "checksum byte"}
+    return Container(format="esp", size=image.end - offset, entries=_entries(source, image), detail=detail)
+
+
+def _header_detail(head: bytes) -> dict[str, str | int]:
+    return {"segments": head[1], "entry_point": f"0x{int.from_bytes(head[4:8], 'little'):08x}"}
+
+
+def _segments(source: ByteSource, offset: int, header: int, count: int) -> _Image:
+    """Walks the segments and recomputes the checksum: the exclusive or of all their bytes and 0xEF."""
+    at, checksum, segments = offset + header, _CHECKSUM_SEED, []
+    for _ in range(count):
+        address, size = struct.unpack("<II", source.view(at, 8))
+        if size % 4 or size > _SEGMENT_LIMIT or not address:
+            raise FormatError("implausible segment in an Espressif image")
+        source.check(at + 8, size)
+        segments.append(_Segment(address, at + 8, size))
+        at += 8 + size
+    for each in segments:
+        checksum ^= _exclusive_or(source, each.offset, each.size)
+    end = offset + (at - offset | 15) + 1  # the checksum is the last byte of a block of 16
+    return _Image(segments, end, source.read(end - 1, 1)[0] == checksum)
+
+
+def _exclusive_or(source: ByteSource, offset: int, size: int) -> int:
+    """Exclusive or of all bytes: halves are folded onto one another as big numbers, which runs at memory speed."""
+    result = 0
+    for chunk in source.window(offset, size).chunks():
+        number, length = int.from_bytes(chunk, "little"), 1 << (len(chunk) - 1).bit_length()
+        while length > 1:
+            length //= 2
+            number = (number >> (8 * length)) ^ (number & ((1 << (8 * length)) - 1))
+        result ^= number
+    return result
+
+
+def _sha256(source: ByteSource, offset: int, size: int) -> bytes:
+    digest = hashlib.sha256()
+    for chunk in source.window(offset, size).chunks():
+        digest.update(chunk)
+    return digest.digest()
+
+
+def _description(source: ByteSource, image: _Image) -> dict[str, str | int]:
+    """The application's or boot loader's description, which stands at the beginning of the first segment."""
+    raw = source.peek(image.segments[0].offset, 256) if image.segments[0].size >= 80 else b""
+    if len(raw) >= 176 and int.from_bytes(raw[:4], "little") == _APPLICATION:
+        return {
+            "project": words(raw[48:80]),
+            "version": words(raw[16:48]),
+            "compiled": f"{words(raw[96:112])} {words(raw[80:96])}".strip(),
+            "idf_version": words(raw[112:144]),
+            "secure_version": int.from_bytes(raw[4:8], "little"),
+            "elf_sha256": raw[144:176].hex(),
+        }
+    if len(raw) >= 80 and raw[0] == _BOOT_LOADER and raw[8:9] == b"v" and raw[:4] == bytes([_BOOT_LOADER, 0, 0, raw[3]]):
+        return {
+            "boot_loader_version": int.from_bytes(raw[4:8], "little"),
+            "idf_version": words(raw[8:40]),
+            "compiled": words(raw[40:64]),
+        }
+    return {}
+
+
+def _entries(source: ByteSource, image: _Image) -> list[Entry]:
+    return [
+        part(source, f"segment-{number}@0x{each.address:08x}", each.offset, each.size)
+        for number, each in enumerate(image.segments)
+        if each.size
+    ]
+
+
+FORMATS = (Esp(),)
