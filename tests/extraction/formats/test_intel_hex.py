@@ -1,0 +1,89 @@
+"""Intel HEX: memory comes out at its addresses, broken records end the file with a problem, hostile addresses cost nothing."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fwcheck.extraction.errors import ExtractionError, FormatError
+from fwcheck.extraction.formats.intel_hex import FORMATS
+from fwcheck.extraction.source import Mapped, Memory
+
+HEX = FORMATS[0]
+CORPUS = Path(__file__).parents[4] / "shared" / "corpus" / "open"
+END = b":00000001FF\r\n"
+
+
+def record(kind: int, address: int, data: bytes) -> bytes:
+    raw = bytes([len(data)]) + address.to_bytes(2, "big") + bytes([kind]) + data
+    return b":" + (raw + bytes([-sum(raw) & 0xFF])).hex().upper().encode() + b"\r\n"
+
+
+def memory(address: int, data: bytes, width: int = 16) -> bytes:
+    out = b""
+    for at in range(0, len(data), width):
+        place = address + at
+        out += record(4, 0, (place >> 16).to_bytes(2, "big")) if at == 0 or place & 0xFFFF == 0 else b""
+        out += record(0, place & 0xFFFF, data[at : at + width])
+    return out
+
+
+def contents(container) -> dict[str, bytes]:
+    return {entry.path: entry.open().read(0, entry.size) for entry in container.entries}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.binary(min_size=1, max_size=3000), st.integers(0, 0xFFFF).map(lambda page: page << 16), st.sampled_from([16, 32]))
+def test_memory_comes_back_at_its_address(data, address, width):
+    text = memory(address, data, width) + END
+    container = HEX.open(Memory(text + b"trailer"), 0)
+    assert contents(container) == {f"0x{address:08x}": data}
+    assert (container.size, container.problems) == (len(text), [])
+
+
+def test_small_holes_are_erased_flash_and_large_ones_part_the_image():
+    text = memory(0x1000, b"a" * 64) + memory(0x1080, b"b" * 64) + memory(0x10001000, b"uicr" * 4) + END
+    assert contents(HEX.open(Memory(text), 0)) == {
+        "0x00001000": b"a" * 64 + b"\xff" * 64 + b"b" * 64,
+        "0x10001000": b"uicr" * 4,
+    }
+
+
+def test_a_broken_record_ends_the_file_and_is_told():
+    text = memory(0, b"a" * 64) + b":10004000ZZ\n" + END
+    container = HEX.open(Memory(text), 0)
+    assert contents(container) == {"0x00000000": b"a" * 64}
+    assert "broken record" in container.problems[0]
+
+
+def test_text_that_only_begins_with_a_colon_is_refused():
+    for text in (b":0000000", b":10000000 hello", b":zz", b":" * 100):
+        with pytest.raises(FormatError):
+            HEX.open(Memory(text), 0)
+
+
+def test_mutations_raise_nothing_else():
+    whole = memory(0x26000, random.Random(1).randbytes(800)) + END
+    randomness = random.Random(2)
+    for _ in range(600):
+        data = bytearray(whole)
+        for _ in range(randomness.randint(1, 4)):
+            data[randomness.randrange(len(data))] = randomness.choice(b"0123456789ABCDEF:\n\x00\xff")
+        try:
+            container = HEX.open(Memory(data[: randomness.randrange(len(data))]), 0)
+            assert sum(map(len, contents(container).values())) <= len(data) * 4
+        except ExtractionError:
+            continue
+
+
+@pytest.mark.corpus
+def test_a_real_boot_loader_is_read_to_its_end_record():
+    path = CORPUS / "nrf-bootloader-ble-debug_secure_bootloader_ble_s140_pca10056_debug_sdk160.hex"
+    if not path.exists():
+        pytest.skip("the shared corpus is not here")
+    container = HEX.open(Mapped.open(path), 0)
+    assert (container.problems, container.size) == ([], path.stat().st_size)
