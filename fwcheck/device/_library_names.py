@@ -69,8 +69,13 @@ _KERNEL = re.compile(r"^([2-7]\.\d{1,2}(?:\.\d{1,3}){0,2}(?:-rc\d{1,2})?)(.*)$")
 _INTERFACE = re.compile(r"^\d+\.\d+\.0-\d+(?:[.-]|$)")
 
 
+# Bundling tools put a piece of a hash into the name: liblzma-f444c404.so.5.2.2.
+_BUNDLED = re.compile(r"-[0-9a-f]{8}(?=\.so)")
+
+
 def library(name: str) -> Named | None:
     """What the base name of a shared library says, None when it says nothing of a release."""
+    name = _BUNDLED.sub("", name)
     for component, pattern, confidence, read in _COMPILED:
         if match := pattern.match(name):
             return Named(component, read(match), confidence)

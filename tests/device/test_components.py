@@ -215,6 +215,7 @@ def test_a_shorter_banner_of_the_packaged_release_is_no_second_version():
         ("libpng16.so.16.37.0", ("libpng", "1.6.37")),
         ("libglib-2.0.so.0.5600.4", ("glib", "2.56.4")),
         ("libc-2.16.so", ("glibc", "2.16")),
+        ("liblzma-f444c404.so.5.2.2", ("xz", "5.2.2")),
         ("libssl.so.1.0.0", None),
         ("libcurl.so.4.3.0", None),
         ("libsqlite3.so.0.8.6", None),
