@@ -6,9 +6,21 @@ the low end on little-endian makers and from the high end on big-endian ones. De
 
 from __future__ import annotations
 
+import lzma
+import random
+import struct
 import zlib
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
+
+from fwcheck.extraction.errors import ExtractionError
+from fwcheck.extraction.format import Container, Entry
+from fwcheck.extraction.formats.squashfs import FORMATS
+from fwcheck.extraction.limits import Limits
+from fwcheck.extraction.source import Memory
+from fwcheck.model import NodeKind
+
+(SQUASHFS,) = FORMATS
 
 Compress = Callable[[bytes], bytes]
 
@@ -35,7 +47,7 @@ Member = bytes | Link | Device | Same
 
 
 class Writer:
-    """One image; ``build`` gives its bytes. ``listing`` may be replaced to lie about directories."""
+    """One image; ``build`` gives its bytes. ``names`` may be overridden to lie about directories."""
 
     def __init__(
         self, members: Mapping[str, Member], version: int, order: str, *, compress: Compress = zlib.compress,
@@ -275,3 +287,81 @@ class _Table:
 
 def _parts(path: str) -> list[str]:
     return [each for each in path.split("/") if each]
+
+
+def members(seed: int = 5, files: int = 60) -> dict[str, Member]:
+    chance = random.Random(seed)
+    made: dict[str, Member] = {
+        f"/d{n // 40}/file{n:03}": bytes(chance.choices(b"abcdef \n", k=chance.choice([0, 3, 500, 5000, 40000])))
+        for n in range(files)
+    }
+    made |= {"/hole": b"x" * 32768 + bytes(65536) + b"end", "/noise": chance.randbytes(70_000), "/empty": b""}
+    made |= {"/dev/console": Device(5, 0x501), "/dev/mtdblock0": Device(4, 0x1F00), "/dev/pipe": Device(6)}
+    made |= {"/dev/socket": Device(7), "/link": Link("d0/file000"), "/d0/same": Same("/d0/file003")}
+    return made
+
+
+def lzma_raw(raw: bytes, lc: int, lp: int, pb: int) -> bytes:
+    filters = [{"id": lzma.FILTER_LZMA1, "dict_size": 1 << 16, "lc": lc, "lp": lp, "pb": pb}]
+    return lzma.compress(raw, lzma.FORMAT_RAW, filters=filters)
+
+
+def properties(lc: int, lp: int, pb: int) -> bytes:
+    return bytes([(pb * 5 + lp) * 9 + lc])
+
+
+def lzma_13(raw: bytes) -> bytes:
+    return properties(1, 2, 2) + struct.pack("<IQ", 1 << 17, len(raw)) + lzma_raw(raw, 1, 2, 2)
+
+
+def lzma_unknown_size(raw: bytes) -> bytes:
+    return properties(3, 0, 2) + struct.pack("<Iq", 1 << 17, -1) + lzma_raw(raw, 3, 0, 2)
+
+
+def lzma_5(raw: bytes) -> bytes:
+    return properties(1, 2, 2) + struct.pack(">I", 1) + lzma_raw(raw, 1, 2, 2)
+
+
+def lzma_4(raw: bytes) -> bytes:
+    lc, lp, pb = random.Random(len(raw)).choice([(3, 0, 2), (0, 2, 0), (2, 1, 0), (0, 0, 1)])
+    return bytes([pb, lc, lp, 128]) + lzma_raw(raw, lc, lp, pb)
+
+
+def lzma_stripped(raw: bytes) -> bytes:
+    return lzma_raw(raw, 3, 0, 2)
+
+
+def lzma_stripped_oddly(raw: bytes) -> bytes:
+    return lzma_raw(raw, 0, 2, 1)
+
+
+def lzma_prefixed(raw: bytes) -> bytes:
+    return b"7zip" + b"\x77" * 5 + lzma_raw(raw, 2, 1, 1)
+
+
+def better_of_two(raw: bytes) -> bytes:
+    return min(zlib.compress(raw), lzma_13(raw), key=lambda packed: (len(packed) ^ len(raw) * 7) % 13)
+
+
+def opened(data: bytes, offset: int = 0, limits: Limits | None = None) -> tuple[Container, dict[str, Entry]]:
+    container = SQUASHFS.open(Memory(data), offset, limits or Limits())
+    return container, {entry.path: entry for entry in container.entries}
+
+
+def content(entry: Entry) -> bytes:
+    assert entry.open is not None
+    source = entry.open()
+    assert source.size == entry.size
+    return source.read(0, source.size)
+
+
+def contents(data: bytes) -> dict[str, bytes]:
+    """Every file that can be read."""
+    found = {}
+    for path, entry in opened(data)[1].items():
+        if entry.kind is NodeKind.FILE:
+            try:
+                found[path] = content(entry)
+            except ExtractionError:
+                continue
+    return found

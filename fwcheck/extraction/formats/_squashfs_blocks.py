@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from itertools import chain
+from weakref import WeakKeyDictionary
 
 from fwcheck.extraction.errors import FormatError, QuotaExceeded
 from fwcheck.extraction.formats._squashfs_codecs import DECLARED, Codec, announced, bare
@@ -15,10 +16,14 @@ from fwcheck.extraction.source import ByteSource
 METADATA_LIMIT = 96 << 20  # unpacked bytes of all tables: some two million inodes
 CACHE_LIMIT = 4 << 20  # unpacked fragments kept
 REMEMBERED = 4096  # damaged blocks, so that each is tried once
-TRIALS = 48  # blocks for which other codecs are searched after the usual one failed
+TRIALS = 256 << 20  # bytes that may be unpacked per image in search of a stream without header
+REFUSALS = 16  # superblocks per source whose metadata may be searched for such a stream in vain
 
 _STORED = 1 << 15  # in a metadata block's length: not compressed
 _STORED_DATA = 1 << 24  # in a data block's stored size: not compressed
+
+
+_refused: WeakKeyDictionary[ByteSource, int] = WeakKeyDictionary()
 
 
 class Blocks:
@@ -65,7 +70,8 @@ class Blocks:
                 return
             raise FormatError("squashfs root directory is not readable")
         declared = [self._declared] if self._declared is not None else []
-        for codec in chain(declared, announced(packed), bare(packed)):
+        refused = _refused.get(self._source, 0)
+        for codec in chain(declared, announced(packed), bare(packed) if refused < REFUSALS else ()):
             self._metadata_codec = codec
             self._metadata.clear()
             self._broken_metadata.clear()
@@ -77,6 +83,7 @@ class Blocks:
                     return
             except FormatError:
                 continue
+        _refused[self._source] = refused + 1
         raise FormatError("squashfs metadata cannot be unpacked by any known compression")
 
     def _packed(self, at: int) -> bytes | None:
@@ -176,10 +183,12 @@ class Blocks:
 
     def _bare(self, raw: bytes, limit: int, exact: int | None, failed: Codec | None) -> tuple[Codec, bytes] | None:
         """A stream without header, by trial. Once a codec that knows its own streams has worked, none is expected."""
-        if self._trials <= 0 or exact is None or (self._data_settled and failed is not None and failed.certain):
+        if exact is None or (self._data_settled and failed is not None and failed.certain):
             return None
-        self._trials -= 1
         for codec in bare(raw):
+            self._trials -= limit
+            if self._trials < 0:
+                break
             try:
                 return codec, codec.decode(raw, limit, exact)
             except FormatError:

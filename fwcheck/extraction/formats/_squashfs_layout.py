@@ -104,7 +104,7 @@ class Inode(NamedTuple):
 
 
 _INODE: tuple[Field, ...] = (
-    ("type", 0), ("mode", 0), ("uid", 0), ("gid", 0), ("mtime", 0), ("number", 0), ("size", 0), ("start", 0), ("offset", 0),
+    ("mode", 0), ("uid", 0), ("gid", 0), ("mtime", 0), ("number", 0), ("size", 0), ("start", 0), ("offset", 0),
     ("fragment", NO_FRAGMENT), ("rdev", 0),
 )  # fmt: skip
 
@@ -190,11 +190,12 @@ class Layout:
         self.listing_excess = 3 if version >= 3 else 0
         self.pointer = 8 if version >= 3 else 4  # bytes of an index entry that points to a metadata block
         self.block_word = 2 if version == 1 else 4  # bytes of one stored-size word in a file's block list
-        self._kinds: dict[int, tuple[int, int, Unpack]] = {}
+        self._kinds: dict[int, Unpack] = {}
         for type_, fields in _INODES[version].items():
-            record = Record(order, fields, _INODE)
+            size = sum(width for _, width in fields) // 8
             for alias in _aliases(version, type_):
-                self._kinds[alias] = ((alias - 1) % EXTENDED + 1, record.size, record.unpack)
+                kind = (alias - 1) % EXTENDED + 1
+                self._kinds[alias] = Record(order, fields, (("kind", kind), *_INODE, ("length", size))).unpack
         self._ipc = Record(order, _IPC_1, _IPC_1_WANTED)
         self._big = order == "big"
 
@@ -211,10 +212,10 @@ class Layout:
         if self.version == 1:
             return self._inode_1(data, at, type_)
         try:
-            kind, size, unpack = self._kinds[type_]
+            unpack = self._kinds[type_]
         except KeyError:
             raise FormatError(f"inode of unknown type {type_}") from None
-        return Inode._make((kind, *unpack(data, at)[1:], size))
+        return Inode._make(unpack(data, at))
 
     def _inode_1(self, data: bytes | memoryview, at: int, type_: int) -> Inode:
         if type_ == 0:
@@ -222,8 +223,7 @@ class Layout:
             kind = SOCKET if kind == SOCKET else FIFO
             return Inode(kind, mode, group * 16 + uid, gid, 0, 0, 0, 0, 0, NO_FRAGMENT, 0, self._ipc.size)
         group, kind = divmod(type_ - 1, _TYPES_1)
-        kind, size, unpack = self._kinds[kind + 1]
-        found = Inode._make((kind, *unpack(data, at)[1:], size))
+        found = Inode._make(self._kinds[kind + 1](data, at))
         return found._replace(uid=group * 16 + found.uid)
 
 

@@ -25,7 +25,7 @@ from fwcheck.extraction.limits import Limits
 from fwcheck.model import NodeKind
 
 PROBLEMS = 100  # listed one by one; the rest is counted
-TEXT_LIMIT = 256 << 20  # bytes of listings, paths and link targets: overlapping directories must not multiply them
+TEXT_LIMIT = 128 << 20  # bytes of listings, paths and link targets: overlapping directories must not multiply them
 PATH_LIMIT = 4096  # Linux' PATH_MAX, for paths and link targets
 NAME_LIMIT = 256
 _LARGEST_INODE = 56
@@ -47,6 +47,7 @@ class Listing:
         self._users: list[int] = []
         self._groups: list[int] = []
         self._strays = 0
+        self._met = 1
         self._text = TEXT_LIMIT
         self._fragment_starts: dict[int, int] = {}
         self._ends: dict[int, int] = {}
@@ -86,9 +87,12 @@ class Listing:
         listings: set[Place] = set()
         yield self._entry("/", root, place)
         stack = [("/", root)]
-        count = 1
         while stack:
             path, directory = stack.pop()
+            prefix = path if path == "/" else path + "/"
+            if len(prefix) > PATH_LIMIT - NAME_LIMIT:
+                self._problem(f"{path[:64]}...: nested too deeply")
+                continue
             if self._size(directory):
                 where = (directory.start, directory.offset)
                 if where in listings:
@@ -97,14 +101,7 @@ class Listing:
                 listings.add(where)
             below: list[tuple[str, Inode]] = []
             for name, inode, at in self._members(path, directory):
-                count += 1
-                if count > self._limits.nodes:
-                    raise QuotaExceeded(f"squashfs with more than {self._limits.nodes} entries")
-                inner = path + name if path == "/" else f"{path}/{name}"
-                if len(inner) > PATH_LIMIT:
-                    self._problem(f"{inner[:64]}...: path longer than {PATH_LIMIT}")
-                    continue
-                self._spend(len(inner))
+                inner = prefix + name
                 if inode.kind == DIRECTORY:
                     if at in seen:
                         self._problem(f"{inner}: a directory that was met before (loop)")
@@ -126,6 +123,10 @@ class Listing:
         names: set[bytes] = set()
         try:
             for at, run in self._runs(directory):
+                self._spend(len(path) * len(run))
+                self._met += len(run)
+                if self._met > self._limits.nodes:
+                    raise QuotaExceeded(f"squashfs with more than {self._limits.nodes} entries")
                 try:
                     block = self._inode_block(at)
                 except FormatError as error:

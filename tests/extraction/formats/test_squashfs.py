@@ -12,64 +12,40 @@ import stat
 import struct
 import subprocess
 import tempfile
-import zlib
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.hostile import exercise, mutations, truncations
-from support.squashfs_images import Compress, Device, Link, Member, Same, Writer
+from support.squashfs_images import (
+    SQUASHFS,
+    Compress,
+    Link,
+    Member,
+    Writer,
+    better_of_two,
+    content,
+    contents,
+    lzma_4,
+    lzma_5,
+    lzma_13,
+    lzma_prefixed,
+    lzma_stripped,
+    lzma_stripped_oddly,
+    lzma_unknown_size,
+    members,
+    opened,
+)
 
-from fwcheck.extraction.errors import ExtractionError, FormatError, QuotaExceeded
-from fwcheck.extraction.format import Container, Entry
-from fwcheck.extraction.formats.squashfs import FORMATS
-from fwcheck.extraction.limits import Limits
+from fwcheck.extraction.errors import FormatError
+from fwcheck.extraction.format import Container
 from fwcheck.extraction.source import Mapped, Memory
 from fwcheck.model import NodeKind
 
-T = TypeVar("T")
-(SQUASHFS,) = FORMATS
 TOOL = {name: shutil.which(name) for name in ("mksquashfs", "unsquashfs", "7z")}
 needs_mksquashfs = pytest.mark.skipif(not TOOL["mksquashfs"], reason="squashfs-tools is not installed")
 CORPUS = Path(__file__).parents[4] / "shared" / "corpus"
 VERSIONS = [(version, order) for version in (1, 2, 3, 4) for order in ("little", "big")]
-
-
-def opened(data: bytes, offset: int = 0, limits: Limits | None = None) -> tuple[Container, dict[str, Entry]]:
-    container = SQUASHFS.open(Memory(data), offset, limits or Limits())
-    return container, {entry.path: entry for entry in container.entries}
-
-
-def content(entry: Entry) -> bytes:
-    assert entry.open is not None
-    source = entry.open()
-    assert source.size == entry.size
-    return source.read(0, source.size)
-
-
-def gathered(items: Iterable[T]) -> tuple[list[T], ExtractionError | None]:
-    """What an iterable gave, and the error it ended with."""
-    taken: list[T] = []
-    try:
-        taken.extend(items)  # keeps what came before the error
-    except ExtractionError as error:
-        return taken, error
-    return taken, None
-
-
-def contents(data: bytes) -> dict[str, bytes]:
-    """Every file that can be read."""
-    found = {}
-    for path, entry in opened(data)[1].items():
-        if entry.kind is NodeKind.FILE:
-            try:
-                found[path] = content(entry)
-            except ExtractionError:
-                continue
-    return found
 
 
 # Images of the usual maker
@@ -185,18 +161,6 @@ def test_devices_owners_and_hard_links(tree: Path) -> None:
 # Versions, byte orders and vendors' variants
 
 
-def members(seed: int = 5, files: int = 60) -> dict[str, Member]:
-    chance = random.Random(seed)
-    made: dict[str, Member] = {
-        f"/d{n // 40}/file{n:03}": bytes(chance.choices(b"abcdef \n", k=chance.choice([0, 3, 500, 5000, 40000])))
-        for n in range(files)
-    }
-    made |= {"/hole": b"x" * 32768 + bytes(65536) + b"end", "/noise": chance.randbytes(70_000), "/empty": b""}
-    made |= {"/dev/console": Device(5, 0x501), "/dev/mtdblock0": Device(4, 0x1F00), "/dev/pipe": Device(6)}
-    made |= {"/dev/socket": Device(7), "/link": Link("d0/file000"), "/d0/same": Same("/d0/file003")}
-    return made
-
-
 def assert_holds(made: dict[str, Member], data: bytes) -> Container:
     container, entries = opened(data)
     assert not container.problems
@@ -230,48 +194,6 @@ def test_every_version_in_both_byte_orders(version: int, order: str, marker: boo
         assert {path: (out / path[1:]).read_bytes() for path, member in made.items() if isinstance(member, bytes)} == {
             path: member for path, member in made.items() if isinstance(member, bytes)
         }
-
-
-def lzma_raw(raw: bytes, lc: int, lp: int, pb: int) -> bytes:
-    filters = [{"id": lzma.FILTER_LZMA1, "dict_size": 1 << 16, "lc": lc, "lp": lp, "pb": pb}]
-    return lzma.compress(raw, lzma.FORMAT_RAW, filters=filters)
-
-
-def properties(lc: int, lp: int, pb: int) -> bytes:
-    return bytes([(pb * 5 + lp) * 9 + lc])
-
-
-def lzma_13(raw: bytes) -> bytes:
-    return properties(1, 2, 2) + struct.pack("<IQ", 1 << 17, len(raw)) + lzma_raw(raw, 1, 2, 2)
-
-
-def lzma_unknown_size(raw: bytes) -> bytes:
-    return properties(3, 0, 2) + struct.pack("<Iq", 1 << 17, -1) + lzma_raw(raw, 3, 0, 2)
-
-
-def lzma_5(raw: bytes) -> bytes:
-    return properties(1, 2, 2) + struct.pack(">I", 1) + lzma_raw(raw, 1, 2, 2)
-
-
-def lzma_4(raw: bytes) -> bytes:
-    lc, lp, pb = random.Random(len(raw)).choice([(3, 0, 2), (0, 2, 0), (2, 1, 0), (0, 0, 1)])
-    return bytes([pb, lc, lp, 128]) + lzma_raw(raw, lc, lp, pb)
-
-
-def lzma_stripped(raw: bytes) -> bytes:
-    return lzma_raw(raw, 3, 0, 2)
-
-
-def lzma_stripped_oddly(raw: bytes) -> bytes:
-    return lzma_raw(raw, 0, 2, 1)
-
-
-def lzma_prefixed(raw: bytes) -> bytes:
-    return b"7zip" + b"\x77" * 5 + lzma_raw(raw, 2, 1, 1)
-
-
-def better_of_two(raw: bytes) -> bytes:
-    return min(zlib.compress(raw), lzma_13(raw), key=lambda packed: (len(packed) ^ len(raw) * 7) % 13)
 
 
 VARIANTS: list[tuple[Compress, str]] = [
@@ -340,205 +262,6 @@ def test_a_version_4_image_with_a_false_compression_is_read() -> None:
     made = members(files=5)
     for declared in (1, 2, 3, 4, 5, 6, 99):
         assert_holds(made, Writer(made, 4, "little", compress=lzma_5, compression=declared).build())
-
-
-# Damage
-
-
-def test_a_flipped_byte_loses_only_what_was_stored_there() -> None:
-    made = {f"/f{n}": random.Random(n).randbytes(300) * 200 for n in range(20)}
-    for version, order, compress in ((4, "little", zlib.compress), (3, "big", lzma_13), (2, "big", lzma_stripped)):
-        data = Writer(dict(made), version, order, compress=compress, fragments=False).build()
-        start = {4: 96, 3: 119, 2: 63}[version]
-        damaged = bytearray(data)
-        damaged[start + 40] ^= 0x55
-        found = contents(bytes(damaged))
-        assert set(made) - set(found) == {"/f0"}
-        assert all(found[path] == made[path] for path in found)
-
-
-def test_a_damaged_fragment_loses_only_the_files_in_it() -> None:
-    made = {f"/f{n:02}": random.Random(n).randbytes(2000) * 2 for n in range(60)}
-    data = bytearray(Writer(dict(made), 4, "little").build())
-    data[96 + 400] ^= 0xFF
-    found = contents(bytes(data))
-    assert 0 < len(made) - len(found) <= 9
-    assert all(found[path] == made[path] for path in found)
-
-
-def test_a_damaged_metadata_block_loses_only_its_inodes() -> None:
-    chance = random.Random(1)
-    made: dict[str, Member] = {f"/d{n % 7}/{chance.randbytes(20).hex()}": Link(chance.randbytes(40).hex()) for n in range(900)}
-    writer = Writer(made, 4, "little")
-    data = bytearray(writer.build())
-    second = 96 + 2 + struct.unpack_from("<H", data, 96)[0]
-    data[second + 1000] ^= 0xFF
-    container, entries = opened(bytes(data))
-    assert 500 < len(entries) < 909
-    assert any("entries from" in problem for problem in container.problems)
-
-
-def test_truncated_images_give_what_is_left() -> None:
-    # Old makers and rebuilt dumps have their tables last: without them nothing can be named. Data lost in the middle can.
-    made = members(files=10)
-    data = Writer(made, 4, "little").build()
-    with pytest.raises(FormatError):
-        opened(data[: len(data) // 2])
-    inodes = struct.unpack_from("<Q", data, 64)[0]
-    assert inodes < len(data)
-    short = data[:-4]  # the pointer to the table of owners
-    container, entries = opened(short)
-    assert container.size == len(short)
-    assert "truncated" in container.problems[0]
-    assert "owners" in container.problems[1]
-    assert content(entries["/noise"]) == made["/noise"]
-
-
-def test_a_file_beyond_the_end_is_an_error_when_it_is_read() -> None:
-    writer = Writer({"/a": b"a" * 10, "/b": random.Random(1).randbytes(90_000)}, 4, "little", fragments=False)
-    data = writer.build()
-    block, offset, _, _ = writer.places["/b"]
-    assert block == 0
-    table = struct.unpack_from("<Q", data, 64)[0]
-    inodes = bytearray(zlib.decompress(data[table + 2 : table + 2 + struct.unpack_from("<H", data, table)[0]]))
-    struct.pack_into("<I", inodes, offset + 16, len(data) + 5)
-    lying = _with_inodes(data, table, bytes(inodes))
-    _, entries = opened(lying)
-    assert content(entries["/a"]) == b"a" * 10
-    with pytest.raises(FormatError, match="outside"):
-        content(entries["/b"])
-
-
-def _with_inodes(data: bytes, table: int, inodes: bytes) -> bytes:
-    """The image with its one block of inodes moved, changed and stored as it is, in front of its directories."""
-    directories = struct.unpack_from("<Q", data, 72)[0]
-    shift = 2 + len(inodes) - (directories - table)
-    body = data[:table] + struct.pack("<H", len(inodes) | 1 << 15) + inodes + data[directories:]
-    copy = bytearray(body)
-    for at in (40, 48, 72, 80):
-        (value,) = struct.unpack_from("<Q", copy, at)
-        struct.pack_into("<Q", copy, at, value + shift)
-    for at in (48, 80):  # index tables hold absolute pointers
-        (where,) = struct.unpack_from("<Q", copy, at)
-        if where + 8 <= len(copy) and not (at == 80 and not struct.unpack_from("<I", copy, 16)[0]):
-            (value,) = struct.unpack_from("<Q", copy, where)
-            struct.pack_into("<Q", copy, where, value + shift)
-    return bytes(copy)
-
-
-# Lies
-
-
-class Liar(Writer):
-    """Adds entries to one directory's listing."""
-
-    def __init__(self, extra: dict[str, list[tuple[bytes, str]]], made: dict[str, Member], version: int = 4) -> None:
-        super().__init__(made, version, "little")
-        self.extra = extra
-
-    def names(self, path: str) -> list[tuple[bytes, str]]:
-        return super().names(path) + self.extra.get(path, [])
-
-
-def test_impossible_and_double_names_are_recorded_and_left_out() -> None:
-    made: dict[str, Member] = {"/d/a": b"first", "/d/b": b"second"}
-    bad = [(b"a", "/d/b"), (b"..", "/d/b"), (b"x/../../etc/passwd", "/d/b"), (b"nul\0", "/d/b"), (b"n" * 256, "/d/b")]
-    container, entries = opened(Liar({"/d": bad}, made).build())
-    assert set(entries) == {"/", "/d", "/d/a", "/d/b", "/d/" + "n" * 256}
-    assert content(entries["/d/a"]) == b"first"
-    assert len(container.problems) == 4
-
-
-@pytest.mark.parametrize("version", [2, 3, 4])
-def test_directory_loops_and_shared_directories_are_walked_once(version: int) -> None:
-    made: dict[str, Member] = {"/d/e/x": b"x", "/d/y": b"y"}
-    extra = {"/d/e": [(b"up", "above")], "/d": [(b"again", "/d/e"), (b"once more", "/d/e")]}
-    above = (0, 0, 1, 1)
-    # The place of an ancestor is known once the image was written for the first time.
-    for _ in range(2):
-        writer = Liar(extra, made, version)
-        writer.places["above"] = above
-        data = writer.build()
-        above = writer.places["/d"]
-    container, entries = opened(data)
-    assert set(entries) == {"/", "/d", "/d/e", "/d/e/x", "/d/y"}
-    assert [problem.split(":")[0] for problem in container.problems] == ["/d/again", "/d/once more", "/d/e/up"]
-    assert all("loop" in problem for problem in container.problems)
-
-
-def test_exponential_trees_are_linear() -> None:
-    made: dict[str, Member] = {"/" + "/".join(["d"] * 30) + "/leaf": b"leaf"}
-    paths = ["/" + "/".join(["d"] * n) for n in range(1, 30)]
-    extra = {path: [(b"e%d" % n, path + "/d") for n in range(8)] for path in paths}
-    container, entries = opened(Liar(extra, made).build())
-    assert sum(path.endswith("/leaf") for path in entries) == 1
-    assert len(container.problems) <= 101
-
-
-def test_a_terabyte_of_holes_is_refused_without_allocating() -> None:
-    blocks = 1 << 25  # of 32 KiB
-    made: dict[str, Member] = {"/big": b"x"}
-    writer = Writer(made, 4, "little")
-    big = writer.pack((9, 16), (0o644, 16), (0, 16), (0, 16), (0, 32), (1, 32), (96, 64), (1 << 30, 64), (0, 64), (1, 32),
-                      (0xFFFFFFFF, 32), (0, 32), (0xFFFFFFFF, 32))  # fmt: skip
-    writer._add = lambda path, kind, record, add=writer._add: add(path, kind, big + bytes(1 << 17) if kind == 2 else record)  # type: ignore[method-assign,misc]
-    _, entries = opened(writer.build())
-    entry = entries["/big"]
-    assert entry.size == 1 << 30
-    assert entry.open is not None
-    source = entry.open()
-    assert source.peek(1 << 29, 16) == bytes(16)
-    with pytest.raises(QuotaExceeded):
-        source.view(0, source.size)
-    taken, stopped = gathered(map(len, source.chunks()))
-    assert isinstance(stopped, QuotaExceeded)
-    assert 32 << 20 <= sum(taken) <= 64 << 20
-    huge = struct.pack("<Q", blocks << 15)
-    writer = Writer(made, 4, "little")
-    lying = big[:24] + huge + big[32:]
-    writer._add = lambda path, kind, record, add=writer._add: add(path, kind, lying if kind == 2 else record)  # type: ignore[method-assign,misc]
-    _, entries = opened(writer.build())
-    assert entries["/big"].open is not None
-    with pytest.raises(ExtractionError):
-        entries["/big"].open()
-
-
-def test_blocks_that_unpack_to_more_than_a_block_are_refused() -> None:
-    def bomb(raw: bytes) -> bytes:
-        return zlib.compress(raw + bytes(1 << 22) if raw[:4] == b"bomb" else raw)
-
-    data = Writer({"/bomb": b"bomb" * 5000, "/fine": b"fine" * 99}, 4, "little", compress=bomb,
-                  fragments=False).build()  # fmt: skip
-    assert set(contents(data)) == {"/fine"}
-
-
-def test_more_entries_than_the_limits_allow_stop_the_listing() -> None:
-    data = Writer(members(), 4, "little").build()
-    container = SQUASHFS.open(Memory(data), 0, Limits(nodes=20))
-    seen, stopped = gathered(container.entries)
-    assert isinstance(stopped, QuotaExceeded)
-    assert len(seen) == 20
-
-
-@pytest.mark.parametrize(("version", "order"), [(1, "big"), (3, "little"), (4, "big"), (4, "little")])
-def test_truncations_raise_nothing_unforeseen(version: int, order: str) -> None:
-    data = Writer(members(files=8), version, order).build()
-    for cut in truncations(data, 40):
-        exercise(SQUASHFS, cut)
-
-
-@pytest.mark.fuzz
-@pytest.mark.parametrize(
-    ("version", "compress"), [(1, zlib.compress), (2, lzma_stripped), (3, better_of_two), (4, zlib.compress)]
-)
-def test_mutations_raise_nothing_unforeseen(version: int, compress: Compress) -> None:
-    made: dict[str, Member] = {path: each[:3000] if isinstance(each, bytes) else each for path, each in members(files=12).items()}
-    # Metadata that is stored as it is: changes reach the fields, not only the decoder.
-    for packed in (compress, bytes):
-        data = Writer(made, version, "little", compress=packed).build()
-        tail = (len(data) - 2500, len(data))
-        for damaged in mutations(data, 0.6, seed=version, hot=((0, 119), tail)):
-            exercise(SQUASHFS, damaged)
 
 
 # Access
