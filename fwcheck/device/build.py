@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 from fwcheck.device.accounts import accounts
+from fwcheck.device.bootchain import boot_chain
+from fwcheck.device.components import components
+from fwcheck.device.consoles import consoles
 from fwcheck.device.firmware import Firmware
+from fwcheck.device.listeners import listeners
+from fwcheck.device.services import services
+from fwcheck.device.updates import update_paths
 from fwcheck.model import Device
 
 _SYSTEMS = (
@@ -19,7 +25,17 @@ _SYSTEMS = (
 
 def build(firmware: Firmware) -> Device:
     """What the device would do when it boots this image as shipped."""
-    return Device(platform=platform(firmware), accounts=accounts(firmware))
+    running = services(firmware)
+    return Device(
+        platform=platform(firmware),
+        accounts=accounts(firmware),
+        services=running,
+        listeners=listeners(firmware, running),
+        consoles=consoles(firmware),
+        update_paths=update_paths(firmware),
+        boot_chain=boot_chain(firmware),
+        components=components(firmware),
+    )
 
 
 def platform(firmware: Firmware) -> str:

@@ -32,11 +32,38 @@ _DIRECTORIES = (
 )
 _APPLETS = frozenset(("telnetd", "ftpd", "httpd", "tftpd", "udhcpd", "inetd", "crond", "syslogd", "ntpd", "dnsd", "nc"))
 _ONE_SHOT = frozenset(
-    ["nc", "ncat", "netcat", "socat", "rsync", "openvpn", "starter", "cron", "ntpd"]  # clients too: present alone they are no service
+    [
+        "nc",
+        "ncat",
+        "netcat",
+        "socat",
+        "rsync",
+        "openvpn",
+        "starter",
+        "cron",
+        "ntpd",
+    ]  # clients too: present alone they are no service
 )
 # What a vendor's own programs usually start by themselves; remote access is not among it.
 _ORDINARY = frozenset(("web", "name", "discovery", "management", "media", "time", "print", "vpn", "transfer"))
-_SYSTEM = frozenset(["procd", "netifd", "ubusd", "logd", "klogd", "haveged", "rngd", "watchdog", "urandom_seed", "mdev", "udevd", "hotplug2", "fw3", "button"])
+_SYSTEM = frozenset(
+    [
+        "procd",
+        "netifd",
+        "ubusd",
+        "logd",
+        "klogd",
+        "haveged",
+        "rngd",
+        "watchdog",
+        "urandom_seed",
+        "mdev",
+        "udevd",
+        "hotplug2",
+        "fw3",
+        "button",
+    ]
+)
 _CUSTOM = frozenset(
     ("httpd", "webs", "goahead", "alphapd", "web_server", "webserver", "jjhttpd")
 )  # usually the vendor's own build

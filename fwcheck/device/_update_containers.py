@@ -1,0 +1,82 @@
+"""The image itself as an update: what its container offers against change.
+
+Formats write what they found into ``Node.detail``: ``integrity`` and ``integrity_detail``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fwcheck.device._update_scripts import Verified
+from fwcheck.device.firmware import FileSystem, Firmware
+from fwcheck.model import Evidence, Location, Node, NodeKind, UpdatePath
+
+# Compressors, archives, file systems and tables: they hold software, but are no wrapping that an updater looks at.
+_PLAIN = frozenset({
+    *("gzip", "xz", "bzip2", "lz4", "lzop", "zstd", "lzma", "lzma-alone", "lzip", "cpio", "tar", "zip", "ar", "7z", "rar", "elf"),
+    *("squashfs", "cramfs", "romfs", "jffs2", "ubi", "ubifs", "yaffs", "yaffs2", "ext", "ext2", "ext3", "ext4", "fat", "vfat"),
+    *("pe", "exfat", "ntfs", "iso9660", "erofs", "f2fs", "minix", "gpt", "mbr", "ihex", "intel-hex", "srec", "uf2", "linux", "kernel"),
+    "devicetree",
+})  # fmt: skip
+_MEANT: dict[str, Verified] = {"none": "none", "checksum": "checksum", "hash": "hash", "signature": "signature"}
+_DEPTH = 4  # containers from the image down that still belong to its wrapping
+
+
+def container_paths(firmware: Firmware) -> Iterator[UpdatePath]:
+    """The wrapping of the image: its outermost containers and how they are protected, and update bundles by their members."""
+    seen: set[tuple[str, ...]] = set()
+    for node in firmware.nodes:
+        if node.kind is not NodeKind.CONTAINER or node.format in _PLAIN or len(node.chain) > _DEPTH:
+            continue
+        verified = _MEANT.get(str(node.detail.get("integrity", "")))
+        if verified is None or any(node.chain[: len(outer)] == outer for outer in seen) or not _wraps(firmware, node):
+            continue
+        seen.add(node.chain)
+        yield _of(node, verified)
+    for fs in firmware.filesystems:
+        yield from _bundle(fs)
+
+
+def _wraps(firmware: Firmware, node: Node) -> bool:
+    """Whether the container is what is handed over (most of the image), not one part among others of a flash dump."""
+    parent = next((each for each in firmware.nodes if each.chain == node.chain[:-1] and each.kind is NodeKind.CONTAINER), None)
+    whole = parent.size if parent is not None and parent.size else firmware.image.size
+    return node.size == 0 or whole == 0 or node.size * 2 >= whole
+
+
+def _of(node: Node, verified: Verified) -> UpdatePath:
+    detail = str(node.detail.get("integrity_detail", ""))
+    where = Evidence(
+        location=Location(chain=node.chain, path=node.path, offset=node.offset), text=f"{node.format}: {detail or verified}"[:240]
+    )
+    return UpdatePath(
+        source="container",
+        sink="bootloader or updater",
+        verified=verified,
+        mechanism=node.format or "",
+        detail=detail,
+        root="",
+        evidence=(where,),
+    )
+
+
+def _bundle(fs: FileSystem) -> Iterator[UpdatePath]:
+    """Bundles that are plain archives, signed by a member: SWUpdate (``sw-description``) and Mender (``manifest``)."""
+    for head, signature, name in (
+        ("/sw-description", "/sw-description.sig", "SWUpdate bundle"),
+        ("/manifest", "/manifest.sig", "Mender artifact"),
+    ):
+        if head not in fs.nodes or (name.startswith("Mender") and "/version" not in fs.nodes):
+            continue
+        signed = fs.nodes.get(signature)
+        hashed = name.startswith("Mender") or "sha256" in (fs.text(head) or "")
+        verified: Verified = "signature" if signed is not None and signed.size else "hash" if hashed else "none"
+        yield UpdatePath(
+            source="container",
+            sink="updater",
+            verified=verified,
+            mechanism=name,
+            detail=f"{'signed by' if verified == 'signature' else 'without'} {signature[1:]}",
+            root="",
+            evidence=(fs.evidence(signature if verified == "signature" else head),),
+        )

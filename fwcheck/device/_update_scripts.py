@@ -1,0 +1,185 @@
+"""Update paths through scripts: a command that writes software, and what the script checks before it.
+
+A check counts only when its result can stop the script: it stands in a condition, before ``||`` or ``&&``, or its exit status is
+asked for in the next lines. ``|| true`` takes that back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from fwcheck.device.firmware import FileSystem
+from fwcheck.model import Evidence, Facts, Node, UpdatePath
+
+Verified = Literal["signature", "hash", "checksum", "none", "unknown"]
+STRENGTH: dict[Verified, int] = {"unknown": 0, "none": 1, "checksum": 2, "hash": 3, "signature": 4}
+
+# Programs that bring software to flash, by the words they stand in.
+_START = r"(?:^|[;&|(`!'\"{]|\bthen|\bdo|\belse|\bexec|\bnohup|\bsudo|\bif|\bsystem\(|\bcall\()\s*(?:[\w./-]*/)?"
+_DEVICE = r"/dev/(?:mtd|nand|mmcblk|by-name|block/|disk/)"
+_VENDOR = r"(?:fwupdater?|fw_?upgrade|fwupgrade|fw_update|sysupdate|upgrade_?fw|flash_?write|mtdwrite|updater|rtk_?upgrade)"
+_SINKS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("sysupgrade", re.compile(_START + r"sysupgrade\s+(?!(?:-[bhlr]|--create\S*|--list\S*|--help|--restore\S*)(?:\s|$))\S")),
+    ("mtd write", re.compile(_START + r"mtd\s+(?:-\w\s+(?:[\w$\"'.{}/]+\s+)?)*write\s")),
+    ("mtd write", re.compile(_START + r"(?:mtd_write|flashw|mtd_debug\s+write)\s+\S")),
+    ("flashcp", re.compile(_START + r"flashcp\s+(?:-\S+\s+)*\S+\s+\S*/dev/")),
+    ("nandwrite", re.compile(_START + r"nandwrite\s+\S")),
+    ("ubi volume", re.compile(_START + r"ubiupdatevol\s+(?!.*-t\b)\S")),
+    ("raw write to flash", re.compile(_START + r"dd\s(?!.*if=/dev/(?:zero|u?random))[^\n]*of=[\"']?" + _DEVICE)),
+    ("raw write to flash", re.compile(r"\bcat\s[^\n|]*>\s*[\"']?" + _DEVICE)),
+    ("swupdate", re.compile(_START + r"swupdate(?:-client)?\s+(?:.*\s)?(?:-i|-d|-w|-u|-v|/)")),
+    ("rauc", re.compile(_START + r"rauc\s+install\b")),
+    ("mender", re.compile(_START + r"mender(?:-update)?\s+-?-?(?:install|rootfs)\b")),
+    ("vendor updater", re.compile(_START + r"" + _VENDOR + r"\s+[-/$\"'\w]")),
+    ("file copy", re.compile(_START + r"cp\s+(?:-\S+\s+)*[\"']?\S*/(?:update|upgrade|ota|firmware)\S*/\S*\s+[\"']?/\S")),
+)  # fmt: skip
+_SIGNATURE = re.compile(
+    r"openssl\s+(?:dgst\s[^\n]*-verify|(?:cms|smime)\s[^\n]*-verify|rsautl\s[^\n]*-(?:verify|pubin)|pkeyutl\s[^\n]*-verify)"
+    r"|\bgpgv?\b[^\n]*(?:--verify|--keyring\s+\S+\s+\S+\.(?:sig|asc))|\b(?:usign|signify|minisign|ucert)\s+(?:[^\n]*\s)?-V"
+    r"|\becdsaverify\s|\b(?:fw|img|image|rsa|sig|signature)_?verify\w*\s+\S|\bverify_?(?:sig|signature|image_sig|rsa)\w*\s+\S"
+)
+_HASH = re.compile(r"\b(?:md5sum|sha(?:1|224|256|384|512)sum)\b|openssl\s+(?:dgst\s+-)?(?:md5|sha\d+)\b")
+_CHECKSUM = re.compile(r"\b(?:cksum|crc32|crc16|sum)\s+[\"'$/\w]|mkimage\s+-l")
+_ABOUT_SOFTWARE = re.compile(r"(?i)upgrad|firmware|\bfw\b|_fw|fw_|update|\bota\b|rootfs|kernel|uimage|\.bin\b|\.img\b|recovery")
+_IGNORED = re.compile(r"\|\|\s*(?:true|:)(?:\s|;|$)")
+_STOPS = re.compile(r"^\s*(?:if|elif|while|until|!)\b|\|\||&&|^\s*!\s")
+_STATUS = re.compile(r"\$\?|\bRET(?:VAL)?=|!=|-ne\b|-eq\b|==|\breturn\b|\bgrep\b|\[\s")
+_COMPARES = re.compile(r"!=|==|\s=\s|-c\b|\bcmp\b|\bdiff\b|\bgrep\b|--check|-ne\b|-eq\b")
+_SPOKEN = re.compile(r"^\s*(?:#|//|--\s|echo\b|printf\b|logger\b|print\b|v\s+\"|log\w*\s+\"|usage\b|\*\s)")
+_CALLED = re.compile(r"(/[\w./-]{2,100}\.(?:sh|lua|py|php|pl))\b|(?:^|\s)\.\s+(/[\w./-]{2,100})")
+_SUFFIXES = (".sh", ".lua", ".py", ".php", ".cgi", ".pl", ".asp", ".rc", ".script", ".js")
+_NO_PROGRAM = re.compile(
+    r"(?i)/(?:opkg|dpkg)/(?:info|status)|\.(?:html?|md|txt|conf|list|control|xml|json|css)$|/doc/|/i18n/|(?:^|/)sysupgrade\.conf$"
+)
+_OF_SYSUPGRADE = re.compile(
+    r"^/(?:sbin/sysupgrade|lib/upgrade/|lib/functions/|usr/libexec/validate_firmware_image)"
+)  # judged as one tool
+_MOST_CALLED = 24
+_SOURCES = (
+    ("web upload", re.compile(r"(?i)CONTENT_(?:LENGTH|TYPE)|multipart|\$_FILES|setfilehandler|/cgi-bin/|http\.formvalue")),
+    ("http download", re.compile(r"(?:^|[\s;&|`(/])(?:wget|uclient-fetch)\s[^\n]*(?!https)|(?:^|[\s;&|`(/])curl\s")),
+    ("tftp or ftp", re.compile(r"(?:^|[\s;&|`(])(?:tftp|ftpget|ftp)\s")),
+    ("removable media", re.compile(r"/mnt/|/media/|/sdcard|/tmp/sd\b|mmcblk|/dev/sd[a-z]|(?i:usb_?(?:update|upgrade|disk))")),
+)  # fmt: skip
+
+
+class Check(NamedTuple):
+    """A check found on the way, and where."""
+
+    kind: Verified
+    where: Evidence
+
+
+def script_paths(fs: FileSystem) -> Iterator[UpdatePath]:
+    """One update path for each script of a file system that writes software, with the strongest check that can stop it."""
+    for node, facts in fs.files():
+        if (
+            facts.text is None
+            or not _is_program(node, facts)
+            or (fs.exists("/sbin/sysupgrade") and _OF_SYSUPGRADE.search(node.path))
+        ):
+            continue
+        found = _sinks(facts.text)
+        if not found or not _ABOUT_SOFTWARE.search(facts.text + node.path):
+            continue
+        sink, number, line = found[0]
+        checks = [*_checks(fs, node.path, facts.text), *_checks_of_called(fs, facts.text)]
+        best = max(checks, key=lambda each: STRENGTH[each.kind], default=None)
+        yield UpdatePath(
+            source=_source(node.path, facts.text),
+            sink=sink,
+            verified=best.kind if best is not None else "unknown" if sink in _CHECKING_SINKS else "none",
+            mechanism=node.path,
+            detail=_detail(best, found),
+            root=fs.label,
+            evidence=(fs.evidence(node.path, line, line=number), *((best.where,) if best is not None else ())),
+        )
+
+
+# Programs that check by themselves: a script without a check says nothing about them.
+_CHECKING_SINKS = frozenset({"sysupgrade", "swupdate", "rauc", "mender", "vendor updater"})
+
+
+def _is_program(node: Node, facts: Facts) -> bool:
+    if _NO_PROGRAM.search(node.path) or facts.text is None or len(facts.text) > 400_000:
+        return False
+    return (
+        facts.kind in ("script", "php")
+        or bool(facts.interpreter)
+        or node.path.endswith(_SUFFIXES)
+        or "/init.d/" in node.path
+        or "/cgi" in node.path
+    )
+
+
+def _sinks(text: str) -> list[tuple[str, int, str]]:
+    """Writing commands as (sink, line number, line), in the order of the text; comments and messages left out."""
+    found: list[tuple[str, int, str]] = []
+    if not any(word in text for word in _HINTS):
+        return found
+    for number, line in enumerate(text.splitlines(), 1):
+        if len(line) > 4096 or _SPOKEN.match(line):
+            continue
+        for sink, shape in _SINKS:
+            if shape.search(line):
+                found.append((sink, number, line.strip()))
+                break
+    return found
+
+
+_HINTS = (
+    *("mtd", "sysupgrade", "flashcp", "nandwrite", "ubiupdatevol", "/dev/mmcblk", "/dev/nand", "by-name", "swupdate", "rauc"),
+    *("mender", "fwup", "fw_", "upgrade", "update", "flash"),
+)
+
+
+def _checks(fs: FileSystem, path: str, text: str) -> Iterator[Check]:
+    """The checks of one script whose result can stop it."""
+    lines = text.splitlines()
+    for index, line in enumerate(lines):
+        if len(line) > 4096 or _SPOKEN.match(line):
+            continue
+        kind: Verified | None = None
+        if _SIGNATURE.search(line) and _honoured(lines, index):
+            kind = "signature"
+        elif _HASH.search(line) and line.count("/bin/") < 3 and any(_COMPARES.search(each) for each in lines[index : index + 8]):
+            kind = "hash"
+        elif _CHECKSUM.search(line) and any(_COMPARES.search(each) for each in lines[index : index + 6]):
+            kind = "checksum"
+        if kind is not None:
+            yield Check(kind, fs.evidence(path, line, line=index + 1))
+
+
+def _honoured(lines: list[str], index: int) -> bool:
+    """Whether the command on this line decides what happens next."""
+    line = lines[index]
+    if _IGNORED.search(line):
+        return False
+    if _STOPS.search(line):
+        return True
+    following = [each for each in lines[index + 1 : index + 5] if each.strip() and not each.lstrip().startswith("#")]
+    return any(_STATUS.search(each) for each in following[:2])
+
+
+def _checks_of_called(fs: FileSystem, text: str) -> Iterator[Check]:
+    """Checks in scripts that this one runs or reads, one step deep."""
+    called = list(dict.fromkeys(hit[1] or hit[2] for hit in _CALLED.finditer(text)))[:_MOST_CALLED]
+    for path in called:
+        facts = fs.facts(path)
+        if facts is not None and facts.text is not None and (node := fs.resolve(path)) is not None:
+            yield from _checks(fs, node.path, facts.text)
+
+
+def _source(path: str, text: str) -> str:
+    if re.search(r"/(?:www\d?|web|htdocs|cgi-?bin|luci)/", path):
+        return "web upload"
+    return next((name for name, shape in _SOURCES if shape.search(text)), "local file")
+
+
+def _detail(best: Check | None, sinks: list[tuple[str, int, str]]) -> str:
+    writes = ", ".join(sorted({sink for sink, _, _ in sinks}))
+    if best is None:
+        return f"writes by {writes}; no check in the script"
+    return f"writes by {writes}; {best.kind} checked in {best.where.location.path}:{best.where.location.line}"
