@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import uuid
 import zlib
+from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from struct import Struct
@@ -112,11 +113,12 @@ class Gpt(Format):
         problems: list[str] = []
         table = find(source, offset, problems)
         sector, available = table.sector, source.size - offset
-        claimed = (max(table.this, table.other, table.last_usable) + 1) * sector
+        # Tables written for flash may name more sectors in their entries than in their header.
+        claimed = (max(table.this, table.other, table.last_usable, *_last_sectors(table, available // sector)) + 1) * sector
         if claimed > available:
             note(problems, f"the disk claims {claimed} bytes, {available} are there")
         size = min(claimed, available)
-        taken = _meta(table, offset, size)
+        taken = _meta(source, table, offset, size)
         taken += _partitions(source, offset, table, size, problems)
         detail: dict[str, str | int] = {"sector size": sector, "disk": table.disk}
         return Container(
@@ -124,14 +126,22 @@ class Gpt(Format):
         )
 
 
-def _meta(table: Header, offset: int, size: int) -> list[tuple[int, int, Entry]]:
+def _last_sectors(table: Header, sectors: int) -> Iterator[int]:
+    """Where the partitions that begin inside the source end."""
+    for at in range(0, len(table.entries), table.entry_size):
+        kind, _, first, last, _, _ = _ENTRY.unpack_from(table.entries, at)
+        if kind != bytes(16) and first < sectors and first <= last:
+            yield last
+
+
+def _meta(source: ByteSource, table: Header, offset: int, size: int) -> list[tuple[int, int, Entry]]:
     """The headers and entry arrays of both tables, as far as they lie inside."""
     sector, array = table.sector, -(-len(table.entries) // table.sector)
     spans = {"gpt": (0, 2), "entries": (2, array)}
     if table.this == 1:
         spans["entries"] = (table.entries_at, array)
     backup = max(table.this, table.other)
-    if backup > 1:
+    if backup > 1 and source.peek(offset + backup * sector, 8) == MAGIC:
         spans["backup-entries"], spans["backup"] = (backup - array, array), (backup, 1)
     found = []
     for name, (lba, sectors) in spans.items():

@@ -88,6 +88,16 @@ def test_damaged_entries_without_a_backup_are_used_and_said(disk: bytes) -> None
     assert any("are there" in problem for problem in problems)
 
 
+def test_a_partition_behind_the_last_usable_sector_is_read_as_far_as_the_image_goes(disk: bytes) -> None:
+    import zlib
+
+    image = bytearray(disk)
+    image[512 + 32 : 512 + 40] = image[512 + 48 : 512 + 56] = (13000).to_bytes(8, "little")
+    image[512 + 16 : 512 + 20] = bytes(4)
+    image[512 + 16 : 512 + 20] = zlib.crc32(image[512:604]).to_bytes(4, "little")
+    assert parts(bytes(image)) == ([], EXPECTED)
+
+
 def test_sectors_of_4096_bytes(disk: bytes) -> None:
     import zlib
 
