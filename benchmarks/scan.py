@@ -28,6 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 LIMIT = 150 << 20
+LARGEST = 12 << 20
 PROGRAM = [sys.executable, "-m", "fwcheck"]
 START_UP = 0.6  # seconds granted to start-up in the stated target
 TARGETS = {"xz": 1.6, "gzip": 3.0, "zstd": 3.0}
@@ -64,7 +65,10 @@ def _build(work: Path, tree: Path, compression: str) -> Path:
         for path in sorted(tree.rglob("*")):
             if path.is_symlink() or not path.is_file() or not os.access(path, os.R_OK):
                 continue
-            size += path.stat().st_size
+            length = path.stat().st_size
+            if length > LARGEST:
+                continue  # no firmware holds such a library
+            size += length
             if size > LIMIT:
                 break
             target = chosen / path.relative_to(tree)

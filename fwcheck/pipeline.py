@@ -86,7 +86,7 @@ def scan(path: Path, options: Options, progress: Progress = _silent) -> Report:
     device = msgspec.structs.replace(device, components=annotate(device.components, knowledge))
     clock.mark("vulnerabilities")
 
-    from fwcheck.analysers.registry import analyse  # noqa: PLC0415
+    from fwcheck.analysers.registry import analyse, rules  # noqa: PLC0415
 
     progress("analysers", 0, 1)
     findings = analyse(firmware, device)
@@ -95,7 +95,7 @@ def scan(path: Path, options: Options, progress: Progress = _silent) -> Report:
     from fwcheck.gate import evaluate  # noqa: PLC0415
     from fwcheck.jcstar.mapper import judge, summary  # noqa: PLC0415
 
-    tiers = judge(findings, firmware.coverage, device, target=options.target)
+    tiers = judge(findings, firmware.coverage, device, target=options.target, ran=rules().keys())
     report = Report(
         schema_version=SCHEMA_VERSION,
         tool=Tool(name="fwcheck", version=__version__, rules_digest=rules_digest(), database_date=knowledge.date),
@@ -197,12 +197,15 @@ def _read_all(
     reader: list[Reader] = []
     touched = 0
 
+    from fwcheck.inspection.cache import FactsCache  # noqa: PLC0415  # imported after the structure was read
+    from fwcheck.inspection.preload import preload  # noqa: PLC0415
+
+    preload(options.cache)
+
     def task(number: int) -> Reading | str:
         if number == len(items):
             return _sha256(source)
         if not reader:  # in the worker: a cache connection must not cross a fork
-            from fwcheck.inspection.cache import FactsCache  # noqa: PLC0415
-
             reader.append(Reader(explorer, FactsCache.open(options.cache) if options.cache is not None else None))
         nonlocal touched
         touched += items[number].node.size

@@ -69,7 +69,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 def fingerprint(rule: str, location: Location, cause: str) -> str:
     """128 bits that stand while rule, path inside the file system and cause stand; chains and offsets do not count."""
     path = location.path if location.path.startswith("/") else ""
-    return hashlib.sha256(f"{rule}\0{path}\0{cause}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{rule}\0{path}\0{cause}".encode(errors="backslashreplace")).hexdigest()[:32]
 
 
 def mask(secret: str, keep: int = 2) -> str:

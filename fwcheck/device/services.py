@@ -45,6 +45,7 @@ _ONE_SHOT = frozenset(
     ]  # clients too: present alone they are no service
 )
 # What a vendor's own programs usually start by themselves; remote access is not among it.
+_LOOPBACK = re.compile(r"(127\.\d+\.\d+\.\d+|localhost|\[?::1\]?)(:\d+)?$")
 _ORDINARY = frozenset(("web", "name", "discovery", "management", "media", "time", "print", "vpn", "transfer"))
 _SYSTEM = frozenset(
     [
@@ -214,10 +215,22 @@ def _telnet(disk: Disk, run: Run) -> Literal["none", "password", "unknown"]:
 def _reachable(run: Run, daemon: Daemon | None, enabled: str) -> Literal["yes", "loopback", "no", "unknown"]:
     if enabled == "no":
         return "no"
-    arguments = " ".join(run.words[1:])
-    if re.search(r"(?:^|[\s=@,:])(?:127\.\d+\.\d+\.\d+|localhost|\[?::1\]?)(?:[:\s/]|$)", arguments):
+    telnet = daemon is not None and daemon.protocol == "telnet"
+    values = [
+        value
+        for option, value in zip(run.words[1:], (*run.words[2:], ""), strict=False)
+        if option in (("-b",) if telnet else ("-p", "-s", "-b", "-a", "--listen", "--bind", "--address"))
+    ]
+    hosts = [value for value in values if _LOOPBACK.match(value)]
+    if hosts and all(value in hosts or value.isdigit() for value in values) and not _open_port(values, telnet=telnet):
         return "loopback"
-    return "unknown"
+    listed = " ".join(word for word in run.words[1:] if not word.startswith("-"))
+    return "loopback" if daemon is not None and daemon.protocol == "snmp" and re.search(r"(^|[\s:])127\.", listed) else "unknown"
+
+
+def _open_port(values: list[str], *, telnet: bool) -> bool:
+    """Whether one of several listening options names a port alone: that one is open to all."""
+    return not telnet and len(values) > 1 and any(value.isdigit() for value in values) and any(":" in value for value in values)
 
 
 def _idle(boot: Boot, started: set[str]) -> Iterable[Service]:

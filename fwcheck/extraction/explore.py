@@ -70,13 +70,15 @@ class Explorer:
                 Gap(node=" › ".join(chain), reason=f"nested deeper than {self.limits.depth} containers", bytes=source.size)
             )
             return
-        end = 0
+        end, found = 0, False
         for offset, each, container in self._containers(source, chain, carve, out):
+            found = True
             if carve:
                 self._rest(source, chain, end, offset - end, out)
             end = offset + container.size
             self._container(source, (*chain, f"{each.name}@0x{offset:x}"), offset, container, depth, out)
-        if carve:
+        # A content that holds no container and is no part of the image's own bytes is told as a whole by whoever asked.
+        if carve and (found or source.origin is not None):
             self._rest(source, chain, end, source.size - end, out)
 
     def _containers(

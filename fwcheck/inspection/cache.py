@@ -15,7 +15,6 @@ from pathlib import Path
 
 import msgspec
 
-from fwcheck.inspection import catalogue, yara_rules
 from fwcheck.inspection.inspect import INSPECTOR_VERSION, inspect
 from fwcheck.inspection.text import text_of
 from fwcheck.model import Facts
@@ -24,7 +23,6 @@ WORTHWHILE = 16 << 10  # bytes: smaller contents are inspected faster than they 
 LIMIT = 256 << 20  # bytes of the file; above it the entries unused for longest go
 UNUSED_DAYS = 30
 _NAME = "facts.sqlite"
-_PATTERNS = "patterns-"
 _BATCH = 32  # entries written in one transaction
 _DELAY = 0.2  # seconds an entry waits at most for others, while entries come in
 _BUSY = 0.25  # seconds to wait for another process's transaction
@@ -34,29 +32,6 @@ CREATE TABLE IF NOT EXISTS facts (
     sha256 TEXT NOT NULL, version TEXT NOT NULL, used INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (sha256, version)
 ) WITHOUT ROWID
 """
-
-
-def preload(directory: Path | None = None) -> None:
-    """Gets patterns, rules and native libraries ready, so that processes forked afterwards share them.
-
-    The pattern database is kept in ``directory`` once it was compiled (0.3 s), when nobody else can write there. Never raises.
-    """
-    patterns = catalogue.builtin().patterns
-    path = directory / f"{_PATTERNS}{INSPECTOR_VERSION}.db" if directory is not None and _usable(directory) else None
-    restored = False
-    with contextlib.suppress(OSError):
-        restored = path is not None and patterns.restore(path.read_bytes())
-    patterns.scan(b"\0")
-    if path is not None and not restored and (data := patterns.dump()) is not None:
-        with contextlib.suppress(OSError):
-            for old in path.parent.glob(f"{_PATTERNS}*"):
-                old.unlink(missing_ok=True)
-            fresh = path.with_suffix(f".{os.getpid()}")
-            fresh.write_bytes(data)
-            fresh.replace(path)
-    yara_rules.scan(b"\0", "binary", [])
-    with contextlib.suppress(ImportError):
-        import lief  # noqa: F401, PLC0415  # 0.24 s
 
 
 class FactsCache:
@@ -74,7 +49,7 @@ class FactsCache:
     def open(cls, directory: Path, version: str = INSPECTOR_VERSION) -> FactsCache:
         """Opens or makes the cache in ``directory`` (made with mode 0700); of ``version`` by default this inspector's."""
         try:
-            if not _usable(directory):
+            if not usable(directory):
                 return cls(None, version)
             path = directory / _NAME
             try:
@@ -182,7 +157,7 @@ def _today() -> int:
     return int(time.time()) // _DAY
 
 
-def _usable(directory: Path) -> bool:
+def usable(directory: Path) -> bool:
     """Makes the directory (mode 0700) and tells whether nobody else can write into it: what a stranger left is not believed."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -46,19 +46,37 @@ class Scan(NamedTuple):
     noisy: bool
 
 
+class _Regexes:
+    """The patterns as ``re`` objects, each compiled when first needed: most never match anything in an image."""
+
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
+        self._patterns = patterns
+        self._compiled: dict[int, re.Pattern[bytes]] = {}
+
+    def __getitem__(self, index: int) -> re.Pattern[bytes]:
+        """The pattern at ``index``; raises ValueError naming it when ``re`` does not take it."""
+        if index not in self._compiled:
+            pattern = self._patterns[index]
+            try:
+                self._compiled[index] = re.compile(pattern.regex)
+            except re.error as error:
+                raise ValueError(f"pattern {pattern.id}: {error}") from None
+        return self._compiled[index]
+
+
 class PatternSet:
-    """Patterns compiled together. Raises ValueError naming the pattern that ``re`` does not take, when built."""
+    """Patterns compiled together."""
+
+    def check(self) -> None:
+        """Raises ValueError naming the first pattern that ``re`` does not take."""
+        for index in range(len(self._patterns)):
+            self._regexes[index]
 
     def __init__(self, patterns: Sequence[Pattern], *, native: bool = True) -> None:
         self._patterns = tuple(patterns)
         self._native = native
         self._local = threading.local()
-        self._regexes: list[re.Pattern[bytes]] = []
-        for pattern in self._patterns:
-            try:
-                self._regexes.append(re.compile(pattern.regex))
-            except re.error as error:
-                raise ValueError(f"pattern {pattern.id}: {error}") from None
+        self._regexes = _Regexes(self._patterns)
 
     def scan(self, content: bytes, limit: int = 64) -> Scan:
         """All matches, at most ``limit`` of one pattern. Never raises for any bytes."""

@@ -62,7 +62,7 @@ rule credentials_ssh_empty_passwords
         severity = "high"
         reference = "sshd_config(5), PermitEmptyPasswords"
     strings:
-        $option = /(\A|\n)[ \t]*PermitEmptyPasswords[ \t]+yes/ nocase
+        $option = /(^|\n)[ \t]*PermitEmptyPasswords[ \t]+yes/ nocase
     condition:
         $option
 }
@@ -75,8 +75,8 @@ rule credentials_ftp_anonymous_upload
         severity = "high"
         reference = "vsftpd.conf(5), anon_upload_enable"
     strings:
-        $anonymous = /(\A|\n)[ \t]*anonymous_enable=YES/ nocase
-        $upload = /(\A|\n)[ \t]*anon_(upload|mkdir_write|other_write)_enable=YES/ nocase
+        $anonymous = /(^|\n)[ \t]*anonymous_enable=YES/ nocase
+        $upload = /(^|\n)[ \t]*anon_(upload|mkdir_write|other_write)_enable=YES/ nocase
     condition:
         $anonymous and $upload
 }
@@ -89,8 +89,8 @@ rule credentials_mqtt_anonymous
         severity = "medium"
         reference = "mosquitto.conf(5), allow_anonymous"
     strings:
-        $anonymous = /(\A|\n)[ \t]*allow_anonymous[ \t]+true/
-        $listener = /(\A|\n)[ \t]*(listener|port)[ \t]+[0-9]{1,5}/
+        $anonymous = /(^|\n)[ \t]*allow_anonymous[ \t]+true/
+        $listener = /(^|\n)[ \t]*(listener|port)[ \t]+[0-9]{1,5}/
     condition:
         $anonymous and $listener
 }

@@ -22,7 +22,7 @@ rule crypto_android_test_keys
         severity = "critical"
         reference = "AOSP build/target/product/security; ro.build.tags"
     strings:
-        $tags = /(\A|\n)ro\.(system\.|vendor\.)?build\.tags=[a-z,-]{0,40}test-keys/
+        $tags = /(^|\n)ro\.(system\.|vendor\.)?build\.tags=[a-z,-]{0,40}test-keys/
     condition:
         $tags
 }
@@ -55,7 +55,7 @@ rule crypto_uboot_development_key
         $node and any of ($modulus, $curve)
 }
 
-rule crypto_snakeoil_certificate
+rule crypto_sample_certificate
 {
     meta:
         id = "crypto-sample-certificate"
@@ -81,10 +81,10 @@ rule crypto_old_tls_enabled
         severity = "high"
         reference = "RFC 6176; RFC 7568"
     strings:
-        $lighttpd = /(\A|\n)[ \t]*ssl\.use-sslv[23][ \t]*=[ \t]*"enable"/
-        $nginx = /(\A|\n)[ \t]*ssl_protocols[ \t]+[^;\n]{0,80}SSLv[23]/
-        $apache = /(\A|\n)[ \t]*SSLProtocol[ \t]+(all[ \t]*(\n|\z)|[^\n]{0,80}\+SSLv[23])/ nocase
-        $stunnel = /(\A|\n)[ \t]*sslVersion[ \t]*=[ \t]*SSLv[23]/
+        $lighttpd = /(^|\n)[ \t]*ssl\.use-sslv[23][ \t]*=[ \t]*"enable"/
+        $nginx = /(^|\n)[ \t]*ssl_protocols[ \t]+[^;\n]{0,80}SSLv[23]/
+        $apache = /(^|\n)[ \t]*SSLProtocol[ \t]+(all[ \t]*(\n|$)|[^\n]{0,80}\+SSLv[23])/ nocase
+        $stunnel = /(^|\n)[ \t]*sslVersion[ \t]*=[ \t]*SSLv[23]/
     condition:
         any of them
 }
@@ -97,9 +97,9 @@ rule crypto_weak_ssh_algorithms
         severity = "medium"
         reference = "RFC 9142; OpenSSH legacy options"
     strings:
-        $ciphers = /(\A|\n)[ \t]*Ciphers[ \t]+[^\n]{0,300}(arcfour|3des-cbc|blowfish-cbc|des-cbc)/ nocase
-        $macs = /(\A|\n)[ \t]*MACs[ \t]+[^\n]{0,300}hmac-md5/ nocase
-        $kex = /(\A|\n)[ \t]*KexAlgorithms[ \t]+[^\n]{0,300}diffie-hellman-group1-sha1/ nocase
+        $ciphers = /(^|\n)[ \t]*Ciphers[ \t]+[^\n]{0,300}(arcfour|3des-cbc|blowfish-cbc|des-cbc)/ nocase
+        $macs = /(^|\n)[ \t]*MACs[ \t]+[^\n]{0,300}hmac-md5/ nocase
+        $kex = /(^|\n)[ \t]*KexAlgorithms[ \t]+[^\n]{0,300}diffie-hellman-group1-sha1/ nocase
     condition:
         any of them
 }

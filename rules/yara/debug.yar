@@ -64,9 +64,9 @@ rule debug_adb_enabled
         severity = "high"
         reference = "Android system properties ro.adb.secure, persist.sys.usb.config, service.adb.tcp.port"
     strings:
-        $insecure = /(\A|\n)[ \t]*ro\.adb\.secure=0/
-        $usb = /(\A|\n)[ \t]*persist\.sys\.usb\.config=[a-z_,]{0,40}adb/
-        $tcp = /(\A|\n)[ \t]*(persist\.)?(service\.)?adb\.tcp\.port=[1-9]/
+        $insecure = /(^|\n)[ \t]*ro\.adb\.secure=0/
+        $usb = /(^|\n)[ \t]*persist\.sys\.usb\.config=[a-z_,]{0,40}adb/
+        $tcp = /(^|\n)[ \t]*(persist\.)?(service\.)?adb\.tcp\.port=[1-9]/
     condition:
         any of them
 }
@@ -79,8 +79,8 @@ rule debug_android_engineering_build
         severity = "medium"
         reference = "Android system properties ro.build.type, ro.debuggable"
     strings:
-        $type = /(\A|\n)ro\.build\.type=eng\b/
-        $debuggable = /(\A|\n)ro\.debuggable=1/
+        $type = /(^|\n)ro\.build\.type=eng\b/
+        $debuggable = /(^|\n)ro\.debuggable=1/
     condition:
         any of them
 }
@@ -98,15 +98,15 @@ rule debug_shell_as_init
         $command
 }
 
-rule debug_uart_console_password_skip
+rule debug_console_shell
 {
     meta:
-        id = "debug-root-shell-respawned"
+        id = "debug-console-shell"
         description = "inittab that keeps a shell open on a console without a login"
         severity = "high"
         reference = "BusyBox inittab, actions respawn and askfirst"
     strings:
-        $shell = /(\A|\n)[A-Za-z0-9]{0,12}:[0-9]{0,8}:(respawn|askfirst):-?\/bin\/(sh|ash|bash)\b/
+        $shell = /(^|\n)[A-Za-z0-9]{0,12}:[0-9]{0,8}:(respawn|askfirst):-?\/bin\/(sh|ash|bash)\b/
     condition:
         $shell
 }

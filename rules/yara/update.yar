@@ -9,9 +9,9 @@ rule update_http_to_flash
         reference = "CWE-494"
     strings:
         $fetch1 = /(wget|curl|uclient-fetch)[^\n]{1,200}http:\/\//
-        $fetch2 = /(\A|[\s;&|])(tftp|ftpget)[ \t][^\n]{0,80}-[a-z]{0,4}g?/
-        $write1 = /(\A|[\s;&|])(mtd|mtd_write)[ \t][^\n]{0,60}write/
-        $write2 = /(\A|[\s;&|])(sysupgrade|flashcp|ubiupdatevol|nandwrite|mtd_debug)[ \t]/
+        $fetch2 = /(^|[\s;&|])(tftp|ftpget)[ \t][^\n]{0,80}-[a-z]{0,4}g?/
+        $write1 = /(^|[\s;&|])(mtd|mtd_write)[ \t][^\n]{0,60}write/
+        $write2 = /(^|[\s;&|])(sysupgrade|flashcp|ubiupdatevol|nandwrite|mtd_debug)[ \t]/
         $write3 = /dd[ \t][^\n]{0,120}of=\/dev\/mtd/
     condition:
         uint16(0) == 0x2123 and any of ($fetch*) and any of ($write*)
@@ -25,11 +25,11 @@ rule update_forced
         severity = "high"
         reference = "OpenWrt sysupgrade -F; opkg --force-signature; swupdate -k; dpkg --force-bad-verify"
     strings:
-        $sysupgrade = /(\A|[\n;&|]|\bthen|\bdo|\belse)[ \t]*(\/sbin\/)?sysupgrade[ \t]([^\n;|&]{0,60}[ \t])?(-F|--force)\b/
-        $opkg = /(\A|[\n;&|]|\bthen|\bdo|\belse)[ \t]*(\/bin\/)?opkg[ \t][^\n;|&]{0,120}--(force-signature|force-checksum|no-check-certificate)\b/
+        $sysupgrade = /(^|[\n;&|]|\bthen|\bdo|\belse)[ \t]*(\/sbin\/)?sysupgrade[ \t]([^\n;|&]{0,60}[ \t])?(-F|--force)\b/
+        $opkg = /(^|[\n;&|]|\bthen|\bdo|\belse)[ \t]*(\/bin\/)?opkg[ \t][^\n;|&]{0,120}--(force-signature|force-checksum|no-check-certificate)\b/
         $apt = /apt(-get)?[ \t][^\n;|&]{0,120}--(allow-unauthenticated|force-yes)\b/
         $dpkg = /dpkg[ \t][^\n;|&]{0,120}--force-bad-verify\b/
-        $rauc = /allowed-signers-verify=false|(\A|\n)[ \t]*verify[ \t]*=[ \t]*false[ \t]*\n[^\[]{0,200}\[handlers\]/
+        $rauc = /allowed-signers-verify=false|(^|\n)[ \t]*verify[ \t]*=[ \t]*false[ \t]*\n[^\[]{0,200}\[handlers\]/
     condition:
         any of them
 }
@@ -42,9 +42,9 @@ rule update_package_signatures_off
         severity = "high"
         reference = "opkg option check_signature; APT trusted=yes"
     strings:
-        $opkg = /(\A|\n)[ \t]*option[ \t]+check_signature[ \t]+(0|false|no)\b/
-        $apt = /(\A|\n)[ \t]*deb[ \t]+\[[^\]\n]{0,80}trusted=yes/
-        $sources = /(\A|\n)[ \t]*APT::Get::AllowUnauthenticated[ \t]+"?(true|1)/ nocase
+        $opkg = /(^|\n)[ \t]*option[ \t]+check_signature[ \t]+(0|false|no)\b/
+        $apt = /(^|\n)[ \t]*deb[ \t]+\[[^\]\n]{0,80}trusted=yes/
+        $sources = /(^|\n)[ \t]*APT::Get::AllowUnauthenticated[ \t]+"?(true|1)/ nocase
     condition:
         any of them
 }
@@ -78,11 +78,11 @@ rule tls_verification_off_in_config
         severity = "medium"
         reference = "CWE-295"
     strings:
-        $wget = /(\A|\n)[ \t]*check_certificate[ \t]*=[ \t]*(off|no|0)\b/ nocase
-        $curlrc = /(\A|\n)[ \t]*insecure[ \t]*(\n|\z)/
-        $git = /(\A|\n)[ \t]*sslVerify[ \t]*=[ \t]*(false|0)\b/ nocase
-        $mosquitto = /(\A|\n)[ \t]*bridge_insecure[ \t]+true/
-        $msmtp = /(\A|\n)[ \t]*tls_certcheck[ \t]+off/
+        $wget = /(^|\n)[ \t]*check_certificate[ \t]*=[ \t]*(off|no|0)\b/ nocase
+        $curlrc = /(^|\n)[ \t]*insecure[ \t]*(\n|$)/
+        $git = /(^|\n)[ \t]*sslVerify[ \t]*=[ \t]*(false|0)\b/ nocase
+        $mosquitto = /(^|\n)[ \t]*bridge_insecure[ \t]+true/
+        $msmtp = /(^|\n)[ \t]*tls_certcheck[ \t]+off/
     condition:
         any of them
 }
