@@ -30,7 +30,7 @@ def rc_common(shell: Shell, path: str, text: str) -> None:
     if action in ("enable", "disable"):
         if shell.world.certain:
             gone, kept = shell.world.disabled, shell.world.enabled
-            (gone if action == "disable" else kept)[name] = shell.place
+            (gone if action == "disable" else kept)[name] = shell.caller or shell.place
             (kept if action == "disable" else gone).pop(name, None)
         shell.status = True
         return

@@ -192,6 +192,7 @@ class Shell:
         self.background = False
         self.stdin: str | None = None
         self.buffer: list[str] | None = None  # what command substitutions and pipelines collect
+        self.caller: Place | None = None  # where the script that runs was called
         self.rc_common = ""  # the init script, when this process is OpenWrt's rc.common
 
     @property
@@ -350,8 +351,9 @@ class Shell:
 
     def and_or(self, item: AndOr) -> None:
         """``a && b || c`` with undecided outcomes."""
-        status, condition = True, ""
+        status: Status = True
         reached: Status = True
+        condition = ""
         for op, pipeline in item.parts:
             if op == "&&":
                 reached = status
@@ -697,6 +699,7 @@ class Shell:
         fs = found.fs if found is not None else self.fs
         at = found.node.path if found is not None and found.fs is not self.disk.root else path
         child = Shell(self.world, fs, at, args)
+        child.caller = self.place
         child.variables = {name: self.variables.get(name) for name in self.exported if name in self.variables} | {"IFS": " \t\n"}
         child.exported = set(self.exported)
         child.cwd, child.stdin, child.buffer = self.cwd, self.stdin, self.buffer

@@ -12,7 +12,7 @@ from typing import Literal
 
 from fwcheck.device._disk import Disk
 from fwcheck.device._login import login_asks
-from fwcheck.device._shell import Run, negated
+from fwcheck.device._shell import Place, Run, negated
 from fwcheck.device._shell_commands import COMMANDS
 from fwcheck.device.boot import Boot, boots
 from fwcheck.device.daemons import Daemon, daemon_of, daemons
@@ -245,7 +245,7 @@ def _idle(boot: Boot, started: set[str]) -> Iterable[Service]:
             continue
         seen.add(daemon.name)
         hole = next((hole for hole in boot.holes if not hole.conditional), next(iter(boot.holes), None))
-        disabled = boot.world.disabled.get(name) if boot.world is not None else None
+        disabled = _switched_off(boot, name)
         if disabled is not None:
             where, text, enabled = disabled, f"{disabled.path}:{disabled.line} switches it off on the first boot", "no"
         elif hole is not None:
@@ -267,6 +267,14 @@ def _idle(boot: Boot, started: set[str]) -> Iterable[Service]:
             root=boot.root.label,
             evidence=tuple(proof),
         )
+
+
+def _switched_off(boot: Boot, name: str) -> Place | None:
+    """The line of a first-boot script that disables the init script of this daemon."""
+    for script, place in boot.world.disabled.items() if boot.world is not None else ():
+        if script == name or name in (boot.disk.text(f"/etc/init.d/{script}") or ""):
+            return place
+    return None
 
 
 def _vendor_programs(boot: Boot) -> list[str]:
