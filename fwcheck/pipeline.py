@@ -8,14 +8,17 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from bisect import bisect_right
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from fwcheck import __version__
 from fwcheck.device.firmware import Firmware
-from fwcheck.extraction.coverage import Class, Paint, account
+from fwcheck.extraction.coverage import Class, Paint, account, ranges
 from fwcheck.extraction.errors import ExtractionError, QuotaExceeded
 from fwcheck.extraction.explore import Explorer, Item
 from fwcheck.extraction.limits import Limits
@@ -31,6 +34,7 @@ from fwcheck.model import (
     NodeKind,
     Report,
     Severity,
+    Span,
     TierSummary,
     Tool,
 )
@@ -40,6 +44,14 @@ from fwcheck.workers import Failure, Pool
 UNIT_BYTES = 2 << 20  # contents handed to a worker at once
 UNIT_ITEMS = 64
 RELEASE = 48 << 20  # bytes a worker reads before it gives the pages of mapped files back
+
+MAP_SPANS = 800  # a map of more ranges than this shows nothing
+_KINDS: dict[Class, Literal["explained", "padding", "unknown", "encrypted"]] = {
+    Class.EXPLAINED: "explained",
+    Class.PADDING: "padding",
+    Class.UNKNOWN: "unknown",
+    Class.ENCRYPTED: "encrypted",
+}
 
 Progress = Callable[[str, int, int], None]  # stage, done, total
 
@@ -177,11 +189,27 @@ class _Assembly:
             bytes_encrypted=totals[Class.ENCRYPTED],
             files=sum(node.kind is NodeKind.FILE for node in self.nodes),
             gaps=tuple(self.gaps),
+            spans=self._spans(),
         )
         first = next((node for node in self.nodes if node.kind is NodeKind.CONTAINER and len(node.chain) == 2), None)
         digest = self.digest or _sha256(self.source)
         image = Image(name=self.name, size=self.source.size, sha256=digest, format=first.format or "raw" if first else "raw")
         return Firmware(image, self.nodes, self.facts, coverage)
+
+    def _spans(self) -> tuple[Span, ...]:
+        """The map of the image: ranges of one class, named after the outermost container that holds them."""
+        outer = [node for node in self.nodes if node.kind is NodeKind.CONTAINER and len(node.chain) == 2]
+        edges = {edge for node in outer if node.offset is not None for edge in (node.offset, node.offset + node.size)}
+        names = sorted((node.offset or 0, node.size, node.chain[-1]) for node in outer)
+        starts = [offset for offset, _, _ in names]
+        out: list[Span] = []
+        for begin, length, which in ranges(self.source.size, self.paints):
+            cuts = sorted({begin, begin + length, *(edge for edge in edges if begin < edge < begin + length)})
+            for low, high in pairwise(cuts):
+                index = bisect_right(starts, low) - 1
+                inside = index >= 0 and low < names[index][0] + names[index][1]
+                out.append(Span(offset=low, length=high - low, kind=_KINDS[which], label=names[index][2] if inside else ""))
+        return tuple(out) if len(out) <= MAP_SPANS else ()
 
 
 def _read_all(

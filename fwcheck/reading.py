@@ -69,7 +69,7 @@ class Reader:
         out.nodes.append(msgspec.structs.replace(node, sha256=facts.sha256, size=facts.size))
         out.facts.append(facts)
         out.gaps += [Gap(node=node.label, reason=problem) for problem in facts.problems]
-        if item.source is None and node.kind is NodeKind.FILE:
+        if item.source is None:
             self._inside(item, content, held, facts, out)
 
     def _inspect(self, content: ByteSource) -> tuple[Facts, memoryview | None]:

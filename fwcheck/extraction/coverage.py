@@ -33,16 +33,27 @@ def account(size: int, paints: Iterable[Paint]) -> dict[Class, int]:
 
     The four figures add up to ``size`` whatever the paints claim: they are cut at the end of the image.
     """
+    totals = dict.fromkeys(Class, 0)
+    for _, length, which in ranges(size, paints):
+        totals[which] += length
+    return totals
+
+
+def ranges(size: int, paints: Iterable[Paint]) -> list[Paint]:
+    """The image cut into ranges of one class each, in order and without holes, as :func:`account` counts them."""
     starts = [0]
     classes = [Class.UNKNOWN]
     for offset, length, which in paints:
         begin, end = max(0, min(offset, size)), max(0, min(offset + length, size))
         if begin < end:
             _lay(starts, classes, begin, end, which)
-    totals = dict.fromkeys(Class, 0)
-    for index, (begin, which) in enumerate(zip(starts, classes, strict=True)):
-        totals[which] += (starts[index + 1] if index + 1 < len(starts) else size) - begin
-    return totals
+    out: list[Paint] = []
+    for begin, end, which in zip(starts, [*starts[1:], size], classes, strict=True):
+        if out and out[-1][2] is which:
+            out[-1] = (out[-1][0], out[-1][1] + end - begin, which)
+        elif begin < end:
+            out.append((begin, end - begin, which))
+    return out
 
 
 def _lay(starts: list[int], classes: list[Class], begin: int, end: int, which: Class) -> None:

@@ -37,7 +37,7 @@ class Entry(msgspec.Struct, kw_only=True):
     ``path`` is absolute (``/etc/passwd``) in a file system or archive, and a bare part name (``kernel``) in a firmware
     container. ``open`` gives the content on demand and may raise FormatError or QuotaExceeded. ``locality`` orders
     contents by where their packed bytes lie, so that neighbours are read together.
-    ``role``: ``file`` for a member of a file system; ``part`` for a piece that is
+    ``role``: ``file`` for a member of a file system, or a piece of code that its container explains; ``part`` for a piece that is
     itself an image (partition, payload, unpacked stream) and is searched for containers at every offset; ``meta`` for
     bytes that the container itself explains (headers, tables), never searched.
     """

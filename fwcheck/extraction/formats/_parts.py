@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import zlib
 
+import msgspec
+
 from fwcheck.extraction.format import Entry
 from fwcheck.extraction.source import ByteSource
 from fwcheck.model import NodeKind
@@ -24,6 +26,11 @@ def part(
         locality=offset,
         open=lambda: source.window(offset, size),
     )
+
+
+def code(source: ByteSource, name: str, offset: int, size: int) -> Entry:
+    """A piece of machine code that its container explains: read as a content of its own, like a file."""
+    return msgspec.structs.replace(part(source, name, offset, size), role="file")
 
 
 def crc32(source: ByteSource, offset: int, size: int, value: int = 0) -> int:

@@ -15,7 +15,7 @@ import msgspec
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats._esp_signature import signature_detail
-from fwcheck.extraction.formats._parts import part, words
+from fwcheck.extraction.formats._parts import code, words
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 
@@ -176,7 +176,7 @@ def _description(source: ByteSource, image: _Image) -> dict[str, str | int]:
 
 def _entries(source: ByteSource, image: _Image) -> list[Entry]:
     return [
-        part(source, f"segment-{number}@0x{each.address:08x}", each.offset, each.size)
+        code(source, f"segment-{number}@0x{each.address:08x}", each.offset, each.size)
         for number, each in enumerate(image.segments)
         if each.size
     ]

@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 
 from fwcheck.extraction.errors import FormatError
-from fwcheck.extraction.format import Container, Entry, Format, Signature
-from fwcheck.extraction.formats._parts import part
+from fwcheck.extraction.format import Container, Format, Signature
+from fwcheck.extraction.formats._parts import code, part
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 
@@ -81,8 +81,8 @@ class McuBoot(Format):
             "integrity": integrity,
             "integrity_detail": words,
         }
-        kind = "encrypted payload" if flags & _ENCRYPTED else "payload"
-        entries: list[Entry] = [part(source, kind, payload, there)]
+        encrypted = flags & _ENCRYPTED
+        entries = [part(source, "encrypted payload", payload, there) if encrypted else code(source, "payload", payload, there)]
         return Container(
             format=self.name,
             size=end - offset,
