@@ -96,7 +96,7 @@ def test_hostile_images_raise_format_errors_alone(tree: Path) -> None:
         data = make(tree, "-N", order)
         for cut in truncations(data, 30):
             exercise(CRAMFS, cut)
-        for broken in mutations(data, 1.0, hot=((4, 400),)):
+        for broken in mutations(data, 0.6, hot=((4, 400),)):
             exercise(CRAMFS, broken)
 
 

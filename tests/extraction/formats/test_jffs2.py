@@ -262,10 +262,10 @@ def test_hostile_images_raise_format_errors_alone(tree: Path) -> None:
         data = make(tree, *options)[:40_000]
         for cut in truncations(data, 40):
             exercise(JFFS2, cut)
-        for broken in mutations(data, 1.0):
+        for broken in mutations(data, 0.7):
             exercise(JFFS2, broken)
     nodes = [dirent(1, 1, 2, b"f"), inode(2, 1, b"abc" * 30), inode(2, 2, b"x" * 50, 20, 90)]
-    for broken in mutations(b"".join(nodes), 1.0):
+    for broken in mutations(b"".join(nodes), 0.7):
         exercise(JFFS2, resealed(broken))
 
 

@@ -96,5 +96,5 @@ def test_hostile_tables_raise_format_errors_alone(tmp_path: Path) -> None:
     data = disk(tmp_path, LOGICAL)[: 11 * MIB]
     for cut in truncations(data, 10):
         exercise(MBR, cut)
-    for broken in mutations(data, 1.5, hot=((440, 512), (6144 * 512 + 440, 6144 * 512 + 512))):
+    for broken in mutations(data, 0.8, hot=((440, 512), (6144 * 512 + 440, 6144 * 512 + 512))):
         exercise(MBR, broken)

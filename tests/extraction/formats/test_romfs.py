@@ -112,7 +112,7 @@ def test_hostile_images_raise_format_errors_alone() -> None:
     data = image()
     for cut in truncations(data, 40):
         exercise(ROMFS, cut)
-    for broken in mutations(data, 1.5):
+    for broken in mutations(data, 0.8):
         copy = bytearray(broken)
         copy[:8] = b"-rom1fs-"
         copy[12:16] = bytes(4)
