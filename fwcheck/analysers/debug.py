@@ -22,7 +22,7 @@ _BOOT_PROMPT = Rule(
     criteria=("S1.1-13", "S1.1-08"),
     verdict="concern",
     confidence="firm",
-    explanation="A key pressed on the serial console during the delay gives the boot loader's prompt, and with it the whole device.",
+    explanation="A key pressed on the serial console during the delay gives the boot loader's prompt: the whole device.",
     refuted_by="The production environment differs, the console is off or not fitted, or the prompt asks for a password.",
     remediation="Set bootdelay to -2 (or a keyed autoboot), silence the console, and verify what is booted.",
 )
@@ -33,7 +33,7 @@ _SHELL = Rule(
     criteria=("S1.1-13",),
     verdict="concern",
     confidence="certain",
-    explanation="Whoever connects to the console is root. Where a standard cable reaches it, the interface has to be off by default.",
+    explanation="Whoever connects to the console is root. Where a standard cable reaches it, it has to be off by default.",
     refuted_by="The console is not fitted, or only reachable with the case opened and pads soldered.",
     remediation="Run getty with login there, or no console at all in production images.",
 )

@@ -68,12 +68,17 @@ _SNMP_FILES = (
 _COMMUNITIES = ("public", "private", "admin", "snmp", "default", "manager", "community")
 _LOCAL = re.compile(r"^(127\.|localhost|::1|default -V)")
 # Keys of vendor default files: name, values that mean "on", what they switch.
+_ON = ("1", "on", "yes", "enabled", "enable")
 _SWITCHES = (
-    (re.compile(r"(?i)^(wps_mode|wps_enable[d]?|wps_pbc|wl\d?_wps_mode)$"), ("1", "enabled", "on", "yes", "enable"), "WPS"),
-    (re.compile(r"(?i)^(wscmodeoption)$"), ("7", "4", "2", "6"), "WPS"),
-    (re.compile(r"(?i)^(remote_management|remote_mgmt|remotemanagement|remote_web|rm_enable|mgmt_remote)$"), ("1", "on", "yes", "enabled"), "remote management"),
-    (re.compile(r"(?i)^(upnp_wan|wan_telnet|telnet_wan|remote_telnet|remote_ssh|ssh_wan)$"), ("1", "on", "yes", "enabled"), "remote access"),
-)  # fmt: skip
+    (re.compile(r"(?i)^(wps_mode|wps_enabled?|wps_pbc|wl\d?_wps_mode)$"), _ON, "WPS"),
+    (re.compile(r"(?i)^wscmodeoption$"), ("7", "4", "2", "6"), "WPS"),
+    (
+        re.compile(r"(?i)^(remote_management|remote_mgmt|remotemanagement|remote_web|rm_enable|mgmt_remote)$"),
+        _ON,
+        "remote management",
+    ),
+    (re.compile(r"(?i)^(upnp_wan|wan_telnet|telnet_wan|remote_telnet|remote_ssh|ssh_wan)$"), _ON, "remote access"),
+)
 _DEFAULTS = re.compile(r"(?i)(default|factory|nvram)[\w.-]*\.?(cfg|conf|dat|txt|ini)?$")
 _MQTT = re.compile(r"\bmqtt://(?!(?:localhost|127\.|0\.0\.0\.0|\[?::1|[\w.-]*example\.(?:com|org|net)|[<$%{]))[\w.-]+(?::\d+)?")
 _SETTINGS = (".conf", ".cfg", ".ini", ".json", ".toml", ".yaml", ".yml", ".config", ".properties")

@@ -9,9 +9,9 @@ import posixpath
 import re
 from typing import NamedTuple
 
-from fwcheck.device._shell_syntax import UNKNOWN
-from fwcheck.device._shell_words import fits
 from fwcheck.device.firmware import FileSystem, Firmware
+from fwcheck.device.shell.patterns import fits
+from fwcheck.device.shell.tree import UNKNOWN
 from fwcheck.model import Node, NodeKind
 
 _VOLATILE = ("/tmp", "/var", "/run", "/proc", "/sys", "/dev", "/mnt", "/media", "/overlay", "/rom")  # noqa: S108 -- paths in the image

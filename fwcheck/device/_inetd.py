@@ -5,9 +5,10 @@ from __future__ import annotations
 import posixpath
 import re
 
-from fwcheck.device._shell import Run, Shell, World
-from fwcheck.device._shell_syntax import UNKNOWN
 from fwcheck.device.firmware import FileSystem
+from fwcheck.device.shell.process import Shell
+from fwcheck.device.shell.tree import UNKNOWN
+from fwcheck.device.shell.world import Call, Run, World
 
 _ATTRIBUTE = re.compile(r"\s*(\w+)\s*[-+]?=\s*(.*?)\s*$")
 
@@ -28,7 +29,7 @@ def _record(root: FileSystem, world: World, run: Run, path: str, line: int, word
     shell.line = line
     world.conditions.extend(run.conditions)
     try:
-        shell.execute(words, words, manner=manner, user=user)
+        shell.execute(Call.of(*words), manner=manner, user=user)
     finally:
         world.conditions.clear()
 
@@ -53,7 +54,8 @@ def _inetd(root: FileSystem, world: World, run: Run, path: str) -> None:
 def _xinetd(root: FileSystem, world: World, run: Run) -> None:
     paths = ["/etc/xinetd.conf", *sorted(world.disk.children("/etc/xinetd.d") or [])]
     for path in paths[:128]:
-        name, line, attributes = "", 0, {}
+        name, line = "", 0
+        attributes: dict[str, str] = {}
         for number, text in enumerate((world.disk.text(path) or "").splitlines()[:2048], 1):
             if found := re.match(r"\s*service\s+(\S+)", text):
                 name, line, attributes = found.group(1), number, {}

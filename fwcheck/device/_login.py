@@ -6,8 +6,10 @@ import posixpath
 from typing import Literal
 
 from fwcheck.device._disk import Disk
-from fwcheck.device._shell import Exhausted, Shell, World
-from fwcheck.device._shell_syntax import UNKNOWN
+from fwcheck.device.shell.process import Shell
+from fwcheck.device.shell.tree import UNKNOWN
+from fwcheck.device.shell.vocabulary import new_world
+from fwcheck.device.shell.world import Call, Exhausted
 
 _SHELLS = frozenset(("sh", "ash", "bash", "dash", "ksh", "hush", "zsh", "-sh", "-ash"))
 _LOGINS = frozenset(("login", "sulogin", "tinylogin", "su", "passwd"))
@@ -31,10 +33,10 @@ def login_asks(disk: Disk, command: str) -> Literal["none", "password", "unknown
 
 
 def _script(disk: Disk, program: str, arguments: list[str]) -> Literal["none", "password", "unknown"]:
-    world = World(Disk(disk.firmware, disk.root))
+    world = new_world(Disk(disk.firmware, disk.root))
     shell = Shell(world, disk.root, program, [])
     try:
-        shell.process(lambda: shell.execute([program, *arguments], [program, *arguments]))
+        shell.process(lambda: shell.execute(Call.of(program, *arguments)))
     except (Exhausted, RecursionError):
         return "unknown"
     ends = [(run.name, not run.conditions) for run in world.runs if run.name in _SHELLS or run.name in _LOGINS]

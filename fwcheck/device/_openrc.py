@@ -8,10 +8,11 @@ from __future__ import annotations
 import posixpath
 import re
 
-from fwcheck.device import _shell_words as words
-from fwcheck.device._shell import Run, Shell, World
-from fwcheck.device._shell_syntax import UNKNOWN
 from fwcheck.device.firmware import FileSystem
+from fwcheck.device.shell import patterns as words
+from fwcheck.device.shell.process import Shell
+from fwcheck.device.shell.tree import UNKNOWN
+from fwcheck.device.shell.world import Call, Run, World
 
 
 def follow(root: FileSystem, world: World) -> None:
@@ -45,12 +46,12 @@ def _start(shell: Shell, name: str, text: str) -> None:
         shell.source(configuration, [])
     shell.read(text)
     if "start" in shell.functions:
-        shell.call("start", [])
+        shell.invoke("start", [])
     elif command := shell.variables.get("command"):
         arguments = f"{shell.variables.get('command_args') or ''} {shell.variables.get('command_args_background') or ''}".split()
         user = (shell.variables.get("command_user") or "").split(":")[0]
         shell.line = next((number for number, line in enumerate(text.splitlines(), 1) if re.match(r"command=", line)), 1)
-        shell.execute([command, *arguments], [command, *arguments], manner="openrc", user=user if words.known(user) else "")
+        shell.execute(Call.of(command, *arguments), manner="openrc", user=user if words.known(user) else "")
 
 
 def _run_scripts(root: FileSystem, world: World, run: Run) -> None:
@@ -62,6 +63,6 @@ def _run_scripts(root: FileSystem, world: World, run: Run) -> None:
             shell.background = True
             world.conditions.extend(run.conditions)
             try:
-                shell.execute([script], [script])
+                shell.execute(Call.of(script))
             finally:
                 world.conditions.clear()

@@ -11,10 +11,11 @@ import shlex
 from dataclasses import dataclass, field
 
 from fwcheck.device._disk import Disk
-from fwcheck.device._shell import Place, Shell, World
-from fwcheck.device._shell_syntax import UNKNOWN
-from fwcheck.device._shell_words import fits
 from fwcheck.device.firmware import FileSystem
+from fwcheck.device.shell.patterns import fits
+from fwcheck.device.shell.process import Shell
+from fwcheck.device.shell.tree import UNKNOWN
+from fwcheck.device.shell.world import Call, Place, World
 
 DIRECTORIES = (
     "/etc/systemd/system",
@@ -203,17 +204,15 @@ def _command(root: FileSystem, world: World, unit: Unit, command: str, place: Pl
     before = len(world.runs)
     script = _is_script(world.disk, words[0])
     if script or posixpath.basename(words[0]) in ("sh", "bash", "ash"):
-        from fwcheck.device._shell_commands import COMMANDS  # noqa: PLC0415 -- commands need the shell's types
-
         shell.background = manner == "unit"
         if script:
-            shell.execute(words, words)
+            shell.execute(Call.of(*words))
         else:
-            shell.process(lambda: COMMANDS["sh"](shell, words, words))
+            shell.process(lambda: shell.dispatch(Call.of(*words)))
     if manner and not (script and len(world.runs) > before):
         if unit.value("Service", "Type") == "oneshot":
             manner = ""
-        shell.execute(words, words, manner=manner or "oneshot", user=user)
+        shell.execute(Call.of(*words), manner=manner or "oneshot", user=user)
 
 
 def _is_script(disk: Disk, path: str) -> bool:

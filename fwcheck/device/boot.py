@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 from fwcheck.device import _inetd, _openrc, _systemd
 from fwcheck.device._disk import Disk
-from fwcheck.device._shell import Exhausted, Hole, Place, Run, Shell, World
-from fwcheck.device._shell_syntax import UNKNOWN
 from fwcheck.device.firmware import FileSystem, Firmware
+from fwcheck.device.shell.process import Shell
+from fwcheck.device.shell.tree import UNKNOWN
+from fwcheck.device.shell.vocabulary import new_world
+from fwcheck.device.shell.world import Call, Exhausted, Hole, Place, Run, World
 from fwcheck.model import Node, NodeKind
 
 _INITS = ("/sbin/init", "/etc/init", "/bin/init", "/init", "/linuxrc", "/etc/preinit", "/sbin/preinit")
@@ -63,7 +65,7 @@ class Boot:
     world: World | None = None
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
 def boots(firmware: Firmware) -> tuple[Boot, ...]:
     """The boot of every root file system, in image order; made once per firmware."""
     return tuple(_boot(firmware, root) for root in firmware.roots())
@@ -71,7 +73,7 @@ def boots(firmware: Firmware) -> tuple[Boot, ...]:
 
 def _boot(firmware: Firmware, root: FileSystem) -> Boot:
     disk = Disk(firmware, root)
-    world = World(disk)
+    world = new_world(disk)
     boot = Boot(root, disk, runs=world.runs, holes=world.holes, world=world)
     boot.init, boot.kind = _init_of(firmware, root)
     place = Place(root, boot.init or "/", 0)
@@ -133,7 +135,7 @@ def _start(boot: Boot, world: World) -> None:
         return
     if boot.kind == "script" and not _is_preinit(boot):
         shell = Shell(world, boot.root, "init", [])
-        shell.execute([boot.init], [boot.init])
+        shell.execute(Call.of(boot.init))
         if not any("/init" in run.program for run in world.runs):
             return
     _read_inittab(boot)
@@ -202,12 +204,10 @@ def _run_entry(boot: Boot, world: World, entry: InittabEntry) -> None:
         return
     if entry.action.startswith("respawn"):
         if not _is_script(boot, words[0]):
-            shell.execute(words, words, manner="respawn")
+            shell.execute(Call.of(*words), manner="respawn")
             return
         shell.background = True
-    from fwcheck.device._shell_commands import COMMANDS  # noqa: PLC0415 -- commands need the shell's types
-
-    shell.process(lambda: COMMANDS["sh"](shell, ["sh", "-c", command], ["sh", "-c", command]))
+    shell.run_line(command)
 
 
 def _is_script(boot: Boot, path: str) -> bool:
@@ -223,16 +223,16 @@ def _rc_d(shell: Shell, prefix: str = "S", action: str = "boot") -> None:
     for path in shell.disk.glob("/etc/rc.d/S*") or []:
         name = re.sub(r"^S\d\d", "", posixpath.basename(path))
         if name not in shell.world.disabled:  # the link is gone by now
-            shell.execute([path, action], [path, action])
+            shell.execute(Call.of(path, action))
     for path, condition in list(shell.world.triggers.items()):
         if condition:
-            shell.alternatives([(condition, lambda path=path: shell.execute([path, "start"], [path, "start"]))], exhaustive=False)  # type: ignore[misc]
+            shell.alternatives([(condition, lambda path=path: shell.execute(Call.of(path, "start")))], exhaustive=False)  # type: ignore[misc]
         else:
-            shell.execute([path, "start"], [path, "start"])
+            shell.execute(Call.of(path, "start"))
     for name in list(shell.world.enabled):
         path = f"/etc/init.d/{name}"
         if not shell.disk.glob(f"/etc/rc.d/S[0-9][0-9]{name}"):
-            shell.execute([path, action], [path, action])
+            shell.execute(Call.of(path, action))
 
 
 def _assumed(boot: Boot, world: World) -> None:
@@ -247,9 +247,9 @@ def _assumed(boot: Boot, world: World) -> None:
         return
     shell = Shell(world, boot.root, script, [])
     if boot.kind == "opaque":
-        shell.alternatives([(f"{boot.init} runs {script}", lambda: shell.execute([script], [script]))], exhaustive=False)
+        shell.alternatives([(f"{boot.init} runs {script}", lambda: shell.execute(Call.of(script)))], exhaustive=False)
     else:
-        shell.execute([script], [script])
+        shell.execute(Call.of(script))
 
 
 def _afterwards(boot: Boot, world: World) -> None:
@@ -274,11 +274,8 @@ def _crontabs(boot: Boot, world: World) -> None:
                 shell = Shell(world, boot.root, path, [])
                 shell.line = number
                 world.conditions.extend(crond.conditions)
-                command = found.group(2)
                 try:
-                    from fwcheck.device._shell_commands import COMMANDS  # noqa: PLC0415 -- as above
-
-                    shell.process(lambda s=shell, c=command: COMMANDS["sh"](s, ["sh", "-c", c], []))  # type: ignore[misc]
+                    shell.run_line(found.group(2))
                 finally:
                     world.conditions.clear()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 
 from fwcheck.device import _systemd
 from fwcheck.device._login import login_asks
@@ -59,7 +60,7 @@ def _getty(boot: Boot, words: list[str]) -> bool | None:
     """Getty asks for a name and runs login, unless it logs in by itself or runs another program."""
     if any(word in ("-a", "--autologin") or word.startswith("--autologin=") for word in words):
         return False
-    for option, value in zip(words, words[1:], strict=False):
+    for option, value in pairwise(words):
         if option in ("-l", "--login-program"):
             asked = login_asks(boot.disk, value)
             if asked == "none" or "-n" in words:

@@ -118,7 +118,7 @@ def _from_arguments(words: list[str], daemon: Daemon | None) -> list[Bound]:
     return found
 
 
-def _dropbear(root: FileSystem, words: list[str]) -> list[Bound]:
+def _dropbear(_root: FileSystem, words: list[str]) -> list[Bound]:
     return [Bound(port, "tcp", host) for text in _option(words, "-p") for host, port in [split_address(text)] if port is not None]
 
 
@@ -213,7 +213,7 @@ def _vsftpd(root: FileSystem, words: list[str]) -> list[Bound]:
     return [Bound(port, "tcp", host, each) for each in settings if each.key == "listen_port" and (port := _number(each.value))]
 
 
-def _snmpd(root: FileSystem, words: list[str]) -> list[Bound]:
+def _snmpd(_root: FileSystem, words: list[str]) -> list[Bound]:
     for word in words:
         if found := re.fullmatch(r"(?:(udp|tcp)6?:)?(?:([\w.:\[\]]+):)?(\d{2,5})", word):
             return [Bound(int(found.group(3)), found.group(1) or "udp", found.group(2) or _ANY)]
@@ -230,7 +230,7 @@ def _mosquitto(root: FileSystem, words: list[str]) -> list[Bound]:
     return found
 
 
-def _upnp(root: FileSystem, words: list[str]) -> list[Bound]:
+def _upnp(root: FileSystem, _words: list[str]) -> list[Bound]:
     ports = [
         each
         for each in (*configuration.uci(root, "upnpd"), *configuration.assignments(root, "/etc/miniupnpd.conf"))
@@ -239,7 +239,7 @@ def _upnp(root: FileSystem, words: list[str]) -> list[Bound]:
     return [Bound(1900, "udp"), *(Bound(port, setting=each) for each in ports[:1] if (port := _number(each.value)))]
 
 
-def _smbd(root: FileSystem, words: list[str]) -> list[Bound]:
+def _smbd(root: FileSystem, _words: list[str]) -> list[Bound]:
     settings = configuration.assignments(root, "/etc/samba/smb.conf")
     return [
         Bound(port, setting=each)

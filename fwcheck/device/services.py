@@ -12,11 +12,12 @@ from typing import Literal
 
 from fwcheck.device._disk import Disk
 from fwcheck.device._login import login_asks
-from fwcheck.device._shell import Place, Run, negated
-from fwcheck.device._shell_commands import COMMANDS
 from fwcheck.device.boot import Boot, boots
 from fwcheck.device.daemons import Daemon, daemon_of, daemons
 from fwcheck.device.firmware import Firmware
+from fwcheck.device.shell.state import negated
+from fwcheck.device.shell.vocabulary import COMMANDS
+from fwcheck.device.shell.world import Place, Run
 from fwcheck.model import Evidence, NodeKind, Service
 
 _DIRECTORIES = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from fwcheck.device._shell_syntax import UNKNOWN
+from fwcheck.device.shell.tree import UNKNOWN
 
 _ATOM = re.compile(r"\[[!^]?\]?[^\]\\]*\]\*?|\\?[./\"'#@!,:;=<>~&%_\-\w ]\*?|\\[\[\]$^*+?{}|()]|[(){}+?|^$]")
 _SUBSTITUTE = re.compile(r"s(.)((?:\\.|(?!\1).)*)\1((?:\\.|(?!\1).)*)\1([gp]*)$", re.DOTALL)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable
+from dataclasses import replace
 
-from fwcheck.device import _shell_words as words
-from fwcheck.device._shell import Run, Shell, Status
-from fwcheck.device._shell_syntax import UNKNOWN
 from fwcheck.device._uci import Section, split_words, truth
+from fwcheck.device.shell.patterns import known
+from fwcheck.device.shell.process import Shell
+from fwcheck.device.shell.tree import UNKNOWN
+from fwcheck.device.shell.world import Call, Handler, Run, Status
 
-Handler = Callable[[Shell, list[str], list[str]], Status]
 _LOADED = "\0package"  # the shell variable that remembers the package of the last config_load
 
 
@@ -46,25 +46,25 @@ def rc_common(shell: Shell, path: str, text: str) -> None:
     shell.read(text)
     _act(shell, "boot" if action == "boot" else "start")
     if action == "boot" and "service_triggers" in shell.functions:
-        shell.call("service_triggers", [])
+        shell.invoke("service_triggers", [])
 
 
 def _act(shell: Shell, action: str) -> None:
     if action in shell.functions:
-        shell.call(action, shell.args)
+        shell.invoke(action, shell.args)
     elif action == "boot":
         _act(shell, "start")
     elif action == "start" and (shell.variables.get("USE_PROCD") or "") != "" and "start_service" in shell.functions:
-        shell.call("start_service", shell.args)
+        shell.invoke("start_service", shell.args)
     if action == "start" and "service_started" in shell.functions:
-        shell.call("service_started", [])
+        shell.invoke("service_started", [])
 
 
-def _start(shell: Shell, fields: list[str], shown: list[str]) -> Status:
+def _start(shell: Shell, call: Call) -> Status:
     if shell.rc_common:
-        _act(shell, fields[0])
+        _act(shell, call.fields[0])
         return shell.status
-    return shell.execute(fields, shown)
+    return shell.execute(call)
 
 
 # Configuration
@@ -72,21 +72,21 @@ def _start(shell: Shell, fields: list[str], shown: list[str]) -> Status:
 
 def _sections(shell: Shell) -> list[Section] | None:
     name = shell.variables.get(_LOADED)
-    return shell.world.package(name) if name and words.known(name) else None
+    return shell.world.package(name) if name and known(name) else None
 
 
 def _section(sections: list[Section] | None, name: str) -> Section | None:
     return next((section for section in sections or () if section.name == name), None)
 
 
-def _config_load(shell: Shell, fields: list[str], shown: list[str]) -> Status:
-    shell.variables[_LOADED] = fields[1] if len(fields) > 1 else ""
+def _config_load(shell: Shell, call: Call) -> Status:
+    shell.variables[_LOADED] = call.fields[1] if len(call.fields) > 1 else ""
     sections = _sections(shell)
     return True if sections is not None else None
 
 
 def _option(sections: list[Section] | None, name: str, option: str, default: str) -> str:
-    if sections is None or not words.known(name + option):
+    if sections is None or not known(name + option):
         return UNKNOWN
     section = _section(sections, name)
     if section is None:
@@ -96,8 +96,8 @@ def _option(sections: list[Section] | None, name: str, option: str, default: str
     return section.get(option) or default
 
 
-def _config_get(shell: Shell, fields: list[str], shown: list[str]) -> Status:
-    fields = fields + [""] * (5 - len(fields))
+def _config_get(shell: Shell, call: Call) -> Status:
+    fields = [*call.fields, "", "", "", "", ""]
     if not fields[3]:
         shell.write(_option(_sections(shell), fields[1], fields[2], fields[4]) + "\n")
     else:
@@ -105,76 +105,75 @@ def _config_get(shell: Shell, fields: list[str], shown: list[str]) -> Status:
     return True
 
 
-def _config_get_bool(shell: Shell, fields: list[str], shown: list[str]) -> Status:
-    fields = fields + [""] * (5 - len(fields))
+def _config_get_bool(shell: Shell, call: Call) -> Status:
+    fields = [*call.fields, "", "", "", "", ""]
     text = _option(_sections(shell), fields[2], fields[3], fields[4])
     answer = truth(text)
-    shell.assign(fields[1], text if not words.known(text) else fields[4] if answer is None else str(int(answer)))
+    shell.assign(fields[1], text if not known(text) else fields[4] if answer is None else str(int(answer)))
     return True
 
 
-def _config_set(shell: Shell, fields: list[str], shown: list[str]) -> Status:
-    section = _section(_sections(shell), fields[1]) if len(fields) > 3 else None
+def _config_set(shell: Shell, call: Call) -> Status:
+    section = _section(_sections(shell), call.fields[1]) if len(call.fields) > 3 else None
     if section is not None:
-        section.options[fields[2]] = fields[3] if shell.world.certain else UNKNOWN
+        section.options[call.fields[2]] = call.fields[3] if shell.world.certain else UNKNOWN
     return True
 
 
-def _config_foreach(shell: Shell, fields: list[str], shown: list[str]) -> Status:
-    function, kind, rest = fields[1] if len(fields) > 1 else "", fields[2] if len(fields) > 2 else "", fields[3:]
+def _config_foreach(shell: Shell, call: Call) -> Status:
+    function, kind, rest = (*call.fields[1:3], "", "")[0], (*call.fields[1:3], "", "")[1], call.fields[3:]
     sections = _sections(shell)
     if sections is None:
         package = shell.variables.get(_LOADED) or "the configuration"
-        ways = [(f"/etc/config/{package} has a section {kind}", lambda: shell.dispatch([function, UNKNOWN, *rest], [function]))]
-        shell.alternatives(ways, exhaustive=False)
+        each = Call([function, UNKNOWN, *rest], [function])
+        shell.alternatives([(f"/etc/config/{package} has a section {kind}", lambda: shell.dispatch(each))], exhaustive=False)
         return None
     for section in sections[:256]:
         if not kind or section.type == kind:
-            shell.dispatch([function, section.name, *rest], [function, section.name, *rest])
+            shell.dispatch(Call.of(function, section.name, *rest))
     return True
 
 
-def _config_list_foreach(shell: Shell, fields: list[str], shown: list[str]) -> Status:
-    if len(fields) < 4:
+def _config_list_foreach(shell: Shell, call: Call) -> Status:
+    if len(call.fields) < 4:
         return True
-    section = _section(_sections(shell), fields[1])
-    held = section.options.get(fields[2], []) if section is not None else []
+    section = _section(_sections(shell), call.fields[1])
+    held = section.options.get(call.fields[2], []) if section is not None else []
     for text in held[:256] if isinstance(held, list) else []:
-        shell.dispatch([fields[3], text, *fields[4:]], [fields[3], text, *fields[4:]])
+        shell.dispatch(Call.of(call.fields[3], text, *call.fields[4:]))
     return True
 
 
-def _validate(shell: Shell, fields: list[str], shown: list[str]) -> Status:
+def _validate(shell: Shell, call: Call) -> Status:
     """``uci_validate_section package type name 'option:type:default' ...`` sets a variable for every option."""
+    fields, function = [*call.fields, "", "", "", ""], ""
     if fields[0] == "uci_load_validate":  # package type name function 'option:...'
-        function, fields = fields[4] if len(fields) > 4 else "", [*fields[:4], *fields[5:]]
-    else:
-        function = ""
-    package, name = (fields + ["", "", "", ""])[1], (fields + ["", "", "", ""])[3]
-    sections = shell.world.package(package) if words.known(package) else None
-    for text in fields[4:]:
+        function = fields.pop(4)
+    package, name = fields[1], fields[3]
+    sections = shell.world.package(package) if known(package) else None
+    for text in filter(None, fields[4:]):
         option, _, rest = text.partition(":")
         default = rest.rpartition(":")[2] if ":" in re.sub(r"\([^)]*\)", "", rest) else ""
         value = _option(sections, name, option, default)
-        if re.match(r"bool\b", rest) and words.known(value):
+        if re.match(r"bool\b", rest) and known(value):
             answer = truth(value)
             value = default if answer is None else str(int(answer))
         shell.assign(option, value)
-    if function and words.known(function):
-        shell.dispatch([function, name], [function, name])
+    if function and known(function):
+        shell.dispatch(Call.of(function, name))
     return True
 
 
-def _uci_get(shell: Shell, fields: list[str], shown: list[str]) -> Status:
+def _uci_get(shell: Shell, call: Call) -> Status:
     """The shell function: ``uci_get package section option default`` or one dotted name."""
-    if len(fields) == 2 or (len(fields) > 1 and "." in fields[1]):
-        return _answer(shell, fields[1], fields[2] if len(fields) > 2 else "")
-    fields = fields + [""] * (5 - len(fields))
+    if len(call.fields) == 2 or (len(call.fields) > 1 and "." in call.fields[1]):
+        return _answer(shell, call.fields[1], call.fields[2] if len(call.fields) > 2 else "")
+    fields = [*call.fields, "", "", "", "", ""]
     return _answer(shell, ".".join(text for text in fields[1:4] if text), fields[4])
 
 
-def _uci(shell: Shell, fields: list[str], shown: list[str]) -> Status:
-    rest = fields[1:]
+def _uci(shell: Shell, call: Call) -> Status:
+    rest = call.fields[1:]
     while rest and rest[0].startswith("-"):
         if rest[0] in ("-c", "-p", "-P", "-d", "-f", "-t"):
             rest = rest[1:]
@@ -182,14 +181,14 @@ def _uci(shell: Shell, fields: list[str], shown: list[str]) -> Status:
     verb = rest[0] if rest else ""
     if verb == "batch":
         for line in (shell.stdin or "").splitlines()[:512]:
-            _uci(shell, ["uci", *split_words(line)], [])
+            _uci(shell, Call.of("uci", *split_words(line)))
         return True
     if verb == "get" and len(rest) > 1:
         return _answer(shell, rest[1], "")
     if verb in ("set", "add_list", "delete", "del_list", "rename") and len(rest) > 1:
         return _change(shell, verb, rest[1])
     if verb == "add" and len(rest) > 2:
-        sections = shell.world.package(rest[1]) if words.known(rest[1]) else None
+        sections = shell.world.package(rest[1]) if known(rest[1]) else None
         if sections is not None:
             sections.append(Section(rest[2], f"new{len(sections):02x}", 0, anonymous=True))
             shell.write(sections[-1].name + "\n")
@@ -209,7 +208,7 @@ def _lookup(shell: Shell, dotted: str) -> tuple[Section | None, str, bool]:
     """Section, option name, and whether the package is known."""
     package, _, rest = dotted.partition(".")
     name, _, option = rest.partition(".")
-    if not words.known(package + name):
+    if not known(package + name):
         return None, option, False
     sections = shell.world.package(package)
     if sections is None:
@@ -222,8 +221,8 @@ def _lookup(shell: Shell, dotted: str) -> tuple[Section | None, str, bool]:
 
 
 def _answer(shell: Shell, dotted: str, default: str) -> Status:
-    section, option, known = _lookup(shell, dotted)
-    if not known:
+    section, option, held_here = _lookup(shell, dotted)
+    if not held_here:
         shell.write(UNKNOWN)
         return None
     if section is None or (option and option not in section.options):
@@ -235,13 +234,13 @@ def _answer(shell: Shell, dotted: str, default: str) -> Status:
 
 def _change(shell: Shell, verb: str, text: str) -> Status:
     dotted, _, value = text.partition("=")
-    section, option, known = _lookup(shell, dotted)
+    section, option, held_here = _lookup(shell, dotted)
     if section is None:
         package, _, name = dotted.partition(".")
-        sections = shell.world.package(package) if words.known(package) else None
-        if known and verb == "set" and sections is not None and "." not in name and shell.world.certain:
+        sections = shell.world.package(package) if known(package) else None
+        if held_here and verb == "set" and sections is not None and "." not in name and shell.world.certain:
             sections.append(Section(value, name, 0))
-        return True if known else None
+        return True if held_here else None
     value = value if shell.world.certain else UNKNOWN
     if verb == "set" and option:
         section.options[option] = value
@@ -258,72 +257,71 @@ def _change(shell: Shell, verb: str, text: str) -> Status:
 # Services
 
 
-def _open_instance(shell: Shell, fields: list[str], shown: list[str]) -> Status:
+def _open_instance(shell: Shell, _call: Call) -> Status:
     shell.world.instance.clear()
     return True
 
 
-def _set_param(shell: Shell, fields: list[str], shown: list[str]) -> Status:
-    if len(shown) != len(fields):
-        shown = fields
+def _set_param(shell: Shell, call: Call) -> Status:
+    fields, instance = call.fields, shell.world.instance
     if len(fields) > 2 and fields[1] == "command":
-        _, found, present = shell.locate(fields[2])
-        path = shell.locate(fields[2])[0]
+        command = call.rest(2)
+        path, found, present = shell.locate(fields[2])
         run = Run(
-            posixpath.basename(fields[2]), path, tuple(fields[2:]), tuple(shown[2:]), found, present, shell.world.under, shell.place,
+            name=posixpath.basename(fields[2]),
+            program=path,
+            words=tuple(command.fields),
+            shown=tuple(command.shown),
+            found=found,
+            present=present,
+            conditions=shell.world.under,
+            place=shell.place,
             manner="procd",
-        )  # fmt: skip
-        shell.world.instance[:] = [run]
-    elif len(fields) > 2 and fields[1] == "user" and shell.world.instance and words.known(fields[2]):
-        shell.world.instance[0] = _with(shell.world.instance[0], user=fields[2])
+        )
+        instance[:] = [run]
+    elif len(fields) > 2 and fields[1] == "user" and instance and known(fields[2]):
+        instance[0] = replace(instance[0], user=fields[2])
     return True
 
 
-def _append_param(shell: Shell, fields: list[str], shown: list[str]) -> Status:
-    if len(fields) > 2 and fields[1] == "command" and shell.world.instance:
-        run = shell.world.instance[0]
-        sure = shell.world.under == run.conditions
-        more = fields[2:] if sure else [UNKNOWN]
-        said = (shown[2:] if len(shown) == len(fields) else fields[2:]) if sure else [f"[{' '.join(shown[2:])}]"]
-        shell.world.instance[0] = _with(run, words=(*run.words, *more), shown=(*run.shown, *said))
+def _append_param(shell: Shell, call: Call) -> Status:
+    instance = shell.world.instance
+    if len(call.fields) > 2 and call.fields[1] == "command" and instance:
+        run, added = instance[0], call.rest(2)
+        if shell.world.under != run.conditions:  # appended under a condition of its own
+            added = Call([UNKNOWN], [f"[{' '.join(added.shown)}]"])
+        instance[0] = replace(run, words=(*run.words, *added.fields), shown=(*run.shown, *added.shown))
     return True
 
 
-def _with(run: Run, *, words: tuple[str, ...] | None = None, shown: tuple[str, ...] | None = None, user: str = "") -> Run:
-    return Run(
-        run.name, run.program, words or run.words, shown or run.shown, run.found, run.present, run.conditions, run.place,
-        run.background, run.manner, user or run.user,
-    )  # fmt: skip
-
-
-def _close_instance(shell: Shell, fields: list[str], shown: list[str]) -> Status:
+def _close_instance(shell: Shell, _call: Call) -> Status:
     if shell.world.instance:
         shell.world.runs.extend(shell.world.instance)
         shell.world.instance.clear()
     return True
 
 
-def _service_start(shell: Shell, fields: list[str], shown: list[str]) -> Status:
-    if len(fields) > 1:
+def _service_start(shell: Shell, call: Call) -> Status:
+    if len(call.fields) > 1:
         user = shell.variables.get("SERVICE_UID") or ""
-        shell.execute(fields[1:], shown[1:] if len(shown) == len(fields) else fields[1:], manner="start-stop-daemon", user=user)
+        shell.execute(call.rest(1), manner="start-stop-daemon", user=user)
     return True
 
 
-def _json_get(shell: Shell, fields: list[str], shown: list[str]) -> Status:
-    for name in fields[1:]:
+def _json_get(shell: Shell, call: Call) -> Status:
+    for name in call.fields[1:]:
         shell.assign(name.partition(":")[0], UNKNOWN)
     return None
 
 
-def _nothing(shell: Shell, fields: list[str], shown: list[str]) -> Status:
+def _nothing(_shell: Shell, _call: Call) -> Status:
     return True
 
 
-def _trigger(shell: Shell, fields: list[str], shown: list[str]) -> Status:
+def _trigger(shell: Shell, call: Call) -> Status:
     """``procd_add_interface_trigger event interface script action``: the script runs when the interface comes up."""
-    if shell.rc_common and len(fields) > 2:
-        interface = fields[2] if fields[0] == "procd_add_interface_trigger" else "lan"
+    if shell.rc_common and len(call.fields) > 2:
+        interface = call.fields[2] if call.fields[0] == "procd_add_interface_trigger" else "lan"
         name = re.sub(r"^[SK]\d\d", "", posixpath.basename(shell.rc_common))
         up = interface in ("lan", "loopback", "*")
         shell.world.triggers.setdefault(
@@ -352,7 +350,7 @@ HANDLERS: dict[str, Handler] = {
     "service_start": _service_start,
     **dict.fromkeys(("procd_add_interface_trigger", "procd_add_raw_trigger"), _trigger),
     **dict.fromkeys(("json_get_var", "json_get_vars", "json_get_keys", "json_get_type", "json_get_values"), _json_get),
-    "network_get_device": lambda shell, fields, shown: _json_get(shell, fields[:2], shown),
+    "network_get_device": lambda shell, call: _json_get(shell, Call.of(*call.fields[:2])),
     **dict.fromkeys(
         [
             "procd_open_service",
