@@ -250,7 +250,8 @@ def _idle(boot: Boot, started: set[str]) -> Iterable[Service]:
         if disabled is not None:
             where, text, enabled = disabled, f"{disabled.path}:{disabled.line} switches it off on the first boot", "no"
         elif hole is not None:
-            where, text, enabled = hole.place, f"{hole.place.path}:{hole.place.line} {hole.reason}", "unknown"
+            line = f":{hole.place.line}" if hole.place.line else ""
+            where, text, enabled = hole.place, f"{hole.place.path}{line} {hole.reason}", "unknown"
         else:
             where, text, enabled = None, "no boot script starts it", "no"
             if vendor:

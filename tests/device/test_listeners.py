@@ -18,7 +18,7 @@ def opened(command: str, files: dict[str, bytes | str] | None = None) -> set[tup
         "/etc/rcS": f"#!/bin/sh\n{command}\n",
         "/lib/x": "",
     }
-    tree[f"/usr/sbin/{command.split()[0]}"] = _ELF
+    tree[f"/usr/sbin/{command.split(maxsplit=1)[0]}"] = _ELF
     firmware = firmware_of(tree | (files or {}))
     return {(each.port, each.protocol, each.address) for each in listeners(firmware, services(firmware))}
 

@@ -18,7 +18,7 @@ _PROGRAMS = ("/usr/sbin/telnetd", "/bin/busybox", "/usr/bin/app")
 
 def started(script: str, files: dict[str, bytes | str] | None = None, name: str = "telnetd") -> tuple[str, str]:
     """Enabled state and condition of a daemon that this rcS may start."""
-    tree: dict[str, bytes | str] = {path: _ELF for path in _PROGRAMS}
+    tree: dict[str, bytes | str] = dict.fromkeys(_PROGRAMS, _ELF)
     tree |= {"/sbin/init": _ELF, "/etc/inittab": "::sysinit:/etc/init.d/rcS\n", "/etc/init.d/rcS": f"#!/bin/sh\n{script}\n"}
     found = [each for each in services(firmware_of(tree | (files or {}))) if each.name == name]
     best = next((each for each in found if each.enabled == "yes"), found[0])
@@ -134,7 +134,7 @@ def test_a_script_that_is_not_in_the_image_forbids_to_say_no() -> None:
         "/etc/inittab": "::sysinit:/etc/rcS\n",
         "/etc/rcS": "#!/bin/sh\nmount -t jffs2 /dev/mtdblock4 /data\n/data/app.sh &\n",
     }
-    found = services(firmware_of({path: _ELF for path in _PROGRAMS} | tree | {"/lib/x": "", "/data/x/y": ""}))
+    found = services(firmware_of(dict.fromkeys(_PROGRAMS, _ELF) | tree | {"/lib/x": "", "/data/x/y": ""}))
     assert [each.enabled for each in found if each.name == "telnetd"] == ["unknown"]
     assert words == "no boot script starts it"
 
@@ -152,7 +152,7 @@ def test_a_called_script_is_followed_with_its_arguments_and_environment() -> Non
 
 
 def test_evidence_names_the_file_and_line_of_the_function_that_starts_it() -> None:
-    tree = {path: _ELF for path in _PROGRAMS}
+    tree = dict.fromkeys(_PROGRAMS, _ELF)
     tree |= {"/sbin/init": _ELF, "/etc/inittab": "::sysinit:/etc/rcS\n"}
     tree |= {"/etc/rcS": "#!/bin/sh\n. /lib/f.sh\ngo\n", "/lib/f.sh": "# one\n# two\ngo() {\n  telnetd -p 99\n}\n"}
     (found,) = [each for each in services(firmware_of(tree)) if each.name == "telnetd"]

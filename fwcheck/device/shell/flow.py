@@ -70,7 +70,7 @@ class Flow(Process):
                 continue
             asked = condition if op == "&&" else negated(condition)
             got: list[Status] = []
-            self.alternatives([(_cut(asked), lambda p=pipeline, g=got: g.append(self.pipeline(p)))], exhaustive=False)  # type: ignore[misc]
+            self.alternatives([(self.condition(asked), lambda p=pipeline, g=got: g.append(self.pipeline(p)))], exhaustive=False)  # type: ignore[misc]
             result = got[0] if got else (op == "&&")
             status = _both(None, result) if op == "&&" else _either(None, result)
             condition = f"{condition} {op} {pipeline.raw}"
@@ -93,6 +93,8 @@ class Flow(Process):
             self.status = last.status
         if pipeline.negated and self.status is not None:
             self.status = not self.status
+        if self.status is None and "$?" not in pipeline.raw:
+            self.asked = pipeline.raw
         return self.status
 
     def command(self, command: Command) -> None:
@@ -135,6 +137,10 @@ class Flow(Process):
             case Case():
                 self.case(command)
 
+    def condition(self, raw: str) -> str:
+        """A condition in words: a test of ``$?`` names the command it is about."""
+        return _cut(f"{raw} after {self.asked}" if "$?" in raw and self.asked else raw)
+
     def branches(self, command: If, index: int) -> None:
         """The ``if`` from its ``index``-th branch on."""
         for at in range(index, len(command.branches)):
@@ -144,7 +150,7 @@ class Flow(Process):
                 self.sequence(body)
                 return
             if self.status is None:
-                asked = _cut(raw)
+                asked = self.condition(raw)
                 # The rest of the branches runs when this condition fails.
                 self.alternatives(
                     [

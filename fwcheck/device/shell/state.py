@@ -34,6 +34,7 @@ class Process:
         self.stdin: str | None = None
         self.buffer: list[str] | None = None  # what command substitutions and pipelines collect
         self.caller: Place | None = None  # where the script that runs was called
+        self.asked = ""  # the last command whose outcome is not decidable: what "$?" speaks of
         self.rc_common = ""  # the init script, when this process is OpenWrt's rc.common
 
     @property
