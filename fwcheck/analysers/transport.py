@@ -65,13 +65,14 @@ _WEAK = re.compile(
     r"(?i)(^|[\s:,+])(RC4|3DES|DES|DES-CBC3?-SHA|NULL|eNULL|aNULL|ADH|EXPORT|EXP|LOW|MD5|[\w-]*RC4[\w-]*|[\w-]*-NULL-[\w-]*|EXP-[\w-]+)(?=$|[\s:,+])"
 )
 _TLS_LIBRARIES = re.compile(r"lib(ssl|mbedtls|polarssl|wolfssl|cyassl|gnutls|axtls|matrixssl|ustream-ssl)")
+# A word without which the expression cannot match, looked for in the whole text first; then the expression.
 _SWITCHED_OFF = (
-    re.compile(r"\bcurl\b[^|;&\n]*\s(-[a-zA-Z]*k[a-zA-Z]*|--insecure)(\s|$)"),
-    re.compile(r"\b(wget|uclient-fetch)\b[^|;&\n]*--no-check-certificate"),
-    re.compile(r"\bverify\s*=\s*False\b"),
-    re.compile(r"\brejectUnauthorized['\"]?\s*:\s*false\b"),
-    re.compile(r"\bmosquitto_(pub|sub)\b[^|;&\n]*--insecure"),
-    re.compile(r"CURLOPT_SSL_VERIFY(PEER|HOST)\s*,\s*(0|false)", re.IGNORECASE),
+    ("curl", re.compile(r"\bcurl\b[^|;&\n]*\s(-[a-zA-Z]*k[a-zA-Z]*|--insecure)(\s|$)")),
+    ("--no-check-certificate", re.compile(r"\b(wget|uclient-fetch)\b[^|;&\n]*--no-check-certificate")),
+    ("False", re.compile(r"\bverify\s*=\s*False\b")),
+    ("rejectUnauthorized", re.compile(r"\brejectUnauthorized['\"]?\s*:\s*false\b")),
+    ("--insecure", re.compile(r"\bmosquitto_(pub|sub)\b[^|;&\n]*--insecure")),
+    ("CURLOPT_SSL_VERIFY", re.compile(r"CURLOPT_SSL_VERIFY(PEER|HOST)\s*,\s*(0|false)", re.IGNORECASE)),
 )
 _TLS_FILES = (
     "/etc/lighttpd/lighttpd.conf",
@@ -170,8 +171,11 @@ def _checks(root: FileSystem) -> Iterator[Finding]:
             continue
         if node.path.startswith(("/www/", "/usr/share/doc/")):
             continue
-        for number, line in enumerate(facts.text.splitlines(), 1):
-            if len(line) < 2048 and not line.lstrip().startswith("#") and any(pattern.search(line) for pattern in _SWITCHED_OFF):
+        possible = [(word, shape) for word, shape in _SWITCHED_OFF if word in facts.text]
+        for number, line in enumerate(facts.text.splitlines() if possible else (), 1):
+            if len(line) >= 2048 or line.lstrip().startswith("#"):
+                continue
+            if any(word in line and shape.search(line) for word, shape in possible):
                 yield _CHECK.finding(root.evidence(node.path, line, line=number), f"{node.path} {line.split()[0]}")
                 break
 

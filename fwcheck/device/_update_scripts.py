@@ -20,20 +20,23 @@ STRENGTH: dict[Verified, int] = {"unknown": 0, "none": 1, "checksum": 2, "hash":
 _START = r"(?:^|[;&|(`!'\"{]|\bthen|\bdo|\belse|\bexec|\bnohup|\bsudo|\bif|\bsystem\(|\bcall\()\s*(?:[\w./-]*/)?"
 _DEVICE = r"/dev/(?:mtd|nand|mmcblk|by-name|block/|disk/)"
 _VENDOR = r"(?:fwupdater?|fw_?upgrade|fwupgrade|fw_update|sysupdate|upgrade_?fw|flash_?write|mtdwrite|updater|rtk_?upgrade)"
-_SINKS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("sysupgrade", re.compile(_START + r"sysupgrade\s+(?!(?:-[bhlr]|--create\S*|--list\S*|--help|--restore\S*)(?:\s|$))\S")),
-    ("mtd write", re.compile(_START + r"mtd\s+(?:-\w\s+(?:[\w$\"'.{}/]+\s+)?)*write\s")),
-    ("mtd write", re.compile(_START + r"(?:mtd_write|flashw|mtd_debug\s+write)\s+\S")),
-    ("flashcp", re.compile(_START + r"flashcp\s+(?:-\S+\s+)*\S+\s+\S*/dev/")),
-    ("nandwrite", re.compile(_START + r"nandwrite\s+\S")),
-    ("ubi volume", re.compile(_START + r"ubiupdatevol\s+(?!.*-t\b)\S")),
-    ("raw write to flash", re.compile(_START + r"dd\s(?!.*if=/dev/(?:zero|u?random))[^\n]*of=[\"']?" + _DEVICE)),
-    ("raw write to flash", re.compile(r"\bcat\s[^\n|]*>\s*[\"']?" + _DEVICE)),
-    ("swupdate", re.compile(_START + r"swupdate(?:-client)?\s+(?:.*\s)?(?:-i|-d|-w|-u|-v|/)")),
-    ("rauc", re.compile(_START + r"rauc\s+install\b")),
-    ("mender", re.compile(_START + r"mender(?:-update)?\s+-?-?(?:install|rootfs)\b")),
-    ("vendor updater", re.compile(_START + r"" + _VENDOR + r"\s+[-/$\"'\w]")),
-    ("file copy", re.compile(_START + r"cp\s+(?:-\S+\s+)*[\"']?\S*/(?:update|upgrade|ota|firmware)\S*/\S*\s+[\"']?/\S")),
+# Sink, words of which every command of it holds one (looked for before the expression), and the command's shape.
+_SINKS: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = (
+    ("sysupgrade", ("sysupgrade",),
+     re.compile(_START + r"sysupgrade\s+(?!(?:-[bhlr]|--create\S*|--list\S*|--help|--restore\S*)(?:\s|$))\S")),
+    ("mtd write", ("mtd",), re.compile(_START + r"mtd\s+(?:-\w\s+(?:[\w$\"'.{}/]+\s+)?)*write\s")),
+    ("mtd write", ("mtd", "flashw"), re.compile(_START + r"(?:mtd_write|flashw|mtd_debug\s+write)\s+\S")),
+    ("flashcp", ("flashcp",), re.compile(_START + r"flashcp\s+(?:-\S+\s+)*\S+\s+\S*/dev/")),
+    ("nandwrite", ("nandwrite",), re.compile(_START + r"nandwrite\s+\S")),
+    ("ubi volume", ("ubiupdatevol",), re.compile(_START + r"ubiupdatevol\s+(?!.*-t\b)\S")),
+    ("raw write to flash", ("of=",), re.compile(_START + r"dd\s(?!.*if=/dev/(?:zero|u?random))[^\n]*of=[\"']?" + _DEVICE)),
+    ("raw write to flash", ("/dev/",), re.compile(r"\bcat\s[^\n|]*>\s*[\"']?" + _DEVICE)),
+    ("swupdate", ("swupdate",), re.compile(_START + r"swupdate(?:-client)?\s+(?:.*\s)?(?:-i|-d|-w|-u|-v|/)")),
+    ("rauc", ("rauc",), re.compile(_START + r"rauc\s+install\b")),
+    ("mender", ("mender",), re.compile(_START + r"mender(?:-update)?\s+-?-?(?:install|rootfs)\b")),
+    ("vendor updater", ("fw", "updat", "flash", "mtdwrite", "pgrade"), re.compile(_START + r"" + _VENDOR + r"\s+[-/$\"'\w]")),
+    ("file copy", ("/update", "/upgrade", "/ota", "/firmware"),
+     re.compile(_START + r"cp\s+(?:-\S+\s+)*[\"']?\S*/(?:update|upgrade|ota|firmware)\S*/\S*\s+[\"']?/\S")),
 )  # fmt: skip
 _SIGNATURE = re.compile(
     r"openssl\s+(?:dgst\s[^\n]*-verify|(?:cms|smime)\s[^\n]*-verify|rsautl\s[^\n]*-(?:verify|pubin)|pkeyutl\s[^\n]*-verify)"
@@ -117,22 +120,17 @@ def _is_program(node: Node, facts: Facts) -> bool:
 def _sinks(text: str) -> list[tuple[str, int, str]]:
     """Writing commands as (sink, line number, line), in the order of the text; comments and messages left out."""
     found: list[tuple[str, int, str]] = []
-    if not any(word in text for word in _HINTS):
+    possible = [each for each in _SINKS if any(word in text for word in each[1])]
+    if not possible:
         return found
     for number, line in enumerate(text.splitlines(), 1):
-        if len(line) > 4096 or _SPOKEN.match(line):
+        if len(line) > 4096:
             continue
-        for sink, shape in _SINKS:
-            if shape.search(line):
+        for sink, words, shape in possible:
+            if any(word in line for word in words) and shape.search(line) and not _SPOKEN.match(line):
                 found.append((sink, number, line.strip()))
                 break
     return found
-
-
-_HINTS = (
-    *("mtd", "sysupgrade", "flashcp", "nandwrite", "ubiupdatevol", "/dev/mmcblk", "/dev/nand", "by-name", "swupdate", "rauc"),
-    *("mender", "fwup", "fw_", "upgrade", "update", "flash"),
-)
 
 
 def _checks(fs: FileSystem, path: str, text: str) -> Iterator[Check]:

@@ -1,0 +1,66 @@
+"""The whole way: the same image gives the same report, whatever the number of workers and the state of the cache."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+
+from fwcheck.model import Report
+from fwcheck.pipeline import InputError, Options, extract, scan
+from fwcheck.reports.json import render, schema
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "samples" / "router-insecure.bin"
+CORPUS = ROOT.parent / "shared" / "corpus"
+
+
+def same(report: Report) -> Report:
+    return msgspec.structs.replace(report, timing={})
+
+
+def test_workers_and_cache_do_not_change_the_report(tmp_path: Path) -> None:
+    plain = same(scan(SAMPLE, Options(jobs=1)))
+    assert same(scan(SAMPLE, Options(jobs=3))) == plain
+    assert same(scan(SAMPLE, Options(jobs=2, cache=tmp_path))) == plain
+    assert same(scan(SAMPLE, Options(jobs=2, cache=tmp_path))) == plain
+
+
+def test_the_report_follows_the_shipped_schema_and_differs_in_timing_alone() -> None:
+    first, second = (json.loads(render(scan(SAMPLE, Options()))) for _ in range(2))
+    jsonschema.Draft202012Validator(schema()).validate(first)
+    differing = {key for key in first if json.dumps(first[key]) != json.dumps(second[key])}
+    assert differing <= {"timing"}
+
+
+def test_progress_ends_where_it_said_it_would() -> None:
+    seen: list[tuple[str, int, int]] = []
+    scan(SAMPLE, Options(jobs=2), lambda *step: seen.append(step))
+    reading = [(done, total) for stage, done, total in seen if stage == "reading contents"]
+    assert [done for done, _ in reading] == sorted(done for done, _ in reading)
+    assert all(total >= 1 for _, total in reading)
+
+
+def test_an_input_error_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nothing\.bin"):
+        extract(tmp_path / "nothing.bin", Options())
+
+
+@pytest.mark.corpus
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus of real images is not beside the project")
+def test_real_images_account_for_every_byte_and_validate() -> None:
+    wanted = {"tplink-wr841nv11-160325", "cam-sannce", "hlk-rm04-183-encrypted", "ucritair-zephyr", "fmt-fit", "rauc-good-bundle"}
+    rows = [row for row in json.loads((CORPUS / "manifest.json").read_text()) if row["id"] in wanted]
+    assert len(rows) == len(wanted)
+    validator = jsonschema.Draft202012Validator(schema())
+    for row in rows:
+        report = scan(CORPUS / row["path"], Options())
+        cover = report.coverage
+        parts = cover.bytes_explained + cover.bytes_padding + cover.bytes_unknown + cover.bytes_encrypted
+        assert parts == cover.bytes_total == report.image.size
+        assert sum(span.length for span in cover.spans) in {0, cover.bytes_total}
+        assert all(gap.reason for gap in cover.gaps)
+        validator.validate(json.loads(render(report)))
