@@ -159,7 +159,7 @@ def _sysrq(root: FileSystem) -> Iterator[Finding]:
 
 def _kernel(firmware: Firmware) -> Iterator[Finding]:
     for node, facts in firmware.contents():
-        if facts.text is None or "CONFIG_MMU=y" not in facts.text or facts.size > 1 << 20:
+        if facts.text is None or "CONFIG_MMU=y" not in facts.text or facts.size > 1 << 20 or node.path.endswith(".sh"):
             continue
         lines = {line.strip(): number for number, line in enumerate(facts.text.splitlines(), 1)}
         found = [option for option in _BAD_OPTIONS if f"{option}=y" in lines]

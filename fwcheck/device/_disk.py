@@ -21,6 +21,8 @@ _ALWAYS = re.compile(
 )
 _LINK_LIMIT = 16
 _GLOB_LIMIT = 2048
+_LOOK_LIMIT = 20_000
+_PATH_LIMIT = 24  # components of a path that is looked for in other file systems
 
 
 class Found(NamedTuple):
@@ -37,6 +39,8 @@ class Disk:
         self.firmware = firmware
         self.root = root
         self.written: dict[str, str] = {}  # path to text, unknown pieces included
+        self._written_in: dict[str, set[str]] = {}  # directory to names
+        self.looked = 0  # names the last pattern was compared with: what it cost
         self.removed: set[str] = set()
         self.mounted: set[str] = set()
         self._elsewhere: dict[str, Found | None] = {}
@@ -53,6 +57,8 @@ class Disk:
         node = self.root.resolve(path)
         if node is not None:
             return Found(self.root, node)
+        if path.count("/") > _PATH_LIMIT:
+            return None
         if path not in self._elsewhere:
             found = self.firmware.elsewhere(self.root, path)
             self._elsewhere[path] = Found(*found) if found is not None else None
@@ -124,19 +130,22 @@ class Disk:
         if append:
             text = (self.text(path) or "") + text
         self.written[path] = text if len(text) <= 1 << 16 else UNKNOWN
+        self._written_in.setdefault(posixpath.dirname(path), set()).add(posixpath.basename(path))
         self.removed.discard(path)
 
     def remove(self, path: str) -> None:
         """Records that a script may have removed a file."""
         self.written.pop(path, None)
+        self._written_in.get(posixpath.dirname(path), set()).discard(posixpath.basename(path))
         self.removed.add(path)
 
     def glob(self, pattern: str) -> list[str] | None:
-        """The paths that match, sorted; None when the directory is one that only the running device fills."""
+        """The paths that match, sorted; None when only the running device fills the directory, or there are too many."""
         head, _, _ = pattern.partition("*")
         head = re.split(r"[?\[]", head)[0]
         top = posixpath.dirname(head) or "/"
         paths = [top]
+        self.looked = 0
         for part in pattern[len(top) :].strip("/").split("/"):
             step = []
             for path in paths:
@@ -145,7 +154,8 @@ class Disk:
                     step += [candidate] if self.exists(candidate) else []
                     continue
                 found = self.children(path)
-                if found is None:
+                self.looked += len(found or ()) + 1
+                if found is None or self.looked > _LOOK_LIMIT:
                     return None
                 step += [name for name in found if fits(posixpath.basename(name), part) and not _hidden(name, part)]
             paths = step[:_GLOB_LIMIT]
@@ -157,7 +167,7 @@ class Disk:
         if not names and (found := self.find_directory(path)) is not None:
             names = {posixpath.basename(node.path) for node in found.children("/" if found.resolve(path) is None else path)}
         real = self.real(path)
-        names |= {posixpath.basename(name) for name in self.written if posixpath.dirname(name) == real}
+        names |= self._written_in.get(real, set())
         if not names and self.undecided(posixpath.join(path, "x")):
             return None
         return [posixpath.join(path, name) for name in names]

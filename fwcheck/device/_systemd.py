@@ -26,6 +26,7 @@ DIRECTORIES = (
 )
 _PULLS = ("Wants", "Requires", "Requisite", "BindsTo", "Upholds")
 _UNIT_LIMIT = 2048
+_LINE_LIMIT = 1 << 16
 
 
 @dataclass(slots=True)
@@ -107,7 +108,7 @@ def read_unit(text: str, path: str, unit: Unit) -> None:
             continue
         start_line = start_line if pending else number
         row = pending + row
-        if row.endswith("\\"):
+        if row.endswith("\\") and len(row) < _LINE_LIMIT:
             pending = row[:-1] + " "
             continue
         pending = ""

@@ -17,18 +17,7 @@ from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.model import Evidence, Listener, Service
 
 _ANY = "0.0.0.0"  # noqa: S104 -- an address found in images, nothing is bound here
-_PORTS = {
-    "telnet": 23,
-    "ftp": 21,
-    "tftp": 69,
-    "http": 80,
-    "https": 443,
-    "ssh": 22,
-    "smtp": 25,
-    "pop3": 110,
-    "imap": 143,
-    "finger": 79,
-}
+_PORT_LIMIT = 32
 
 
 class Bound(NamedTuple):
@@ -51,7 +40,7 @@ def listeners(firmware: Firmware, services: Iterable[Service]) -> tuple[Listener
             continue
         if daemon is None and not _port_argument(service.arguments):
             continue
-        for bound in ports_of(root, service, daemon):
+        for bound in ports_of(root, service, daemon)[: _PORT_LIMIT**2]:
             listener = _listener(root, service, bound)
             found.setdefault((bound.port, bound.transport, bound.address, service.name, service.root), listener)
     return tuple(found.values())
@@ -126,7 +115,8 @@ def _sshd(root: FileSystem, words: list[str]) -> list[Bound]:
     ports = [Bound(port) for text in _option(words, "-p") if (port := _number(text))]
     settings = configuration.keywords(root, next(iter(_option(words, "-f")), "/etc/ssh/sshd_config"))
     ports = ports or [Bound(port, setting=each) for each in settings if each.key == "port" and (port := _number(each.value))]
-    hosts = [each for each in settings if each.key == "listenaddress"]
+    ports = list({bound.port: bound for bound in ports}.values())[:_PORT_LIMIT]
+    hosts = list({each.value: each for each in settings if each.key == "listenaddress"}.values())[:_PORT_LIMIT]
     if not hosts:
         return ports
     bounds = []

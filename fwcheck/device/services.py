@@ -46,6 +46,9 @@ _ONE_SHOT = frozenset(
     ]  # clients too: present alone they are no service
 )
 # What a vendor's own programs usually start by themselves; remote access is not among it.
+_WITHOUT_MEDIA = re.compile(
+    r"not \(\[ -[defsx] [\"']?/(?:[\w.-]+/)*(?:sd|sdcard|extsd|tf|tfcard|mmc\w*|usb\w*|udisk\w*|media)(?:/[\w./-]*)?[\"']? \]\)"
+)
 _LOOPBACK = re.compile(r"(127\.\d+\.\d+\.\d+|localhost|\[?::1\]?)(:\d+)?$")
 _ORDINARY = frozenset(("web", "name", "discovery", "management", "media", "time", "print", "vpn", "transfer"))
 _SYSTEM = frozenset(
@@ -71,6 +74,7 @@ _CUSTOM = frozenset(
 )  # usually the vendor's own build
 _SPAWNS = frozenset(("system", "popen", "execve", "execv", "execl", "execlp", "execvp", "posix_spawn", "execle", "posix_spawnp"))
 _MERGE_LIMIT = 32
+_CONDITION_LIMIT = 12
 
 
 def services(firmware: Firmware) -> tuple[Service, ...]:
@@ -173,7 +177,10 @@ def _verdict(boot: Boot, runs: list[Run]) -> tuple[Literal["yes", "no", "unknown
         return ("yes", "") if present else ("unknown", f"{runs[0].program} is on the running device (it is not in the image)")
     shortest = min(sets, key=len)
     words = next(run.conditions for run in runs if frozenset(run.conditions) >= shortest)
-    return "unknown", "; ".join(text for text in words if text in shortest)
+    condition = "; ".join(text for text in words if text in shortest)
+    # A memory card or stick is not inserted when the product comes out of its box.
+    shipped = present is True and all(_WITHOUT_MEDIA.fullmatch(text) for text in shortest)
+    return ("yes" if shipped else "unknown"), condition
 
 
 def _resolve(sets: list[frozenset[str]]) -> set[frozenset[str]]:
@@ -182,7 +189,7 @@ def _resolve(sets: list[frozenset[str]]) -> set[frozenset[str]]:
     changed = True
     while changed and len(known) <= _MERGE_LIMIT * 4:
         changed = False
-        for one in list(known):
+        for one in [each for each in known if len(each) <= _CONDITION_LIMIT]:
             for text in one:
                 rest = one - {text}
                 if rest not in known and any(other <= rest | {negated(text)} and negated(text) in other for other in known):

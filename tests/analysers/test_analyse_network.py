@@ -107,7 +107,7 @@ def test_adbd_that_asks_for_a_key_is_a_concern() -> None:
 
 def test_snmp_communities_count_where_the_agent_runs() -> None:
     files: dict[str, bytes | str] = {
-        "/etc/snmp/snmpd.conf": "rocommunity public\nrwcommunity private 10.0.0.0/8\nrocommunity public 127.0.0.1\n#rwcommunity x\n"
+        "/etc/snmp/snmpd.conf": "rocommunity public\nrwcommunity private 10.0.0.0/8\nrocommunity public 127.0.0.1\n#rwcommunity x"
     }
     running = found(tree("snmpd &", files), "NET-004")
     assert [(each.verdict, each.severity.value, each.location.line) for each in running] == [
@@ -129,7 +129,8 @@ def test_tr069_client() -> None:
     assert [each.verdict for each in found(tree("cwmpd &"), "NET-006")] == ["concern"]
 
 
-_ZONE = "config defaults\n option input ACCEPT\nconfig zone\n option name 'lan'\n option input ACCEPT\nconfig zone\n option name 'wan'\n option input {}\n"
+_LAN = "config defaults\n option input ACCEPT\nconfig zone\n option name 'lan'\n option input ACCEPT\n"
+_ZONE = _LAN + "config zone\n option name 'wan'\n option input {}\n"
 
 
 def test_firewall_defaults() -> None:

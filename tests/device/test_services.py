@@ -115,7 +115,8 @@ def test_openwrt_script_without_a_start_link_is_not_enabled() -> None:
 @pytest.mark.parametrize(("option", "enabled"), [("option enable '0'", "no"), ("option enable '1'", "yes"), ("", "yes")])
 def test_uci_options_decide(option: str, enabled: str) -> None:
     script = _RC + "start_service() {\n config_load x\n config_get_bool on main enable 1\n [ $on -eq 1 ] || return\n"
-    script += " procd_open_instance\n procd_set_param command telnetd\n procd_set_param user nobody\n procd_close_instance\n}\nUSE_PROCD=1\n"
+    script += " procd_open_instance\n procd_set_param command telnetd\n procd_set_param user nobody\n"
+    script += " procd_close_instance\n}\nUSE_PROCD=1\n"
     (found,) = by_name(openwrt(script) | {"/etc/config/x": f"config x 'main'\n\t{option}\n"})
     assert found.enabled == enabled
     if enabled == "yes":
@@ -142,6 +143,16 @@ def test_a_first_boot_script_that_disables_a_service_counts() -> None:
 def test_started_either_way_is_enabled() -> None:
     tree = busybox("::sysinit:/etc/rcS\n") | {"/etc/rcS": "#!/bin/sh\nif [ -f /tmp/a ]; then telnetd & else telnetd & fi\n"}
     assert by_name(tree)[0].enabled == "yes"
+
+
+def test_a_file_on_a_memory_card_is_not_there_by_default() -> None:
+    tree = busybox("::sysinit:/etc/rcS\n") | {
+        "/etc/rcS": "#!/bin/sh\nif [ -f /tmp/sd/test.sh ]; then sh /tmp/sd/test.sh; else telnetd; fi\n"
+    }
+    (found,) = by_name(tree)
+    assert (found.enabled, found.condition) == ("yes", "not ([ -f /tmp/sd/test.sh ])")
+    (found,) = by_name(tree | {"/etc/rcS": "#!/bin/sh\n[ -f /tmp/sd/test.sh ] && telnetd\n"})
+    assert found.enabled == "unknown"
 
 
 def test_bind_address_and_login_program_are_read_from_the_arguments() -> None:
@@ -201,7 +212,8 @@ def systemd(unit: str = "", **files: bytes | str) -> dict[str, bytes | str]:
     }
     tree |= {"/etc/machine-id": "0123456789abcdef0123456789abcdef\n", "/usr/bin/x": "", "/bin/x": ""}
     tree |= {"/lib/systemd/system/default.target": Link("multi-user.target"), "/lib/systemd/system/multi-user.target": "[Unit]\n"}
-    text = f"[Unit]\n{unit}\n[Service]\nUser=tel\nExecStart=/usr/sbin/telnetd -F $OPTS\nEnvironment=OPTS=-p99\n[Install]\nWantedBy=multi-user.target\n"
+    text = f"[Unit]\n{unit}\n[Service]\nUser=tel\nExecStart=/usr/sbin/telnetd -F $OPTS\nEnvironment=OPTS=-p99\n"
+    text += "[Install]\nWantedBy=multi-user.target\n"
     return tree | {"/lib/systemd/system/t.service": text} | files
 
 

@@ -185,6 +185,13 @@ HOSTILE = [
     "eval eval eval eval 'eval $0'",
     "\x00\x01\xff" * 1000,
     "a=" * 20_000,
+    "\n".join(f"[ -f /tmp/{n} ] && exit" for n in range(5000)),
+    "\n".join(f"V{n}=1" for n in range(4000)) + "\n" + "\n".join("(:)" for _ in range(4000)),
+    "X=" + "a" * 60_000 + "\n" + "\n".join("Y=${X##*b*c}" for _ in range(4000)),
+    "X=" + "a" * 60_000 + "\n" + "\n".join('echo $X | grep "^a*a*b"' for _ in range(4000)),
+    "\n".join(f"echo a > /tmp/f{n}" for n in range(3000)) + "\n" + "\n".join("echo /tmp/*/../*" for _ in range(2000)),
+    "\n".join(f"/data/x{n}/a/b/c/d/e/f/g/h.sh" for n in range(4000)),
+    "\n".join(f"[ -e /tmp/{n} ] && telnetd -p {n}" for n in range(600)),
     "trap '' 1; exec 3<>/dev/tcp/a/1; select x in a; do :; done",
 ]
 
@@ -205,7 +212,8 @@ def test_any_text_gives_an_answer(text: str) -> None:
 @pytest.mark.fuzz
 def test_damaged_scripts_give_an_answer() -> None:
     source = 'f() { local a=$(cat /etc/x | cut -d: -f2); [ "${a#[!x]}" = b ] || return 1; }\nif f && [ -x /bin/x ]; then\n'
-    source += "case $1 in a|b) telnetd & ;; *) for i in /etc/*; do . $i; done;; esac\nfi\ncat <<EOF\n$x `y`\nEOF\nwhile :; do break; done\n"
+    source += "case $1 in a|b) telnetd & ;; *) for i in /etc/*; do . $i; done;; esac\nfi\n"
+    source += "cat <<EOF\n$x `y`\nEOF\nwhile :; do break; done\n"
     rng = random.Random(7)
     for _ in range(400):
         text = list(source)

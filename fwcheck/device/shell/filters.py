@@ -17,7 +17,7 @@ _PRINT = re.compile(r"\s*(?:/((?:\\.|[^/\\])*)/)?\s*\{\s*print\s*(?:\$(\d{1,2}))
 
 
 def regular(pattern: str, *, extended: bool) -> str | None:
-    """A simple POSIX pattern as one of :mod:`re`; None when it is not simple (at most two repetitions, none of a group)."""
+    """A simple POSIX pattern as one of :mod:`re`; None when it is not simple (two repetitions at most, one if unanchored)."""
     if UNKNOWN in pattern or len(pattern) > 200:
         return None
     result, at, repeats = "", 0, 0
@@ -51,7 +51,7 @@ def regular(pattern: str, *, extended: bool) -> str | None:
         re.compile(result)
     except re.error:
         return None
-    return result if repeats <= 2 else None
+    return result if repeats <= (2 if result.startswith("^") else 1) else None
 
 
 def sed(expressions: list[str], text: str, *, quiet: bool, extended: bool) -> str | None:
@@ -61,7 +61,7 @@ def sed(expressions: list[str], text: str, *, quiet: bool, extended: bool) -> st
         return None
     output = []
     for line in text.splitlines():
-        current: str | None = line[:1024]
+        current: str | None = line[:512]
         for step in steps:
             if current is not None and step is not None:
                 current, printed = step(current)
@@ -126,7 +126,7 @@ def awk(program: str, separator: str, text: str) -> str | None:
     column = int(found.group(2) or 0)
     output = []
     for line in text.splitlines():
-        if search is None or search(line[:1024]):
+        if search is None or search(line[:512]):
             fields = line.split(separator) if separator.strip() else line.split()
             output.append(line if column == 0 else fields[column - 1] if column <= len(fields) else "")
     return "".join(line + "\n" for line in output)

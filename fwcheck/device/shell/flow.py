@@ -244,13 +244,15 @@ class Flow(Process):
         shown: list[str] = []
         for word in command.words:
             got = words.expand(word, self)
+            self.world.charge(sum(map(len, got)) // 4096)
             fields += got
             shown += got if all(map(patterns.known, got)) else [" ".join(word.raw.split())]
         if not fields:
             if not any("$(" in value.raw or "`" in value.raw for _, value in command.assignments):
                 self.status = True
             for name, value in command.assignments:
-                self.variables[name] = words.value(value, self)
+                self.variables[name] = text = words.value(value, self)
+                self.world.charge(len(text) // 1024)
             if command.redirects:
                 self.redirected(command.redirects, lambda: None)
             return

@@ -10,8 +10,9 @@ from fwcheck.device._disk import Disk
 from fwcheck.device.firmware import FileSystem
 from fwcheck.device.shell import patterns
 from fwcheck.device.shell.tree import UNKNOWN, Function, Sequence
-from fwcheck.device.shell.world import Frame, Leave, Place, Status, Stop, World
+from fwcheck.device.shell.world import Exhausted, Frame, Leave, Place, Status, Stop, World
 
+_RESIDUAL_LIMIT = 512
 PATH = "/sbin:/usr/sbin:/bin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 
 
@@ -88,6 +89,7 @@ class Process:
         if UNKNOWN in absolute:
             return None
         found = self.disk.glob(absolute)
+        self.world.charge(self.disk.looked // 4)
         if found is None or pattern.startswith("/"):
             return found
         start = len(self.cwd.rstrip("/")) + 1
@@ -110,6 +112,7 @@ class Process:
 
     def child(self) -> Self:
         """A subshell."""
+        self.world.charge(len(self.variables) // 64)
         twin = type(self)(self.world, self.fs, self.path, list(self.args))
         twin.variables = dict(self.variables)
         twin.exported = set(self.exported)
@@ -150,6 +153,7 @@ class Process:
     def alternatives(self, ways: list[tuple[str, Callable[[], object]]], *, exhaustive: bool) -> None:
         """Follows every way under its condition, then joins: variables that differ afterwards are unknown."""
         world = self.world
+        world.charge(len(self.variables) // 64)
         before, depth, held = dict(self.variables), len(world.conditions), list(world.residuals)
         outcomes: list[dict[str, str | None]] = [] if exhaustive else [before]
         added: list[tuple[Frame, str]] = []
@@ -167,7 +171,9 @@ class Process:
                 del world.conditions[depth:]
                 added += world.residuals[len(held) :]
                 world.residuals[:] = held
-        world.residuals += added[:64]
+        world.residuals += added
+        if len(world.residuals) > _RESIDUAL_LIMIT:
+            raise Exhausted
         self.variables = _joined(outcomes) if outcomes else before
         self.status = None
         if not outcomes and last is not None:

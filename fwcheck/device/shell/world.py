@@ -116,7 +116,11 @@ class World:
 
     def step(self) -> None:
         """Counts one command."""
-        self.steps += 1
+        self.charge(1)
+
+    def charge(self, cost: int) -> None:
+        """Counts work: commands, and text that is copied or searched."""
+        self.steps += cost
         if self.steps > self.limit:
             raise Exhausted
 

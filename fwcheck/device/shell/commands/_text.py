@@ -40,8 +40,13 @@ def _input(shell: Shell, paths: list[str]) -> str | None:
     """The text of files, or standard input; None when a file does not exist."""
     if not paths:
         return shell.stdin if shell.stdin is not None else UNKNOWN
+    shell.world.charge(len(shell.stdin or "") // 256)
     texts = [shell.stdin or UNKNOWN if path == "-" else shell.disk.text(shell.absolute(path)) for path in paths]
-    return None if None in texts else bounded("".join(text or "" for text in texts))
+    if None in texts:
+        return None
+    joined = bounded("".join(text or "" for text in texts))
+    shell.world.charge(len(joined) // 32)
+    return joined
 
 
 def _cat(shell: Shell, call: Call) -> Status:
@@ -68,10 +73,10 @@ def _grep(shell: Shell, call: Call) -> Status:
         return None
     search = re.compile(f"\\b(?:{expression})\\b" if "w" in flags else expression, re.IGNORECASE if "i" in flags else 0).search
     if not known(text):
-        sure = "v" not in flags and any(search(line[:1024]) for line in text.splitlines() if known(line))
+        sure = "v" not in flags and any(search(line[:512]) for line in text.splitlines() if known(line))
         shell.write(UNKNOWN)
         return True if sure else None
-    lines = [line for line in text.splitlines() if (search(line[:1024]) is None) == ("v" in flags)]
+    lines = [line for line in text.splitlines() if (search(line[:512]) is None) == ("v" in flags)]
     if "c" in flags:
         shell.write(f"{len(lines)}\n")
     elif "o" in flags:
