@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from fwcheck.analysers._known import library_test_keys
 from fwcheck.analysers._once import once
 from fwcheck.analysers.rule import Rule
@@ -78,13 +80,27 @@ def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
 
 def _private(firmware: Firmware) -> Iterator[Finding]:
     trusted = _trusted(firmware)
+    kernels = {node.chain for node, facts in firmware.loose if any(hit.component == "linux_kernel" for hit in facts.banners)}
     for node, facts in firmware.contents():
         if node.kind is NodeKind.CONTAINER:
             continue
         private = [key for key in facts.keys if key.private][:_MOST_PER_CONTENT]
         for key in private:
-            if not _is_library_test(node, facts, key):
-                yield _judged(_Held(node, facts, key), trusted)
+            if _is_library_test(node, facts, key):
+                continue
+            finding = _judged(_Held(node, facts, key), trusted)
+            yield _in_kernel(finding) if node.chain in kernels and not node.path.startswith("/") else finding
+
+
+def _in_kernel(finding: Finding) -> Finding:
+    """A key inside a kernel's code: kernels carry vectors of their crypto self-tests, so it may be nobody's key."""
+    return msgspec.structs.replace(
+        finding,
+        severity=Severity.LOW,
+        verdict="concern",
+        confidence="tentative",
+        refuted_by="The key is a vector of the kernel's own self-tests.",
+    )
 
 
 def _is_library_test(node: Node, facts: Facts, key: KeyFact) -> bool:
