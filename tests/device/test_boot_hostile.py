@@ -45,7 +45,7 @@ _FILES = {
     "/etc/snmp/snmpd.conf": "rocommunity public\ncom2sec a default public\n",
     "/etc/mosquitto/mosquitto.conf": "listener 1883\nallow_anonymous true\n",
     "/etc/default.cfg": "wps_mode=1\nremote_management=1\n",
-    "/lib/systemd/system/x.service": "[Unit]\nConditionPathExists=!/x\n[Service]\nExecStart=@/bin/telnetd \\\n $A\nEnvironment=A=1",
+    "/lib/systemd/system/x.service": "[Unit]\nConditionPathExists=!x\n[Service]\nExecStart=@/telnetd \\\n $A\nEnvironment=A=1",
 }
 
 
