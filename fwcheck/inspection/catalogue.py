@@ -105,12 +105,17 @@ def load(extra: Iterable[Pattern] = (), *, native: bool = True) -> Catalogue:
     )
 
 
+def key_shapes() -> tuple[Pattern, ...]:
+    """The shapes that lead to keys: found in the same pass."""
+    from fwcheck.inspection.keys import SHAPES  # noqa: PLC0415  # keys reads no catalogue, the catalogue compiles its shapes
+
+    return SHAPES
+
+
 @cache
 def builtin() -> Catalogue:
     """The catalogue with the key shapes, compiled once per process."""
-    from fwcheck.inspection.keys import SHAPES  # noqa: PLC0415  # keys reads no catalogue, the catalogue compiles its shapes
-
-    return load(SHAPES)
+    return load(key_shapes())
 
 
 def applies(where: Where, kind: str) -> bool:

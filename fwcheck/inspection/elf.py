@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -68,7 +69,9 @@ def read_elf(content: bytes) -> ElfFacts:
     if len(content) < 52:
         raise ElfUnreadable(f"ELF header cut off after {len(content)} bytes")
     try:
-        facts = _by_lief(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # lief warns of every number it has no name for
+            facts = _by_lief(content)
     except (UnicodeDecodeError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         reason = f"lief: {type(error).__name__}"
     else:

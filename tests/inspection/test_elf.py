@@ -12,7 +12,9 @@ from fwcheck.inspection.elf_fallback import read_with_pyelftools
 
 GCC = shutil.which("gcc")
 needs_gcc = pytest.mark.skipif(GCC is None, reason="gcc is not installed")
-PROGRAM = "#include <stdio.h>\n#include <string.h>\nint main(int c, char **v) { char b[64]; strcpy(b, v[0]); puts(b); return c; }\n"
+PROGRAM = (
+    "#include <stdio.h>\n#include <string.h>\nint main(int c, char **v) { char b[64]; strcpy(b, v[0]); puts(b); return c; }\n"
+)
 LIBRARY = "#include <string.h>\nint twice(int a) { return a * 2; } void copy(char *d, const char *s) { strcpy(d, s); }\n"
 
 
@@ -128,7 +130,9 @@ def header(machine: int, order: str, wide: bool, kind: int = 2) -> bytes:
     ident = b"\x7fELF" + bytes([2 if wide else 1, 1 if order == "<" else 2, 1]) + bytes(9)
     layout = "HHIQQQIHHHHHH" if wide else "HHIIIIIHHHHHH"
     size = 64 if wide else 52
-    return ident + struct.pack(order + layout, kind, machine, 1, 0x400000, 0, 0, 0, size, 56 if wide else 32, 0, 64 if wide else 40, 0, 0)
+    return ident + struct.pack(
+        order + layout, kind, machine, 1, 0x400000, 0, 0, 0, size, 56 if wide else 32, 0, 64 if wide else 40, 0, 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,7 +182,7 @@ def test_a_runnable_library_stays_a_library():
 
 @pytest.mark.parametrize("content", [b"\x7fELF", b"\x7fELF" + bytes(40), b"\x7fELF" + b"\xff" * 200])
 def test_what_no_reader_understands_is_said(content):
-    with pytest.raises(ElfUnreadable, match="pyelftools|cut off"):
+    with pytest.raises(ElfUnreadable, match=r"pyelftools|cut off"):
         read_elf(content)
 
 

@@ -1,7 +1,7 @@
 """Keys and certificates: whole ones are found anywhere, constants and placeholders never."""
 
 import base64
-import datetime
+import datetime as dt
 import hashlib
 import json
 
@@ -39,7 +39,7 @@ def fingerprint(key):
 
 def certificate(key=RSA, name="unit.test", ca=True, algorithm=None):
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    start = datetime.datetime(2020, 1, 2, tzinfo=datetime.timezone.utc)
+    start = dt.datetime(2020, 1, 2, tzinfo=dt.UTC)
     builder = x509.CertificateBuilder(subject, subject, key.public_key(), 0xABC, start, start.replace(year=2030))
     builder = builder.add_extension(x509.BasicConstraints(ca, None), critical=True)
     return builder.sign(key, algorithm or (None if key is ED else hashes.SHA256()))
@@ -149,7 +149,7 @@ def test_key_and_certificate_of_one_file_belong_together():
 
 def test_equal_names_do_not_make_a_certificate_self_signed():
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "unit.test")])
-    start = datetime.datetime(2020, 1, 2, tzinfo=datetime.timezone.utc)
+    start = dt.datetime(2020, 1, 2, tzinfo=dt.UTC)
     builder = x509.CertificateBuilder(subject, subject, EC.public_key(), 1, start, start.replace(year=2030))
     facts = inspect(builder.sign(RSA, hashes.SHA256()).public_bytes(Encoding.PEM))
     assert facts.certificates[0].self_signed is False

@@ -92,9 +92,9 @@ def test_a_script_names_its_interpreter(line, interpreter):
     [
         b"function start() {\n  if [ -x /sbin/x ]; then\n    /sbin/x &\n  fi\n}\nvar=1\n",
         b"subnet 10.0.0.0 netmask 255.0.0.0 {\n  range 10.0.0.2 10.0.0.9;\n}\n",
-        b"options {\n  directory \"/tmp\";\n};\n",
-        b"server.port = 80\nserver.modules = ( \"mod_cgi\" )\n",
-        b"local x = require \"uci\"\nfunction f(a) return a.b end\n",
+        b'options {\n  directory "/tmp";\n};\n',
+        b'server.port = 80\nserver.modules = ( "mod_cgi" )\n',
+        b'local x = require "uci"\nfunction f(a) return a.b end\n',
     ],
 )
 def test_configuration_and_shell_are_not_taken_for_web_files(content):

@@ -38,7 +38,11 @@ def test_a_shape_is_silent_on_its_negative_examples(entry):
 
 
 def test_a_word_typed_twice_is_masked_twice():
-    (hit,) = [hit for hit in inspect(b"#!/bin/sh\n(echo topsecret; echo topsecret) | passwd root\n").patterns if hit.rule == "passwd-literal"]
+    (hit,) = [
+        hit
+        for hit in inspect(b"#!/bin/sh\n(echo topsecret; echo topsecret) | passwd root\n").patterns
+        if hit.rule == "passwd-literal"
+    ]
     assert "topsecret" not in hit.text
 
 
@@ -86,6 +90,8 @@ def test_a_catalogue_with_a_fault_names_the_entry(monkeypatch):
     from fwcheck.inspection import catalogue
 
     files = catalogue.data_files()
-    monkeypatch.setattr(catalogue, "data_files", lambda: {**files, "banners.toml": b'[[banner]]\nid="b1"\ncomponent="c"\npattern="x"\n'})
+    monkeypatch.setattr(
+        catalogue, "data_files", lambda: {**files, "banners.toml": b'[[banner]]\nid="b1"\ncomponent="c"\npattern="x"\n'}
+    )
     with pytest.raises(ValueError, match="b1"):
         load()

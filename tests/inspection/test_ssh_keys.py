@@ -33,7 +33,9 @@ def dropbear_rsa() -> bytes:
 
 def dropbear_dss() -> bytes:
     parameters = DSA.public_numbers.parameter_numbers
-    return string(b"ssh-dss") + b"".join(number(each) for each in (parameters.p, parameters.q, parameters.g, DSA.public_numbers.y, DSA.x))
+    return string(b"ssh-dss") + b"".join(
+        number(each) for each in (parameters.p, parameters.q, parameters.g, DSA.public_numbers.y, DSA.x)
+    )
 
 
 def dropbear_ed25519() -> bytes:
@@ -48,7 +50,12 @@ def dropbear_ecdsa() -> bytes:
 
 @pytest.mark.parametrize(
     ("content", "algorithm", "bits"),
-    [(dropbear_rsa(), "RSA", 2048), (dropbear_dss(), "DSA", 1024), (dropbear_ed25519(), "Ed25519", 256), (dropbear_ecdsa(), "EC", 384)],
+    [
+        (dropbear_rsa(), "RSA", 2048),
+        (dropbear_dss(), "DSA", 1024),
+        (dropbear_ed25519(), "Ed25519", 256),
+        (dropbear_ecdsa(), "EC", 384),
+    ],
     ids=["rsa", "dss", "ed25519", "ecdsa"],
 )
 def test_dropbear_host_keys_are_found_as_files_and_in_raw_flash(content, algorithm, bits):
@@ -65,7 +72,9 @@ def test_a_key_that_is_only_public_is_no_host_key():
     assert inspect(string(b"ssh-rsa") + number(public.e) + number(public.n) + bytes(400)).keys == ()
 
 
-@pytest.mark.parametrize("content", [b"", bytes(800), dropbear_rsa()[:300], string(b"ssh-rsa") + number(3) + number(7) + number(5)])
+@pytest.mark.parametrize(
+    "content", [b"", bytes(800), dropbear_rsa()[:300], string(b"ssh-rsa") + number(3) + number(7) + number(5)]
+)
 def test_placeholders_and_stumps_are_no_keys(content):
     assert inspect(content).keys == ()
 
@@ -89,7 +98,13 @@ def keygen(tmp_path_factory):
 def test_openssh_keys_open_and_encrypted(keygen, kind, algorithm):
     private, public = keygen(kind)
     (found,) = inspect(private).keys
-    assert (found.container, found.algorithm, found.private, found.encrypted, found.valid) == ("OpenSSH", algorithm, True, False, True)
+    assert (found.container, found.algorithm, found.private, found.encrypted, found.valid) == (
+        "OpenSSH",
+        algorithm,
+        True,
+        False,
+        True,
+    )
     (line,) = inspect(public).keys
     assert (line.container, line.algorithm, line.private, line.comment) == ("SSH public", algorithm, False, "who@where")
     assert line.fingerprint == found.fingerprint
@@ -129,7 +144,8 @@ def test_a_signature_is_no_key():
 
 
 def test_putty_files_are_private_keys():
-    head = b"PuTTY-User-Key-File-2: ssh-rsa\r\nEncryption: %s\r\nComment: x\r\nPublic-Lines: 1\r\nAAAA\r\nPrivate-Lines: 1\r\nAAAA\r\n"
+    head = b"PuTTY-User-Key-File-2: ssh-rsa\r\nEncryption: %s\r\nComment: x\r\n"
+    head += b"Public-Lines: 1\r\nAAAA\r\nPrivate-Lines: 1\r\nAAAA\r\n"
     (found,) = inspect(head % b"none").keys
     assert (found.container, found.algorithm, found.private, found.encrypted) == ("PuTTY", "RSA", True, False)
     assert inspect(head % b"aes256-cbc").keys[0].encrypted

@@ -16,7 +16,9 @@ def test_marks_are_dropped_and_line_ends_kept():
     assert text_of("\ufeffab".encode("utf-16-be"), "text") == "ab"
 
 
-@pytest.mark.parametrize(("kind", "limit"), [("script", LIMIT), ("text", LIMIT), ("xml", LIMIT), ("html", PAGE_LIMIT), ("css", PAGE_LIMIT)])
+@pytest.mark.parametrize(
+    ("kind", "limit"), [("script", LIMIT), ("text", LIMIT), ("xml", LIMIT), ("html", PAGE_LIMIT), ("css", PAGE_LIMIT)]
+)
 def test_text_over_its_limit_is_left_out(kind, limit):
     assert text_of(b"a" * limit, kind) is not None
     assert text_of(b"a" * (limit + 1), kind) is None

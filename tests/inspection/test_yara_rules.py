@@ -39,7 +39,10 @@ SAMPLES: dict[str, tuple[bytes, bytes]] = {
     "credentials_botnet_password": (ELF + b"\0root\0xc3511\0", ELF + b"\0model-xc35110a\0"),
     "credentials_known_hash": (b"root:absxcfbgXtb3o:0:0:root:/:/bin/sh\n", b"root:x:0:0:root:/:/bin/sh\n"),
     "credentials_hikvision_magic": (ELF + b"?auth=YWRtaW46MTEK\0", ELF + b"?auth=\0"),
-    "credentials_ssh_empty_passwords": (b"Port 22\nPermitEmptyPasswords yes\n", b"#PermitEmptyPasswords yes\nPermitEmptyPasswords no\n"),
+    "credentials_ssh_empty_passwords": (
+        b"Port 22\nPermitEmptyPasswords yes\n",
+        b"#PermitEmptyPasswords yes\nPermitEmptyPasswords no\n",
+    ),
     "credentials_ftp_anonymous_upload": (
         b"anonymous_enable=YES\nanon_upload_enable=YES\n",
         b"anonymous_enable=YES\n#anon_upload_enable=YES\n",
@@ -51,7 +54,10 @@ SAMPLES: dict[str, tuple[bytes, bytes]] = {
     "debug_gdbserver": (ELF + b"GNU gdbserver (GDB) 7.6\0", b"This text is about GNU gdbserver and its use."),
     "debug_adb_enabled": (b"ro.secure=1\nro.adb.secure=0\n", b"ro.adb.secure=1\npersist.sys.usb.config=mtp\n"),
     "debug_android_engineering_build": (b"\nro.build.type=eng\n", b"\nro.build.type=user\nro.debuggable=0\n"),
-    "debug_shell_as_init": (b"console=ttyS0,115200 root=/dev/mtdblock2 init=/bin/sh\0", b"console=ttyS0,115200 init=/sbin/init\0"),
+    "debug_shell_as_init": (
+        b"console=ttyS0,115200 root=/dev/mtdblock2 init=/bin/sh\0",
+        b"console=ttyS0,115200 init=/sbin/init\0",
+    ),
     "debug_console_shell": (
         b"::sysinit:/etc/rcS\nttyS0::respawn:-/bin/sh\n",
         b"#ttyS0::respawn:/bin/sh\nttyS0::askfirst:/bin/login\n",
@@ -60,7 +66,10 @@ SAMPLES: dict[str, tuple[bytes, bytes]] = {
         b"#!/bin/sh\nwget -O /tmp/f.bin http://10.0.0.1/f.bin && mtd -r write /tmp/f.bin firmware\n",
         b"#!/bin/sh\nwget -O /tmp/page http://10.0.0.1/ && cat /tmp/page\n",
     ),
-    "update_forced": (b"#!/bin/sh\nsysupgrade -n -F /tmp/fw.bin\n", b'#!/bin/sh\necho "Use sysupgrade -F to override"\nsysupgrade /tmp/f\n'),
+    "update_forced": (
+        b"#!/bin/sh\nsysupgrade -n -F /tmp/fw.bin\n",
+        b'#!/bin/sh\necho "Use sysupgrade -F to override"\nsysupgrade /tmp/f\n',
+    ),
     "update_package_signatures_off": (b"dest root /\noption check_signature 0\n", b"dest root /\noption check_signature 1\n"),
     "tls_verification_off_in_script": (
         b"<?php curl_setopt($c, CURLOPT_SSL_VERIFYPEER, false);",
