@@ -105,7 +105,7 @@ def _in_kernel(finding: Finding) -> Finding:
 
 def _is_library_test(node: Node, facts: Facts, key: KeyFact) -> bool:
     """Whether a key inside a program is a test constant of a TLS library, by its fingerprint or by the company it keeps."""
-    if key.fingerprint in library_test_keys():
+    if key.published or key.fingerprint in library_test_keys():
         return facts.kind not in ("pem", "text")
     if facts.kind != "elf":
         return False
