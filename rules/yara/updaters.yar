@@ -1,4 +1,5 @@
 // What compiled updaters say of themselves: writing flash, and the checks they speak of. Facts for the update model, no findings.
+// Plain texts only: these rules run over every program, and expressions that begin with everyday words are slow.
 
 rule updater_flash_writer
 {
@@ -6,19 +7,62 @@ rule updater_flash_writer
         id = "updater-flash-writer"
         description = "program that writes software images to flash"
         severity = "info"
-        reference = "mtd(4) device nodes and the usual flashing programs, beside words for firmware"
+        reference = "mtd device nodes, names of flashing programs and functions, beside words for firmware"
     strings:
-        $node = /\/dev\/mtd(block)?[\/%\d]/
-        $erase = /(flash_eraseall|flash_erase|mtd_erase|MEMERASE|MTD_ERASE|mtdErase)/
-        $tool = /(mtd|mtd_write)[ \t](-\w[ \t]){0,3}write[ \t]/
-        $copy = /(flashcp|ubiupdatevol|nandwrite|sysupgrade|fwupgrade|fw_upgrade|mtd_write)[ \t]/
-        $write = /(write|burn|program|erase|updat|upgrad)(e|ing)?[ _]?(to[ _]|the[ _]|new[ _])?(flash|firmware|kernel|rootfs|fw|image)/ nocase
-        $flash = /flash[ _]?(write|program|burn|erase)/ nocase
-        $upload = /(firmware|software|soft|fw)_?(upload|upgrade|update)/ nocase
-        $message = /(firmware|upgrade|update|image|fw) ?(file |version |image |check |header |upgrade |update ){0,2}(is )?(succes|fail|error|start|begin|finish|complet|invalid|illegal|wrong|not match|not valid|mismatch|check)/ nocase
+        $say01 = "firmware upgrade" nocase
+        $say02 = "upgrade firmware" nocase
+        $say03 = "firmware update" nocase
+        $say04 = "update firmware" nocase
+        $say05 = "upgrading firmware" nocase
+        $say06 = "software upgrade" nocase
+        $say07 = "firmware version check" nocase
+        $say08 = "check firmware" nocase
+        $say09 = "invalid firmware" nocase
+        $say10 = "wrong firmware" nocase
+        $say11 = "firmware file" nocase
+        $say12 = "firmware image" nocase
+        $say13 = "firmware is " nocase
+        $say14 = "upgrade fail" nocase
+        $say15 = "upgrade succ" nocase
+        $say16 = "upgrade error" nocase
+        $say17 = "upgrade file" nocase
+        $say18 = "upgrade image" nocase
+        $say19 = "update fail" nocase
+        $say20 = "image check" nocase
+        $say21 = "invalid image" nocase
+        $say22 = "firmware check" nocase
+        $do01 = "/dev/mtd"
+        $do02 = "mtd_write"
+        $do03 = "mtd write"
+        $do04 = "mtd -r write"
+        $do05 = "flash_eraseall"
+        $do06 = "flash_erase"
+        $do07 = "flashcp "
+        $do08 = "nandwrite "
+        $do09 = "ubiupdatevol "
+        $do10 = "sysupgrade "
+        $do11 = "mtd_erase"
+        $do12 = "write flash" nocase
+        $do13 = "flash write" nocase
+        $do14 = "flashwrite" nocase
+        $do15 = "writeflash" nocase
+        $do16 = "flash_write" nocase
+        $do17 = "write_flash" nocase
+        $do18 = "write to flash" nocase
+        $do19 = "writing flash" nocase
+        $do20 = "erase flash" nocase
+        $do21 = "burnimage" nocase
+        $do22 = "burn flash" nocase
+        $do23 = "upgradefirmware" nocase
+        $do24 = "updatefirmware" nocase
+        $do25 = "firmwareupgrade" nocase
+        $do26 = "firmwareupdate" nocase
+        $do27 = "firmware_upgrade" nocase
+        $do28 = "firmware_update" nocase
+        $do29 = "upgrade_firmware" nocase
+        $do30 = "fwupgrade" nocase
     condition:
-        uint32(0) == 0x464c457f and $message and
-        (($node and ($erase or $write or $flash)) or $tool or $copy or ($write and ($flash or $upload)))
+        uint32(0) == 0x464c457f and any of ($say*) and any of ($do*)
 }
 
 rule updater_hash
@@ -29,8 +73,34 @@ rule updater_hash
         severity = "info"
         reference = "messages of update programs"
     strings:
-        $a = /(md5|sha-?1|sha-?256|digest)[ _]?(sum)?[ _:]?(check|verif|error|err|fail|mismatch|wrong|invalid|not|is not|incorrect|compare)/ nocase
-        $b = /(check|verif(y|ied)|wrong|invalid|bad|compare)[ _]?(the[ _])?(image|file|firmware|fw)?[ _]?(md5|sha-?1|sha-?256)/ nocase
+        $a01 = "md5 check" nocase
+        $a02 = "md5 error" nocase
+        $a03 = "md5 err" nocase
+        $a04 = "md5 fail" nocase
+        $a05 = "md5 mismatch" nocase
+        $a06 = "md5 not " nocase
+        $a07 = "md5 verify" nocase
+        $a08 = "md5 checksum" nocase
+        $a09 = "md5sum check" nocase
+        $a10 = "md5 is " nocase
+        $a11 = "md5_verify" nocase
+        $a12 = "md5verify" nocase
+        $a13 = "verify md5" nocase
+        $a14 = "check md5" nocase
+        $a15 = "check_md5" nocase
+        $a16 = "checkmd5" nocase
+        $a17 = "md5_check" nocase
+        $a18 = "md5check" nocase
+        $a19 = "wrong md5" nocase
+        $a20 = "invalid md5" nocase
+        $a21 = "sha256 check" nocase
+        $a22 = "sha256 mismatch" nocase
+        $a23 = "sha256 fail" nocase
+        $a24 = "sha1 check" nocase
+        $a25 = "verify sha" nocase
+        $a26 = "check sha" nocase
+        $a27 = "digest mismatch" nocase
+        $a28 = "hash mismatch" nocase
     condition:
         uint32(0) == 0x464c457f and any of them
 }
@@ -43,8 +113,29 @@ rule updater_checksum
         severity = "info"
         reference = "messages of update programs"
     strings:
-        $a = /(crc(32|16)?|check[ _]?sum)[ _:]?(check|verif|error|err|fail|mismatch|wrong|invalid|not|is not|incorrect|compare)/ nocase
-        $b = /(check|verif(y|ied)|wrong|invalid|bad)[ _]?(the[ _])?(image|file|firmware|fw|header|data)?[ _]?(crc|check[ _]?sum)/ nocase
+        $a01 = "crc check" nocase
+        $a02 = "crc error" nocase
+        $a03 = "crc err" nocase
+        $a04 = "crc fail" nocase
+        $a05 = "crc mismatch" nocase
+        $a06 = "bad crc" nocase
+        $a07 = "wrong crc" nocase
+        $a08 = "invalid crc" nocase
+        $a09 = "check crc" nocase
+        $a10 = "crc32 check" nocase
+        $a11 = "crc32 error" nocase
+        $a12 = "crc32 mismatch" nocase
+        $a13 = "checksum error" nocase
+        $a14 = "checksum err" nocase
+        $a15 = "checksum fail" nocase
+        $a16 = "checksum mismatch" nocase
+        $a17 = "checksum is " nocase
+        $a18 = "checksum not " nocase
+        $a19 = "bad checksum" nocase
+        $a20 = "wrong checksum" nocase
+        $a21 = "invalid checksum" nocase
+        $a22 = "check sum error" nocase
+        $a23 = "image crc" nocase
     condition:
         uint32(0) == 0x464c457f and any of them
 }
@@ -57,9 +148,29 @@ rule updater_signature
         severity = "info"
         reference = "messages of update programs"
     strings:
-        $a = /(firmware|image|fw|upgrade|update|rsa)[ _]?(file[ _])?(signature|sign)[ _:]?(check|verif|error|err|fail|mismatch|wrong|invalid|not|is not|incorrect|ok)/ nocase
-        $b = /(check|verif(y|ied|ication)|wrong|invalid|bad)[ _]?(of[ _])?(the[ _])?(image|firmware|fw|upgrade|update|rsa)[ _]?(file[ _])?(signature|sign)/ nocase
-        $c = /signature[ _](check|verif\w{1,8})[ _](fail|error|ok|success)/ nocase
+        $a01 = "firmware signature" nocase
+        $a02 = "image signature" nocase
+        $a03 = "signature of firmware" nocase
+        $a04 = "fw signature" nocase
+        $a05 = "upgrade signature" nocase
+        $a06 = "update signature" nocase
+        $a07 = "rsa verify" nocase
+        $a08 = "rsa signature" nocase
+        $a09 = "rsa_verify" nocase
+        $a10 = "rsaverify" nocase
+        $a11 = "signature check fail" nocase
+        $a12 = "signature verification fail" nocase
+        $a13 = "signature verify fail" nocase
+        $a14 = "verify signature fail" nocase
+        $a15 = "check signature fail" nocase
+        $a16 = "sign check fail" nocase
+        $a17 = "invalid signature" nocase
+        $a18 = "bad signature" nocase
+        $a19 = "verify_signature" nocase
+        $a20 = "check_signature" nocase
+        $a21 = "image_verify" nocase
+        $a22 = "imageverify" nocase
+        $a23 = "sign verify" nocase
     condition:
         uint32(0) == 0x464c457f and any of them
 }
