@@ -136,7 +136,13 @@ _JS_MARKS = re.compile(
     rb"\bfunction\s*[\w$]*\s*\([\w$\s,]*\)\s*\{|\bvar\s+[\w$]+\s*[=;,]|\bdocument\.\w|\bwindow\.\w|===|!==|=>|\.prototype\b|"
     rb"\btypeof\s|\bnew\s+(?:Array|Object|Date|RegExp|Error)\b|\.(?:length|innerHTML|getElementById|addEventListener)\b|\bnull;"
 )
-_SHELL_MARKS = re.compile(rb"(?m)^\s*(?:fi|done|esac|then|elif .*; then|\. /\S+)\s*$|\$\{?[A-Za-z_]\w*\}?|\$\(\(?")
+# Openings that no other language of firmware shares: a declaration with "var", a call of jQuery, a strict-mode mark.
+_JS_CERTAIN = re.compile(
+    rb"(?:var|let|const)\s+[A-Za-z_$][\w$]*\s*(?:=\s*[^\s=]|;|,)|[\"']use strict[\"']|"
+    rb"(?:\$|jQuery)\((?:document|function|window|[\"'][.#])|[!;(]\s*function\s*\(|import\s+[\w${}*, ]+\sfrom\s|"
+    rb"function\s+[\w$]+\s*\([\w$\s,]*\)\s*\{\s*(?:var\s|return\b|if\s*\(|\$\([\"'])"
+)
+_SHELL_MARKS = re.compile(rb"(?m)^\s*(?:fi|done|esac|then|elif .*; then|\. /\S+)\s*;?;?\s*$|\$\{[A-Za-z_]|\$[0-9#?@]|\[ -[a-z] ")
 _NOT_TEXT = bytes(range(0x20, 0x7F)) + b"\t\n\r\f\x1b\x08" + bytes(range(0x80, 0x100))
 
 
@@ -338,5 +344,8 @@ def _looks_javascript(start: bytes) -> bool:
     if _JS_START.match(start) is None:
         return False
     window = start[:4096]
+    shell = len(_SHELL_MARKS.findall(window))
+    if _JS_CERTAIN.match(start) is not None:
+        return shell < 3
     marks = len({mark[:6] for mark in _JS_MARKS.findall(window)})
-    return marks >= 2 and marks > len(_SHELL_MARKS.findall(window)) // 4
+    return marks >= 2 and marks > shell
