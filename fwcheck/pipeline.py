@@ -9,7 +9,9 @@ import hashlib
 import os
 import time
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -82,7 +84,7 @@ def scan(path: Path, options: Options, progress: Progress = _silent) -> Report:
     Raises InputError when the file cannot be read or is empty.
     """
     clock = _Clock()
-    firmware = extract(path, options, progress)
+    firmware = extract(path, options, progress, _later_stages())
     clock.mark("extraction_and_inspection")
 
     from fwcheck.device.build import build  # noqa: PLC0415  # only a scan pays for what comes after extraction
@@ -126,9 +128,25 @@ def scan(path: Path, options: Options, progress: Progress = _silent) -> Report:
     return msgspec.structs.replace(report, gate=gate, timing=clock.total())
 
 
-def extract(path: Path, options: Options, progress: Progress = _silent) -> Firmware:
-    """The firmware tree with the facts of every content; raises InputError like :func:`scan`."""
+def _later_stages() -> list[Callable[[], object]]:
+    """Imports and tables of the stages behind extraction: got ready while the workers read."""
+    modules = ("device.build", "analysers.registry", "vulnerabilities.database", "jcstar.mapper", "gate", "reports.json")
+    steps: list[Callable[[], object]] = [partial(import_module, f"fwcheck.{module}") for module in modules]
+    return [*steps, lambda: import_module("fwcheck.analysers.registry").registered()]
+
+
+def extract(
+    path: Path, options: Options, progress: Progress = _silent, meanwhile: Sequence[Callable[[], object]] = ()
+) -> Firmware:
+    """The firmware tree with the facts of every content; raises InputError like :func:`scan`.
+
+    The steps of ``meanwhile`` are done while the workers read.
+    """
     source = open_image(path)
+
+    from fwcheck.inspection.preload import begin  # noqa: PLC0415
+
+    inspection_ready = begin(options.cache)
     explorer = Explorer(options.limits)
     progress("reading the structure", 0, 1)
     assembly = _Assembly(path.name, source)
@@ -141,7 +159,9 @@ def extract(path: Path, options: Options, progress: Progress = _silent) -> Firmw
     if found is not None:
         assembly.paints += found.paints
         assembly.gaps += found.gaps
-        _read_all(found.items, explorer, source, assembly, options, deadline, progress)
+    inspection_ready()
+    if found is not None:
+        _read_all(found.items, explorer, source, assembly, options, deadline, progress, meanwhile)
     return assembly.firmware()
 
 
@@ -220,15 +240,13 @@ def _read_all(
     options: Options,
     deadline: float,
     progress: Progress,
+    meanwhile: Sequence[Callable[[], object]] = (),
 ) -> None:
     """Reads all items in rounds: what a worker defers is explored here and read in the next round."""
     reader: list[Reader] = []
     touched = 0
 
     from fwcheck.inspection.cache import FactsCache  # noqa: PLC0415  # imported after the structure was read
-    from fwcheck.inspection.preload import preload  # noqa: PLC0415
-
-    preload(options.cache)
 
     def task(number: int) -> Reading | str:
         if number == len(items):
@@ -247,7 +265,7 @@ def _read_all(
     budget = options.limits.bytes_total
     pool: Pool[Reading | str] = Pool(task, jobs, options.limits.seconds_content)
     total = len(items)
-    for done, (number, result) in enumerate(pool.run(_units(items, [len(items)]), deadline), 1):
+    for done, (number, result) in enumerate(pool.run(_units(items, [len(items)]), deadline, meanwhile), 1):
         progress("reading contents", done, total)
         if number == len(items):
             assembly.digest = result if isinstance(result, str) else ""

@@ -24,6 +24,8 @@ Result = TypeVar("Result")
 _PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _COLLECT = 20_000  # allocations between collections: facts are many and hold no cycles
+_AHEAD = 3  # units at a worker: the one it is at and those waiting behind it
+_BATCH = 0.1  # seconds after which results of an unfinished unit are sent
 _POLL = 0.25  # seconds between looks at the clock
 
 
@@ -36,7 +38,8 @@ class Failure:
 
 class _Worker(Generic[Result]):
     def __init__(self, task: Callable[[int], Result], context: Any, memory: int) -> None:
-        self.unit: deque[int] = deque()
+        self.unit: deque[int] = deque()  # items handed out whose results are not back
+        self.sent: deque[int] = deque()  # of these, how many per unit
         self.at = context.RawArray(ctypes.c_double, [-1.0, 0.0])  # item number, monotonic time it was begun
         here, there = context.Pipe()
         self.pipe: Connection = here
@@ -58,18 +61,28 @@ def _serve(task: Callable[[int], Any], pipe: Connection, other: Connection, at: 
     _confine(memory)
     with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         while True:
-            unit: list[int] = pipe.recv()
-            for item in unit:
-                at[1] = time.monotonic()
-                at[0] = item
-                try:
-                    result: Any = task(item)
-                except MemoryError:
-                    result = Failure("needs more memory than a worker may have")
-                except Exception as error:  # noqa: BLE001  # a defect on one item must not lose the others; it becomes a gap
-                    result = Failure(f"not read: {type(error).__name__}: {error}")
-                at[0] = -1
-                pipe.send((item, result))
+            _work(task, pipe.recv(), pipe, at)
+
+
+def _work(task: Callable[[int], Any], unit: list[int], pipe: Connection, at: Any) -> None:
+    """One unit; results go back together, or after a while, since each message costs both sides."""
+    done: list[tuple[int, Any]] = []
+    sent = time.monotonic()
+    for item in unit:
+        at[1] = now = time.monotonic()
+        at[0] = item
+        if done and now - sent > _BATCH:
+            pipe.send(done)
+            done, sent = [], now
+        try:
+            result: Any = task(item)
+        except MemoryError:
+            result = Failure("needs more memory than a worker may have")
+        except Exception as error:  # noqa: BLE001  # a defect on one item must not lose the others; it becomes a gap
+            result = Failure(f"not read: {type(error).__name__}: {error}")
+        done.append((item, result))
+    at[0] = -1
+    pipe.send(done)
 
 
 def _confine(memory: int) -> None:
@@ -99,25 +112,31 @@ class Pool(Generic[Result]):
         self._memory = memory
         self._context: Any = multiprocessing.get_context("fork")
 
-    def run(self, units: Sequence[Sequence[int]], deadline: float) -> Iterator[tuple[int, Result | Failure]]:
+    def run(
+        self, units: Sequence[Sequence[int]], deadline: float, meanwhile: Sequence[Callable[[], object]] = ()
+    ) -> Iterator[tuple[int, Result | Failure]]:
         """Yields (item, result or Failure) in the order of completion, every item exactly once.
 
-        Items not begun when the monotonic clock passes ``deadline`` fail with that reason.
+        Items not begun when the monotonic clock passes ``deadline`` fail with that reason. The steps of ``meanwhile`` are done
+        here, one by one, while the workers are busy.
         """
         queue = deque(deque(unit) for unit in units if unit)
+        steps = deque(meanwhile)
         workers: list[_Worker[Result]] = []
         try:
             while queue and len(workers) < self._jobs:
                 workers.append(self._start(queue))
             while workers:
-                for worker in [each for each in workers if not self._alive(each, workers, queue)]:
-                    yield worker.unit.popleft(), Failure(self._reason(worker))
+                for worker in [each for each in workers if not self._alive(each)]:
+                    yield self._culprit(worker), Failure(self._reason(worker))
                     self._replace(worker, workers, queue)
-                ready = wait([worker.pipe for worker in workers], timeout=_POLL)
+                ready = wait([worker.pipe for worker in workers], timeout=0 if steps else _POLL)
                 for worker in [each for each in workers if each.pipe in ready]:
                     yield from self._receive(worker, workers, queue)
                 if time.monotonic() > deadline:
                     yield from self._give_up(workers, queue)
+                if steps:
+                    steps.popleft()()
         finally:
             for worker in workers:
                 worker.stop()
@@ -128,31 +147,45 @@ class Pool(Generic[Result]):
         return worker
 
     def _feed(self, worker: _Worker[Result], queue: deque[deque[int]]) -> None:
-        worker.unit = queue.popleft()
-        worker.at[1] = time.monotonic()
-        with contextlib.suppress(BrokenPipeError, OSError):
-            worker.pipe.send(list(worker.unit))
+        """Hands out units until the worker has one at hand behind the one it is at, so that it never waits for the parent."""
+        if not worker.unit:
+            worker.at[1] = time.monotonic()
+        while queue and len(worker.sent) < _AHEAD:
+            unit = queue.popleft()
+            worker.unit.extend(unit)
+            worker.sent.append(len(unit))
+            with contextlib.suppress(BrokenPipeError, OSError):
+                worker.pipe.send(list(unit))
 
     def _receive(
         self, worker: _Worker[Result], workers: list[_Worker[Result]], queue: deque[deque[int]]
     ) -> Iterator[tuple[int, Result | Failure]]:
         try:
-            item, result = worker.pipe.recv()
+            results = worker.pipe.recv()
         except (EOFError, OSError):
             worker.process.join(timeout=5)
-            yield worker.unit.popleft(), Failure(self._reason(worker))
+            yield self._culprit(worker), Failure(self._reason(worker))
             self._replace(worker, workers, queue)
             return
-        worker.unit.remove(item)
-        yield item, result
+        for item, result in results:
+            worker.unit.remove(item)
+            worker.sent[0] -= 1
+            if worker.sent[0] == 0:
+                worker.sent.popleft()
+            yield item, result
+        self._feed(worker, queue)
         if not worker.unit:
-            if queue:
-                self._feed(worker, queue)
-            else:
-                worker.stop()
-                workers.remove(worker)
+            worker.stop()
+            workers.remove(worker)
 
-    def _alive(self, worker: _Worker[Result], workers: list[_Worker[Result]], queue: deque[deque[int]]) -> bool:
+    def _culprit(self, worker: _Worker[Result]) -> int:
+        """The item a worker was at when it was lost; taken out of what it still had to do."""
+        at = int(worker.at[0])
+        item = at if at in worker.unit else worker.unit[0]
+        worker.unit.remove(item)
+        return item
+
+    def _alive(self, worker: _Worker[Result]) -> bool:
         """Whether a worker is at work and within its time; results that already wait in its pipe count as life."""
         if worker.pipe.poll():
             return True
