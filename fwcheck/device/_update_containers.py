@@ -5,6 +5,7 @@ Formats write what they found into ``Node.detail``: ``integrity`` and ``integrit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from fwcheck.device._update_scripts import Verified
@@ -15,8 +16,8 @@ from fwcheck.model import Evidence, Location, Node, NodeKind, UpdatePath
 _PLAIN = frozenset({
     *("gzip", "xz", "bzip2", "lz4", "lzop", "zstd", "lzma", "lzma-alone", "lzip", "cpio", "tar", "zip", "ar", "7z", "rar", "elf"),
     *("squashfs", "cramfs", "romfs", "jffs2", "ubi", "ubifs", "yaffs", "yaffs2", "ext", "ext2", "ext3", "ext4", "fat", "vfat"),
-    *("pe", "exfat", "ntfs", "iso9660", "erofs", "f2fs", "minix", "gpt", "mbr", "ihex", "intel-hex", "srec", "uf2", "linux", "kernel"),
-    "devicetree",
+    *("pe", "exfat", "ntfs", "iso9660", "erofs", "f2fs", "minix", "gpt", "mbr", "ihex", "intel-hex", "srec", "uf2"),
+    *("linux", "kernel", "devicetree"),
 })  # fmt: skip
 _MEANT: dict[str, Verified] = {"none": "none", "checksum": "checksum", "hash": "hash", "signature": "signature"}
 _DEPTH = 4  # containers from the image down that still belong to its wrapping
@@ -35,6 +36,8 @@ def container_paths(firmware: Firmware) -> Iterator[UpdatePath]:
         yield _of(node, verified)
     for fs in firmware.filesystems:
         yield from _bundle(fs)
+        yield from _nordic(fs)
+        yield from _rauc(firmware, fs)
 
 
 def _wraps(firmware: Firmware, node: Node) -> bool:
@@ -80,3 +83,48 @@ def _bundle(fs: FileSystem) -> Iterator[UpdatePath]:
             root="",
             evidence=(fs.evidence(signature if verified == "signature" else head),),
         )
+
+
+def _nordic(fs: FileSystem) -> Iterator[UpdatePath]:
+    """A Nordic DFU package: ``manifest.json`` names an init packet for each image; the boot loader checks its signature."""
+    text = fs.text("/manifest.json") or ""
+    for name in dict.fromkeys(re.findall(r'"dat_file"\s*:\s*"([\w.-]{1,80})"', text)):
+        facts = fs.facts(f"/{name}")
+        if facts is None:
+            continue
+        hit = next((each for each in facts.yara if each.rule == "nordic-dfu-signed-init"), None)
+        yield UpdatePath(
+            source="container",
+            sink="bootloader",
+            verified="signature" if hit is not None else "hash",
+            mechanism="Nordic DFU package",
+            detail="ECDSA P-256 signature in the init packet (not verified)"
+            if hit is not None
+            else "init packet without a signature",
+            evidence=(fs.evidence(f"/{name}", "init packet", offset=hit.offset if hit is not None else 0),),
+        )
+
+
+def _rauc(firmware: Firmware, fs: FileSystem) -> Iterator[UpdatePath]:
+    """A RAUC bundle: a file system with ``manifest.raucm``, and CMS signed data behind it or beside the manifest."""
+    if "/manifest.raucm" not in fs.nodes:
+        return
+    where = fs.evidence("/manifest.raucm", "manifest of a RAUC bundle")
+    outside = next(
+        (
+            Evidence(
+                location=Location(chain=node.chain, path=node.path, offset=node.offset), text="CMS signed data behind the bundle"
+            )
+            for node, facts in firmware.loose
+            if node.chain == fs.chain[:-1] and any(hit.rule == "cms-signed-data" for hit in facts.yara)
+        ),
+        None,
+    )
+    yield UpdatePath(
+        source="container",
+        sink="rauc",
+        verified="signature" if outside is not None else "hash",
+        mechanism="RAUC bundle",
+        detail="CMS signature behind the bundle (not verified)" if outside is not None else "no signature seen behind the bundle",
+        evidence=(outside, where) if outside is not None else (where,),
+    )

@@ -17,13 +17,14 @@ from fwcheck.model import Evidence, Facts, Node, UpdatePath
 _VERIFIES = re.compile(
     r"RSA_verify\w*|RSA_public_decrypt|EVP_(?:Digest)?Verify(?:Final)?|EVP_PKEY_verify|ECDSA_(?:do_)?verify|DSA_(?:do_)?verify|CMS_verify|PKCS7_verify"
     r"|mbedtls_(?:pk|rsa|ecdsa)\w*_verify\w*|rsa_\w*verify\w*|pk_verify|wc_(?:RsaSSL_Verify\w*|ecc_verify_hash\w*|ed25519_verify\w*)"
-    r"|crypto_sign\w*(?:verify|open)\w*|ed25519_verify\w*|ecdsa_verify\w*|uECC_verify|gnutls_pubkey_verify\w*|gpgme_op_verify|rsaVerify\w*|\w*ImageVerify\w*"
-)
-_WRITES = re.compile(
-    r"(?i)\w*(?:update|upgrade|write|burn)_?(?:firmware|image|flash)\w*|\w*firmware_?(?:update|upgrade|write)\w*|mtd_?write\w*|flash_?write\w*|sysupgrade\w*"
+    r"|crypto_sign\w*(?:verify|open)\w*|ed25519_verify\w*|ecdsa_verify\w*|uECC_verify|gnutls_pubkey_verify\w*|gpgme_op_verify|rsaVerify\w*"
 )
 _LIBRARY = re.compile(
     r"^lib(?:ssl|crypto|mbed\w*|polarssl|gnutls|wolfssl|nettle|gcrypt|curl|c|uClibc|iwinfo|blkid|fstools|nvram)[-.\d]"
+)
+# Programs that write what they are told to: their callers decide.
+_FLASHERS = frozenset(
+    {"mtd", "busybox", "flashcp", "nandwrite", "sysupgrade", "swupdate", "rauc", "mtd_debug", "ubiupdatevol", "fw_setenv"}
 )
 _SINK, _HASH, _CHECKSUM, _SIGNATURE = "updater-flash-writer", "updater-hash", "updater-checksum", "updater-signature"
 
@@ -31,10 +32,10 @@ _SINK, _HASH, _CHECKSUM, _SIGNATURE = "updater-flash-writer", "updater-hash", "u
 def program_paths(fs: FileSystem) -> Iterator[UpdatePath]:
     """One update path for each program or vendor library that writes software images."""
     for node, facts in fs.files():
-        if facts.elf is None or facts.elf.type not in ("executable", "shared") or _LIBRARY.match(posixpath.basename(node.path)):
+        name = posixpath.basename(node.path)
+        if facts.elf is None or facts.elf.type not in ("executable", "shared") or _LIBRARY.match(name) or name in _FLASHERS:
             continue
-        hits = {hit.rule: hit for hit in reversed(facts.yara)}
-        if _SINK in hits:
+        if any(hit.rule == _SINK for hit in facts.yara):
             yield _judged(fs, node, facts)
 
 

@@ -23,7 +23,7 @@ _VENDOR = r"(?:fwupdater?|fw_?upgrade|fwupgrade|fw_update|sysupdate|upgrade_?fw|
 # Sink, words of which every command of it holds one (looked for before the expression), and the command's shape.
 _SINKS: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = (
     ("sysupgrade", ("sysupgrade",),
-     re.compile(_START + r"sysupgrade\s+(?!(?:-[bhlr]|--create\S*|--list\S*|--help|--restore\S*)(?:\s|$))\S")),
+     re.compile(_START + r"sysupgrade\s+(?!(?:-[bhlrT]|--test|--create\S*|--list\S*|--help|--restore\S*)(?:\s|$))\S")),
     ("mtd write", ("mtd",), re.compile(_START + r"mtd\s+(?:-\w\s+(?:[\w$\"'.{}/]+\s+)?)*write\s")),
     ("mtd write", ("mtd", "flashw"), re.compile(_START + r"(?:mtd_write|flashw|mtd_debug\s+write)\s+\S")),
     ("flashcp", ("flashcp",), re.compile(_START + r"flashcp\s+(?:-\S+\s+)*\S+\s+\S*/dev/")),
@@ -57,8 +57,8 @@ _NO_PROGRAM = re.compile(
     r"(?i)/(?:opkg|dpkg)/(?:info|status)|\.(?:html?|md|txt|conf|list|control|xml|json|css)$|/doc/|/i18n/|(?:^|/)sysupgrade\.conf$"
 )
 _OF_SYSUPGRADE = re.compile(
-    r"^/(?:sbin/sysupgrade|lib/upgrade/|lib/functions/|usr/libexec/validate_firmware_image)"
-)  # judged as one tool
+    r"^/(?:sbin/sysupgrade|lib/upgrade/|lib/functions/|usr/libexec/validate_firmware_image|lib/preinit/|etc/uci-defaults/)"
+)  # one tool, judged as such, and what puts headers right at boot
 _MOST_CALLED = 24
 _SOURCES = (
     ("web upload", re.compile(r"(?i)CONTENT_(?:LENGTH|TYPE)|multipart|\$_FILES|setfilehandler|/cgi-bin/|http\.formvalue")),
@@ -78,11 +78,7 @@ class Check(NamedTuple):
 def script_paths(fs: FileSystem) -> Iterator[UpdatePath]:
     """One update path for each script of a file system that writes software, with the strongest check that can stop it."""
     for node, facts in fs.files():
-        if (
-            facts.text is None
-            or not _is_program(node, facts)
-            or (fs.exists("/sbin/sysupgrade") and _OF_SYSUPGRADE.search(node.path))
-        ):
+        if facts.text is None or not _is_program(node, facts) or _OF_SYSUPGRADE.search(node.path):
             continue
         found = _sinks(facts.text)
         if not found or not _ABOUT_SOFTWARE.search(facts.text + node.path):
@@ -142,12 +138,19 @@ def _checks(fs: FileSystem, path: str, text: str) -> Iterator[Check]:
         kind: Verified | None = None
         if _SIGNATURE.search(line) and _honoured(lines, index):
             kind = "signature"
-        elif _HASH.search(line) and line.count("/bin/") < 3 and any(_COMPARES.search(each) for each in lines[index : index + 8]):
+        elif _HASH.search(line) and line.count("/bin/") < 3 and _compared(path, lines[index : index + 8]):
             kind = "hash"
-        elif _CHECKSUM.search(line) and any(_COMPARES.search(each) for each in lines[index : index + 6]):
+        elif _CHECKSUM.search(line) and _compared(path, lines[index : index + 6]):
             kind = "checksum"
         if kind is not None:
             yield Check(kind, fs.evidence(path, line, line=index + 1))
+
+
+def _compared(path: str, lines: list[str]) -> bool:
+    """Whether what the first of these lines computes is compared; outside the shell only plain comparisons nearby count."""
+    if path.endswith((".lua", ".php", ".py", ".js", ".asp")):
+        return any(re.search(r"[!=~]==?", each) for each in lines[:4])
+    return any(_COMPARES.search(each) for each in lines)
 
 
 def _honoured(lines: list[str], index: int) -> bool:
@@ -165,7 +168,7 @@ def _checks_of_called(fs: FileSystem, text: str) -> Iterator[Check]:
     """Checks in scripts that this one runs or reads, one step deep."""
     called = list(dict.fromkeys(hit[1] or hit[2] for hit in _CALLED.finditer(text)))[:_MOST_CALLED]
     for path in called:
-        facts = fs.facts(path)
+        facts = fs.facts(path) if not _OF_SYSUPGRADE.search(path) else None
         if facts is not None and facts.text is not None and (node := fs.resolve(path)) is not None:
             yield from _checks(fs, node.path, facts.text)
 
@@ -173,7 +176,8 @@ def _checks_of_called(fs: FileSystem, text: str) -> Iterator[Check]:
 def _source(path: str, text: str) -> str:
     if re.search(r"/(?:www\d?|web|htdocs|cgi-?bin|luci)/", path):
         return "web upload"
-    return next((name for name, shape in _SOURCES if shape.search(text)), "local file")
+    spoken = "\n".join(line for line in text.splitlines() if not _SPOKEN.match(line))
+    return next((name for name, shape in _SOURCES if shape.search(spoken)), "local file")
 
 
 def _detail(best: Check | None, sinks: list[tuple[str, int, str]]) -> str:

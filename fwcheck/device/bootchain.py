@@ -28,7 +28,7 @@ _KERNEL_FORMATS = re.compile(r"(?i)uimage|fit|android|trx|tp-?link|seama|chk|dlo
 _APPLICATION_FORMATS = re.compile(r"(?i)esp|mcuboot|nrf|nordic|dfu|gbl|stm32|zigbee|matter")
 _MEANT: dict[str, Verified] = {"none": "none", "checksum": "checksum", "hash": "hash", "signature": "signature"}
 _VERITY = re.compile(
-    r"dm-mod\.create=\S*\bverity\b|\broothash=[0-9a-f]{32,}|\bveritysetup\b|\bdm=\"[^\"]*verity|\bavb_?slot|androidboot\.veritymode"
+    r"dm-mod\.create=[^\n]*\bverity\b|\broothash=[0-9a-f]{32,}|\bveritysetup\b|\bdm=\"[^\"]*verity|\bavb_?slot|androidboot\.veritymode"
 )
 _MOST = 64
 

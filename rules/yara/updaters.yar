@@ -168,9 +168,33 @@ rule updater_signature
         $a18 = "bad signature" nocase
         $a19 = "verify_signature" nocase
         $a20 = "check_signature" nocase
-        $a21 = "image_verify" nocase
-        $a22 = "imageverify" nocase
-        $a23 = "sign verify" nocase
+        $a21 = "sign verify" nocase
     condition:
         uint32(0) == 0x464c457f and any of them
+}
+
+rule bundle_nordic_signed_init
+{
+    meta:
+        id = "nordic-dfu-signed-init"
+        description = "init packet of a Nordic DFU package with an ECDSA P-256 signature"
+        severity = "info"
+        reference = "nRF5 SDK dfu-cc.proto: Packet.signed_command (2), SignedCommand.signature_type (2) and signature (3) of 64 bytes"
+    strings:
+        $signature = { 10 00 1a 40 }
+    condition:
+        uint8(0) == 0x12 and filesize > 80 and filesize < 1024 and $signature at (filesize - 68)
+}
+
+rule bundle_cms_signed_data
+{
+    meta:
+        id = "cms-signed-data"
+        description = "CMS signed data, as appended to RAUC bundles and kept beside SWUpdate descriptions"
+        severity = "info"
+        reference = "RFC 5652: ContentInfo with id-signedData"
+    strings:
+        $oid = { 06 09 2a 86 48 86 f7 0d 01 07 02 a0 }
+    condition:
+        uint8(0) == 0x30 and $oid in (2..6)
 }

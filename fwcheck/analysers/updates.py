@@ -1,0 +1,374 @@
+"""How new software comes in: updaters without a signature check, checks that are switched off, test keys, plain addresses.
+
+It proves what scripts, settings and containers say. What a compiled updater does is only read from its texts and imports, and
+stays open where they do not tell. That a way exists does not say that the vendor uses it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from fwcheck.analysers._known import signing_test_keys
+from fwcheck.analysers._once import once
+from fwcheck.analysers.rule import Rule
+from fwcheck.device.firmware import FileSystem, Firmware
+from fwcheck.model import Device, Evidence, Facts, Finding, Location, Node, NodeKind, Severity, UpdatePath
+
+_NONE = Rule(
+    id="UPD-001",
+    title="No way to update the software was found",
+    severity=Severity.MEDIUM,
+    criteria=("S1.1-06",),
+    verdict="concern",
+    confidence="tentative",
+    explanation="The whole image was read, and no update program, script or tool was seen in it.",
+    refuted_by="The boot loader, a companion chip or a host writes updates, or a program does so without telling texts.",
+    remediation="Show in the documents how software is updated, or add an updater.",
+)
+_UNCHECKED = Rule(
+    id="UPD-002",
+    title="Software is written without any check",
+    severity=Severity.HIGH,
+    criteria=("S1.1-08",),
+    confidence="firm",
+    explanation="Nothing on this way keeps a changed or damaged image from being installed.",
+    refuted_by="Another program checks a signature before this one is called.",
+    remediation="Verify a signature over the whole image before anything is written, and stop when it fails.",
+)
+_HASH_ONLY = Rule(
+    id="UPD-003",
+    title="Update is protected by a checksum or hash only",
+    severity=Severity.MEDIUM,
+    criteria=("S1.1-08",),
+    confidence="firm",
+    explanation="Anybody can compute it anew: it tells damage, not forgery.",
+    refuted_by="A signature that comes beside the image is verified before it is written.",
+    remediation="Sign images and verify the signature on the device.",
+)
+_OFF = Rule(
+    id="UPD-004",
+    title="Check of updates is switched off",
+    severity=Severity.HIGH,
+    criteria=("S1.1-08",),
+    confidence="certain",
+    explanation="The tool could verify what it installs, but is told not to.",
+    refuted_by="The setting is changed before first use, or the tool never runs.",
+    remediation="Switch the check on, ship the public key, and refuse what is not signed.",
+)
+_SIGNED = Rule(
+    id="UPD-005",
+    title="Signature on updates",
+    severity=Severity.INFO,
+    criteria=("S1.1-08", "S1.1-06"),
+    verdict="support",
+    confidence="firm",
+    explanation="A signature, or a tool that asks for one, stands on this way.",
+    refuted_by="The device does not enforce the check, or another way around it exists.",
+    remediation="Show that a changed image is refused by a running unit.",
+)
+_TEST_KEY = Rule(
+    id="UPD-006",
+    title="Published test key signs or verifies software",
+    severity=Severity.CRITICAL,
+    criteria=("S1.1-08",),
+    confidence="certain",
+    explanation="The private half of this key is public: anybody can sign images that pass.",
+    refuted_by="Units in the field carry another key.",
+    remediation="Make a signing key of your own, keep it in hardware, and replace the test key in every image.",
+)
+_PLAIN = Rule(
+    id="UPD-008",
+    title="Updates come over plain HTTP",
+    severity=Severity.HIGH,
+    criteria=("S1.1-08", "S1.1-12"),
+    confidence="firm",
+    explanation="Who stands on the way can offer another image or hide that there is a new one.",
+    refuted_by="What is fetched is verified by a signature before use, or the address is never asked.",
+    remediation="Fetch over HTTPS with certificate check, and verify a signature.",
+)
+_ROLLBACK = Rule(
+    id="UPD-009",
+    title="No sign of protection against older versions",
+    severity=Severity.LOW,
+    criteria=("S1.1-08",),
+    verdict="concern",
+    confidence="tentative",
+    explanation="An old image with known flaws, once accepted, is accepted for ever.",
+    refuted_by="The updater or boot loader compares versions or keeps a security counter.",
+    remediation="Refuse images older than the one installed, or use the security counter of the boot loader.",
+)
+RULES = (_NONE, _UNCHECKED, _HASH_ONLY, _OFF, _SIGNED, _TEST_KEY, _PLAIN, _ROLLBACK)
+
+_NETWORK = ("web upload", "http download", "tftp or ftp", "local file or web upload", "package feed", "TR-069")
+_TOOLS = frozenset({"sysupgrade", "opkg", "apk", "apt", "swupdate", "rauc", "mender", "ostree", "Android OTA"})
+_FIRMWARE_ADDRESS = re.compile(
+    r"(?i)firmware|fota|[/_.-]ota[/_.?-]|upgrade|/fw[/_.?-]|\.(?:trx|swu|upf|raucb|mender|ipk)\b|\.(?:bin|img)(?:$|[?\s])|update"
+)
+_NO_ADDRESS = re.compile(
+    r"(?i)dyn|ddns|no-?ip|hostname=|myip|nic/update|/update\.php\?|virus|adblock|geoip|w3\.org|openssl\.org|//(?:127\.|localhost|\[::1)|/luci/|/licenses?/"
+)
+_URL = re.compile(r"(?<![\w])http://[^\s\"'`<>|;)]{4,200}")
+_VERSION_CHECK = re.compile(
+    r"(?i)down-?grade|roll-?back|newer_?than|min(?:imum)?_?version|version_?compare|compare_?version|secur(?:ity|e)_(?:counter|version)|is_?newer"
+)
+_TEST_SUBJECT = re.compile(
+    r"DO NOT (?:TRUST|SHIP)|emailAddress=android@android\.com|1\.2\.840\.113549\.1\.9\.1=android@android\.com|O=Test Org(?:,|$)"
+)
+_KEYRINGS = re.compile(r"/(?:rauc|swupdate|mender|ota|opkg|uefi|keyring)[/.]|otacerts|keyring|uefi|efi", re.IGNORECASE)
+_COMPLETE = 0.05  # share of the image that may stay unread for a statement about absence
+
+
+def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
+    """Findings on the ways new software takes."""
+    return once(
+        (
+            *_absent(firmware, device),
+            *_paths(device),
+            *_switched_off(firmware, device),
+            *_test_keys(firmware),
+            *_addresses(firmware, device),
+            *_rollback(firmware, device),
+        )
+    )
+
+
+def _absent(firmware: Firmware, device: Device) -> Iterator[Finding]:
+    """UPD-001, only where a root file system was read and hardly anything of the image stayed dark."""
+    roots = [fs for fs in firmware.filesystems if fs.is_root]
+    dark = firmware.coverage.bytes_unknown + firmware.coverage.bytes_encrypted
+    if not roots or any(path.source != "container" for path in device.update_paths) or firmware.coverage.gaps:
+        return
+    parts = [node for node in firmware.nodes if node.kind is NodeKind.CONTAINER and len(node.chain) == 2]
+    if len(parts) < 2 and any(len(fs.chain) == 2 for fs in roots):
+        return  # one partition of a device: the updater may stand in another
+    if dark <= _COMPLETE * max(1, firmware.coverage.bytes_total):
+        yield _NONE.finding(Evidence(location=Location(chain=roots[0].chain), text="no updater seen"), "no updater")
+
+
+# --------------------------------------------------------------------------- paths
+
+
+def _paths(device: Device) -> Iterator[Finding]:
+    """UPD-002, UPD-003 and UPD-005. Scripts that only hand over to a tool are witnesses of the tool's finding."""
+    through: dict[str, list[Evidence]] = defaultdict(list)
+    tools = {path.mechanism: path.verified for path in device.update_paths if path.mechanism in _TOOLS}
+    rest: list[UpdatePath] = []
+    for path in device.update_paths:
+        if path.sink in tools and tools[path.sink] == path.verified and path.mechanism not in _TOOLS:
+            through[path.sink] += path.evidence[:1]
+        elif path.evidence:
+            rest.append(path)
+    called = {path.sink for path in device.update_paths if path.source in _NETWORK and path.mechanism not in _TOOLS}
+    for path in rest:
+        witnesses = (*path.evidence[1:], *through.get(path.mechanism, ()))
+        if path.verified == "none" and path.source != "container":
+            reached = path.source in _NETWORK and (path.mechanism not in _TOOLS or path.mechanism in called)
+            yield _unchecked(path, witnesses, reached=reached)
+        elif path.source == "container" and path.verified in ("none", "checksum", "hash"):
+            yield _container(path, witnesses)
+        elif path.verified in ("checksum", "hash") and path.sink != "package manager":
+            yield _weakly_checked(path, witnesses)
+        elif path.verified == "signature":
+            yield _SIGNED.finding(
+                path.evidence[0],
+                f"signed: {path.mechanism}",
+                title=f"Signature on updates: {path.mechanism}, {path.detail}"[:160],
+                witnesses=witnesses,
+            )
+
+
+def _unchecked(path: UpdatePath, witnesses: tuple[Evidence, ...], *, reached: bool) -> Finding:
+    """UPD-002: a violation where something in the image takes software from a network and hands it on unchecked."""
+    return _UNCHECKED.finding(
+        path.evidence[0],
+        f"unchecked: {path.mechanism}",
+        title=f"{path.mechanism} writes software without a check ({path.source}, {path.sink})",
+        verdict="violation" if reached else "concern",
+        severity=Severity.HIGH if reached else Severity.MEDIUM,
+        confidence="firm" if reached or path.source in _NETWORK else "tentative",
+        witnesses=witnesses,
+        explanation=f"{_UNCHECKED.explanation} Seen: {path.detail}.",
+    )
+
+
+def _container(path: UpdatePath, witnesses: tuple[Evidence, ...]) -> Finding:
+    word = {"none": "not protected at all", "checksum": "protected by a checksum only", "hash": "protected by a hash only"}
+    return _HASH_ONLY.finding(
+        path.evidence[0],
+        f"container: {path.mechanism} {path.verified}",
+        title=f"The image is {word[path.verified]} ({path.mechanism}{f': {path.detail}' if path.detail else ''})"[:200],
+        confidence="certain",
+        witnesses=witnesses,
+    )
+
+
+def _weakly_checked(path: UpdatePath, witnesses: tuple[Evidence, ...]) -> Finding:
+    return _HASH_ONLY.finding(
+        path.evidence[0],
+        f"{path.verified} only: {path.mechanism}",
+        title=f"{path.mechanism} checks updates by a {path.verified} only ({path.source})",
+        verdict="violation" if path.source in _NETWORK else "concern",
+        confidence="firm",
+        witnesses=witnesses,
+        explanation=f"{_HASH_ONLY.explanation} Seen: {path.detail}.",
+    )
+
+
+# --------------------------------------------------------------------------- switched off
+
+
+def _switched_off(firmware: Firmware, device: Device) -> Iterator[Finding]:
+    """UPD-004: package lists taken unsigned, image checks forced aside, downloads of an updater without certificate check."""
+    for path in device.update_paths:
+        if path.sink == "package manager" and path.verified == "hash" and path.evidence:
+            asked = "check_signature" in path.evidence[0].text or "rusted" in path.evidence[0].text
+            yield _OFF.finding(
+                path.evidence[0],
+                f"package signatures: {path.mechanism}",
+                title=f"{path.mechanism} takes packages from unsigned lists",
+                confidence="certain" if asked else "firm",
+                witnesses=path.evidence[1:],
+            )
+    updaters = {(path.root, path.mechanism) for path in device.update_paths}
+    for fs in firmware.filesystems:
+        for node, facts in fs.files():
+            yield from _off_in_file(fs, node, facts, updater=(fs.label, node.path) in updaters)
+
+
+def _off_in_file(fs: FileSystem, node: Node, facts: Facts, *, updater: bool) -> Iterator[Finding]:
+    for hit in facts.yara:
+        if hit.rule == "update-forced" and facts.kind != "elf":
+            yield _OFF.finding(
+                fs.evidence(node.path, hit.text, offset=hit.offset),
+                f"forced: {node.path}",
+                title="Installs with the checks switched off",
+                verdict="violation" if updater else "concern",
+                confidence="firm" if updater else "tentative",
+            )
+            break
+    if updater:
+        for hit in facts.patterns:
+            if hit.rule in ("unverified-wget", "unverified-curl"):
+                where = fs.evidence(node.path, hit.text, offset=hit.offset)
+                yield _OFF.finding(
+                    where, f"certificate: {node.path}", title="Updater does not check the server's certificate", confidence="firm"
+                )
+                break
+    if facts.text is not None and "REQUIRE_IMAGE_SIGNATURE=0" in facts.text and not node.path.endswith("fwtool.sh"):
+        number = facts.text.count("\n", 0, facts.text.index("REQUIRE_IMAGE_SIGNATURE=0")) + 1
+        yield _OFF.finding(fs.evidence(node.path, "REQUIRE_IMAGE_SIGNATURE=0", line=number), "image signature", confidence="firm")
+
+
+# --------------------------------------------------------------------------- test keys
+
+
+def _test_keys(firmware: Firmware) -> Iterator[Finding]:
+    """UPD-006: key hashes that containers store, fingerprints of keys, and subjects of certificates in update keyrings."""
+    known = signing_test_keys()
+    for node in firmware.nodes:
+        if node.kind is NodeKind.CONTAINER:
+            text = " ".join(str(value) for value in node.detail.values()).lower()
+            for digest in re.findall(r"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b", text):
+                if digest in known:
+                    where = Evidence(
+                        location=Location(chain=node.chain, path=node.path, offset=node.offset), text=f"key hash {digest}"
+                    )
+                    yield _TEST_KEY.finding(
+                        where, f"test key: {known[digest]}", title=f"Signed with the published test key {known[digest]}"
+                    )
+    for node, facts in firmware.contents():
+        for key in facts.keys:
+            if key.fingerprint in known:
+                where = Evidence(
+                    location=Location(chain=node.chain, path=node.path, offset=key.offset), text=known[key.fingerprint]
+                )
+                yield _TEST_KEY.finding(where, f"test key: {known[key.fingerprint]}")
+        for certificate in facts.certificates:
+            found = _TEST_SUBJECT.search(certificate.subject)
+            if found and (_KEYRINGS.search(node.path) or "DO NOT" in found[0]):
+                where = Evidence(
+                    location=Location(chain=node.chain, path=node.path, offset=certificate.offset), text=certificate.subject[:160]
+                )
+                yield _TEST_KEY.finding(where, f"test certificate: {found[0]}", confidence="firm")
+
+
+# --------------------------------------------------------------------------- addresses
+
+
+def _addresses(firmware: Firmware, device: Device) -> Iterator[Finding]:
+    """UPD-008: package feeds, addresses in updaters, and addresses of firmware in other files (the path is then unknown)."""
+    signed = {(path.root, path.mechanism) for path in device.update_paths if path.verified == "signature"}
+    updaters = {(path.root, path.mechanism) for path in device.update_paths}
+    for path in device.update_paths:
+        feed = next((each for each in path.evidence if "http://" in each.text), None)
+        if path.source == "package feed" and feed is not None and path.verified != "signature":
+            yield _PLAIN.finding(
+                feed, f"feed: {path.mechanism}", title=f"{path.mechanism} feeds over plain HTTP without signatures"
+            )
+    for fs in firmware.filesystems:
+        for node, facts in fs.files():
+            if (fs.label, node.path) in signed or re.search(r"/opkg/|/apt/|/doc/|/ddns/|/adblock|/licen[cs]e", node.path):
+                continue
+            where = _address(fs, node, facts, updater=(fs.label, node.path) in updaters)
+            if where is not None:
+                certain = (fs.label, node.path) in updaters and facts.text is not None
+                yield _PLAIN.finding(
+                    where,
+                    f"address: {node.path}",
+                    title="Updates come over plain HTTP" if certain else "Address of updates over plain HTTP",
+                    verdict="violation" if certain else "concern",
+                    severity=Severity.HIGH if certain else Severity.MEDIUM,
+                    confidence="firm" if certain else "tentative",
+                )
+
+
+def _address(fs: FileSystem, node: Node, facts: Facts, *, updater: bool) -> Evidence | None:
+    if updater and facts.text is not None:
+        for number, line in enumerate(facts.text.splitlines(), 1):
+            hit = _URL.search(line)
+            if hit is None or _NO_ADDRESS.search(hit[0]) or re.match(r"\s*(?:#|//|--|\*)", line):
+                continue
+            if _FIRMWARE_ADDRESS.search(hit[0]) or re.search(r"\b(?:wget|curl|uclient-fetch)\b|(?i:url|server|mirror)\s*=", line):
+                return fs.evidence(node.path, line.strip(), line=number)
+    for found in facts.patterns:
+        if found.rule == "plain-update-address" and _FIRMWARE_ADDRESS.search(found.text) and not _NO_ADDRESS.search(found.text):
+            return fs.evidence(node.path, found.text, offset=found.offset)
+    return None
+
+
+# --------------------------------------------------------------------------- older versions
+
+
+def _rollback(firmware: Firmware, device: Device) -> Iterator[Finding]:
+    """UPD-009, once: no container counter, no version comparison in a readable updater."""
+    if not device.update_paths or not device.update_paths[0].evidence:
+        return
+    for node in firmware.nodes:
+        if node.kind is NodeKind.CONTAINER and _counted(node):
+            return
+    if all(path.source == "container" for path in device.update_paths) and any(
+        p.verified == "signature" for p in device.update_paths
+    ):
+        return  # the boot loader that checks the signature is not in the image
+    readable = False
+    for path in device.update_paths:
+        if path.mechanism in _TOOLS - {"sysupgrade"}:
+            return
+        for fs in firmware.filesystems:
+            text = (
+                fs.text(path.mechanism if path.mechanism.startswith("/") else "/sbin/sysupgrade")
+                if fs.label == path.root
+                else None
+            )
+            readable = readable or text is not None
+            if text is not None and _VERSION_CHECK.search(text):
+                return
+    if readable or all(path.source == "container" for path in device.update_paths):
+        yield _ROLLBACK.finding(device.update_paths[0].evidence[0], "no rollback protection")
+
+
+def _counted(node: Node) -> bool:
+    words = f"{node.detail.get('tlvs', '')} {node.detail.get('rollback_index', '')}".lower()
+    return "counter" in words or bool(node.detail.get("secure_version")) or bool(node.detail.get("rollback_index"))
