@@ -1,7 +1,5 @@
 """``python -m fwcheck``."""
 
-import sys
+from fwcheck.cli.main import command
 
-from fwcheck.cli.main import main
-
-sys.exit(main())
+command()

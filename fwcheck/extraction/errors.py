@@ -1,6 +1,7 @@
 """What can go wrong while bytes are read.
 
 FormatError      the bytes are not what their header claims
+  Truncated      they are, but the source ends before they do
 QuotaExceeded    reading on would cost more than the limits allow
 """
 
@@ -13,6 +14,10 @@ class ExtractionError(Exception):
 
 class FormatError(ExtractionError):
     """The bytes do not form what a format expects. Parsers raise nothing else for bad input."""
+
+
+class Truncated(FormatError):
+    """The header is sound, but what it points at lies beyond the end of the source: told to the user, not tried elsewhere."""
 
 
 class QuotaExceeded(ExtractionError):

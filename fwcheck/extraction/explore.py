@@ -12,7 +12,7 @@ from itertools import islice
 import msgspec
 
 from fwcheck.extraction.coverage import Class, Paint, classify
-from fwcheck.extraction.errors import ExtractionError, QuotaExceeded
+from fwcheck.extraction.errors import ExtractionError, QuotaExceeded, Truncated
 from fwcheck.extraction.format import Container, Entry, Format
 from fwcheck.extraction.identify import SignatureIndex, signatures
 from fwcheck.extraction.limits import Limits
@@ -96,8 +96,9 @@ class Explorer:
                 container = each.open(source, offset, self.limits)
                 source.check(offset, max(container.size, 1))
             except ExtractionError as error:
-                if isinstance(error, QuotaExceeded):
-                    out.gaps.append(Gap(node=" › ".join(chain), reason=f"{each.name} at 0x{offset:x}: {error}"))
+                if isinstance(error, QuotaExceeded | Truncated):
+                    reason = _shown(f"{each.name} at 0x{offset:x}: {error}")
+                    out.gaps.append(Gap(node=" › ".join(chain), reason=reason, bytes=source.size - offset))
                 rejects += 1
                 cut |= rejects >= REJECTS
                 if rejects >= REJECTS:

@@ -7,7 +7,7 @@ are left unread.
 
 from __future__ import annotations
 
-from fwcheck.extraction.errors import FormatError
+from fwcheck.extraction.errors import FormatError, Truncated
 from fwcheck.extraction.format import Container, Format, Signature
 from fwcheck.extraction.formats._squashfs_blocks import Blocks
 from fwcheck.extraction.formats._squashfs_layout import layout
@@ -42,7 +42,9 @@ class SquashFs(Format):
         try:
             blocks.settle(listing.probes(), listing.root_is_sound)
         except FormatError as error:
-            raise FormatError(f"{error} (truncated)" if problems else str(error)) from None
+            if problems:
+                raise Truncated(f"{problems[0]}: {error}") from None
+            raise
         return Container(
             format=self.name,
             size=min(head.size, available),
