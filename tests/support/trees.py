@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from fwcheck.device.firmware import Firmware
+from fwcheck.inspection.inspect import inspect
 from fwcheck.model import Coverage, Facts, Image, Node, NodeKind
 
 
 class Link(str):
     """A symbolic link to this target."""
 
+    __slots__ = ()
+
 
 def facts_of(content: bytes) -> Facts:
-    """Facts as inspection gives them: by the real inspector when it can be imported."""
-    try:
-        from fwcheck.inspection.inspect import inspect
-    except ImportError:
-        return _bare_facts(content)
+    """Facts as inspection gives them."""
     return inspect(content)
-
-
-def _bare_facts(content: bytes) -> Facts:
-    kind, text, interpreter = "binary", None, None
-    if content.startswith(b"\x7fELF"):
-        kind = "elf"
-    elif b"\0" not in content:
-        text = content.decode("utf-8", "replace")
-        kind = "text"
-        if text.startswith("#!"):
-            kind, interpreter = "script", text[2:].split("\n", 1)[0].split()[0]
-    digest = hashlib.sha256(content).hexdigest()
-    return Facts(sha256=digest, size=len(content), kind=kind, text=text, interpreter=interpreter)
 
 
 def firmware_of(files: Mapping[str, bytes | str], modes: Mapping[str, int] | None = None, format: str = "squashfs") -> Firmware:
