@@ -83,9 +83,8 @@ def _build(work: Path, tree: Path, compression: str) -> Path:
 def _measure(image: Path, work: Path, runs: int) -> None:
     contestants: dict[str, Callable[[], float]] = {}
     if shutil.which("unsquashfs"):
-        contestants["unsquashfs"] = lambda: _extract(
-            ["unsquashfs", "-q", "-n", "-p", "2", "-d", str(work / "out"), str(image)], work / "out"
-        )
+        tool = ["unsquashfs", "-q", "-n", "-p", "2", "-d", str(work / "out"), str(image)]
+        contestants["unsquashfs"] = lambda: _extract(tool, work / "out")
     contestants["decode"] = lambda: _time([sys.executable, str(Path(__file__).with_name("decode.py")), str(image)])
     contestants["scan"] = lambda: _time([*PROGRAM, "scan", str(image), "--format", "json", "--no-cache"], {0, 1, 3})
     if shutil.which("unblob") and shutil.which("sasquatch"):
@@ -107,9 +106,8 @@ def _measure(image: Path, work: Path, runs: int) -> None:
     if target and "unsquashfs" in rows:
         over = [(scan - START_UP) / floor for scan, floor in zip(rows["scan"], rows["unsquashfs"], strict=True)]
         print(f"  scan less {START_UP} s of start-up, over unsquashfs: {statistics.median(over):.2f} (target {target})")
-    print(
-        f"  peak memory of a scan, all processes: {_peak([*PROGRAM, 'scan', str(image), '--format', 'json', '--no-cache']) / 1e6:.0f} MB"
-    )
+    peak = _peak([*PROGRAM, "scan", str(image), "--format", "json", "--no-cache"])
+    print(f"  peak memory of a scan, all processes: {peak / 1e6:.0f} MB")
 
 
 def _time(command: list[str], allowed: frozenset[int] | set[int] = frozenset({0})) -> float:

@@ -98,3 +98,14 @@ def test_help_comes_without_heavy_imports() -> None:
     code = "import sys; from fwcheck.cli.main import parser; parser().format_help(); print(*sorted(sys.modules))"
     loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
     assert not loaded & {"lief", "hyperscan", "yara", "cryptography", "rich", "jinja2", "msgspec"}
+
+
+def test_the_bill_of_materials_is_cyclonedx() -> None:
+    bom = json.loads(fwcheck("sbom", INSECURE, "--no-cache").stdout)
+    assert bom["bomFormat"] == "CycloneDX"
+    assert {("busybox", "1.19.4"), ("openssl", "1.0.1e")} <= {(each["name"], each["version"]) for each in bom["components"]}
+
+
+def test_the_knowledge_tells_its_date(tmp_path: Path) -> None:
+    assert fwcheck("db", "info").stdout.startswith("knowledge as of 20")
+    assert fwcheck("db", "build", tmp_path / "nowhere", tmp_path / "out").returncode == 2

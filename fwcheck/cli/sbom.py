@@ -1,0 +1,31 @@
+"""``fwcheck sbom``: the components of an image as CycloneDX on standard output."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from fwcheck.cli import options as shared
+from fwcheck.cli.progress import Progress
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the parser."""
+    command: argparse.ArgumentParser = commands.add_parser("sbom", help="the components of an image as CycloneDX")
+    shared.image(command)
+    shared.reading(command)
+    command.add_argument("--quiet", action="store_true", help="no progress")
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints the bill of materials; exit status 0."""
+    from fwcheck.pipeline import Options, scan  # noqa: PLC0415
+    from fwcheck.reports.registry import named  # noqa: PLC0415
+
+    with Progress(options.image.name, options.quiet) as progress:
+        report = scan(options.image, Options(jobs=options.jobs, cache=shared.cache(options)), progress)
+    content = named("cyclonedx").render(report)
+    sys.stdout.buffer.write(content if isinstance(content, bytes) else content.encode())
+    return 0
