@@ -23,7 +23,7 @@ def _info(_options: argparse.Namespace) -> int:
     from fwcheck.vulnerabilities.database import Knowledge  # noqa: PLC0415
 
     knowledge = Knowledge.open()
-    print(f"knowledge as of {knowledge.date}, for {len(knowledge.components())} components")
+    print(f"knowledge as of {knowledge.date}, for {len(list(knowledge.components()))} components")
     return 0
 
 
