@@ -1,8 +1,9 @@
 """How long a whole scan takes, against the floor and against peers, measured in one run.
 
-usage: python benchmarks/scan.py [--tree DIR] [--compressions xz,gzip,zstd] [--runs N] [--image FILE ...]
+usage: python benchmarks/scan.py [--trees DIR,DIR] [--compressions xz,gzip,zstd] [--runs N] [--image FILE ...]
 
-Builds one SquashFS image per compression from DIR (default: a copy of part of /usr, 150 MB at most), then times in turn, run by
+Builds one SquashFS image per compression from the folders of --trees (150 MB at most, programs and libraries as a root file
+system holds them), then times in turn, run by
 run, so that noise hits all alike:
 
   unsquashfs   writing the same file system out to a tmpfs where there is one (two processors)      = the floor of a tool
@@ -41,7 +42,8 @@ def main() -> int:
         work = Path(name)
         images = [Path(each) for each in options.image]
         if not images:
-            images = [_build(work, Path(options.tree), compression) for compression in options.compressions.split(",")]
+            trees = [Path(each) for each in options.trees.split(",")]
+            images = [_build(work, trees, compression) for compression in options.compressions.split(",")]
         for image in images:
             _measure(image, work, options.runs)
     return 0
@@ -49,20 +51,20 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tree", default="/usr/lib")
+    parser.add_argument("--trees", default="/etc,/usr/sbin,/usr/bin,/usr/lib/x86_64-linux-gnu,/usr/lib/aarch64-linux-gnu")
     parser.add_argument("--compressions", default="xz,gzip,zstd")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--image", nargs="*", default=[])
     return parser.parse_args()
 
 
-def _build(work: Path, tree: Path, compression: str) -> Path:
-    """One image of at most LIMIT bytes of files, taken from ``tree`` in sorted order."""
+def _build(work: Path, trees: list[Path], compression: str) -> Path:
+    """One image of at most LIMIT bytes of files, taken from ``trees`` in sorted order."""
     image = work / f"{compression}.squashfs"
     chosen = work / "chosen"
     if not chosen.exists():
         size = 0
-        for path in sorted(tree.rglob("*")):
+        for path in (each for tree in trees for each in sorted(tree.rglob("*"))):
             if path.is_symlink() or not path.is_file() or not os.access(path, os.R_OK):
                 continue
             length = path.stat().st_size
@@ -71,7 +73,7 @@ def _build(work: Path, tree: Path, compression: str) -> Path:
             size += length
             if size > LIMIT:
                 break
-            target = chosen / path.relative_to(tree)
+            target = chosen / path.relative_to("/")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.symlink_to(path)
         shutil.copytree(chosen, work / "copy", symlinks=False)
