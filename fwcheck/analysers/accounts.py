@@ -112,10 +112,14 @@ def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
 def _findings(firmware: Firmware, device: Device) -> Iterator[Finding]:
     ways = _ways(device)
     known: dict[Account, Origin] = {}
+    origins: dict[tuple[str, str], Origin] = {}
     for account in device.accounts:
         if account.password in ("empty", "hash"):
             used = _is_system(account) or _server_runs(account, device)
-            known[account] = origin(firmware, account) if used else "copy"
+            file = account.root, account.file
+            if file not in origins:
+                origins[file] = origin(firmware, account)
+            known[account] = origins[file] if used else "copy"
     for account, source in known.items():
         if account.password == "empty" and account.login is not False:
             yield _empty(account, source, ways)

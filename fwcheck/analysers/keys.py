@@ -60,7 +60,7 @@ _SIGNER = re.compile(
     r"(?:[._-].*)?\.?(?:key|pem|priv|sec|der)?$"
 )
 _AUTHORIZED = re.compile(r"(?:^|/)authorized_keys2?$")
-_KEY_LINE = re.compile(r"^(?!\s*#).*\b(ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+|sk-\S+@openssh\.com)\s+AAAA", re.MULTILINE)
+_KEY_LINE = re.compile(r"^(?![ \t]*#).*\b(ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+|sk-\S+@openssh\.com)\s+AAAA", re.MULTILINE)
 _MOST_PER_CONTENT = 16
 
 

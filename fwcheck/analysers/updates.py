@@ -117,6 +117,7 @@ _TEST_SUBJECT = re.compile(
     r"DO NOT (?:TRUST|SHIP)|emailAddress=android@android\.com|1\.2\.840\.113549\.1\.9\.1=android@android\.com|O=Test Org(?:,|$)"
 )
 _KEYRINGS = re.compile(r"/(?:rauc|swupdate|mender|ota|opkg|uefi|keyring)[/.]|otacerts|keyring|uefi|efi", re.IGNORECASE)
+_BOOTED = frozenset({"uimage", "fit", "android-boot"})
 _COMPLETE = 0.05  # share of the image that may stay unread for a statement about absence
 
 
@@ -194,12 +195,14 @@ def _unchecked(path: UpdatePath, witnesses: tuple[Evidence, ...], *, reached: bo
 
 
 def _container(path: UpdatePath, witnesses: tuple[Evidence, ...]) -> Finding:
+    boots = path.mechanism in _BOOTED  # a format for booting as much as for updates: the update may have another wrapping
     word = {"none": "not protected at all", "checksum": "protected by a checksum only", "hash": "protected by a hash only"}
     return _HASH_ONLY.finding(
         path.evidence[0],
         f"container: {path.mechanism} {path.verified}",
         title=f"The image is {word[path.verified]} ({path.mechanism}{f': {path.detail}' if path.detail else ''})"[:200],
-        confidence="certain",
+        verdict="concern" if boots else "violation",
+        confidence="firm" if boots else "certain",
         witnesses=witnesses,
     )
 

@@ -33,7 +33,7 @@ def container_paths(firmware: Firmware) -> Iterator[UpdatePath]:
         if verified is None or any(node.chain[: len(outer)] == outer for outer in seen) or not _wraps(firmware, node):
             continue
         seen.add(node.chain)
-        yield _of(node, verified)
+        yield _of(firmware, node, verified)
     for fs in firmware.filesystems:
         yield from _bundle(fs)
         yield from _nordic(fs)
@@ -47,8 +47,10 @@ def _wraps(firmware: Firmware, node: Node) -> bool:
     return node.size == 0 or whole == 0 or node.size * 2 >= whole
 
 
-def _of(node: Node, verified: Verified) -> UpdatePath:
+def _of(firmware: Firmware, node: Node, verified: Verified) -> UpdatePath:
     detail = str(node.detail.get("integrity_detail", ""))
+    if verified != "signature" and firmware.coverage.bytes_encrypted * 2 > max(1, firmware.coverage.bytes_total):
+        detail, verified = f"{detail}; a signature inside the encrypted content cannot be seen", "unknown"
     where = Evidence(
         location=Location(chain=node.chain, path=node.path, offset=node.offset), text=f"{node.format}: {detail or verified}"[:240]
     )

@@ -36,7 +36,7 @@ _SINKS: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = (
     ("mender", ("mender",), re.compile(_START + r"mender(?:-update)?\s+-?-?(?:install|rootfs)\b")),
     ("vendor updater", ("fw", "updat", "flash", "mtdwrite", "pgrade"), re.compile(_START + r"" + _VENDOR + r"\s+[-/$\"'\w]")),
     ("file copy", ("/update", "/upgrade", "/ota", "/firmware"),
-     re.compile(_START + r"cp\s+(?:-\S+\s+)*[\"']?\S*/(?:update|upgrade|ota|firmware)\S*/\S*\s+[\"']?/\S")),
+     re.compile(_START + r"cp\s+(?P<words>[^;|&\n]*)")),
 )  # fmt: skip
 _SIGNATURE = re.compile(
     r"openssl\s+(?:dgst\s[^\n]*-verify|(?:cms|smime)\s[^\n]*-verify|rsautl\s[^\n]*-(?:verify|pubin)|pkeyutl\s[^\n]*-verify)"
@@ -59,7 +59,9 @@ _NO_PROGRAM = re.compile(
 _OF_SYSUPGRADE = re.compile(
     r"^/(?:sbin/sysupgrade|lib/upgrade/|lib/functions/|usr/libexec/validate_firmware_image|lib/preinit/|etc/uci-defaults/)"
 )  # one tool, judged as such, and what puts headers right at boot
+_OF_AN_UPDATE = re.compile(r"/(?:update|upgrade|ota|firmware)[^/]*/")
 _MOST_CALLED = 24
+_LONGEST = 1024  # characters of a line that is looked at: longer ones are data
 _SOURCES = (
     ("web upload", re.compile(r"(?i)CONTENT_(?:LENGTH|TYPE)|multipart|\$_FILES|setfilehandler|/cgi-bin/|http\.formvalue")),
     ("http download", re.compile(r"(?:^|[\s;&|`(/])(?:wget|uclient-fetch)\s[^\n]*(?!https)|(?:^|[\s;&|`(/])curl\s")),
@@ -77,6 +79,7 @@ class Check(NamedTuple):
 
 def script_paths(fs: FileSystem) -> Iterator[UpdatePath]:
     """One update path for each script of a file system that writes software, with the strongest check that can stop it."""
+    known: dict[str, list[Check]] = {}  # the checks of each script, looked for once
     for node, facts in fs.files():
         if facts.text is None or not _is_program(node, facts) or _OF_SYSUPGRADE.search(node.path):
             continue
@@ -84,7 +87,7 @@ def script_paths(fs: FileSystem) -> Iterator[UpdatePath]:
         if not found or not _ABOUT_SOFTWARE.search(facts.text + node.path):
             continue
         sink, number, line = found[0]
-        checks = [*_checks(fs, node.path, facts.text), *_checks_of_called(fs, facts.text)]
+        checks = [*_checks(fs, node.path, facts.text), *_checks_of_called(fs, facts.text, known)]
         best = max(checks, key=lambda each: STRENGTH[each.kind], default=None)
         yield UpdatePath(
             source=_source(node.path, facts.text),
@@ -120,20 +123,29 @@ def _sinks(text: str) -> list[tuple[str, int, str]]:
     if not possible:
         return found
     for number, line in enumerate(text.splitlines(), 1):
-        if len(line) > 4096:
+        if len(line) > _LONGEST:
             continue
         for sink, words, shape in possible:
-            if any(word in line for word in words) and shape.search(line) and not _SPOKEN.match(line):
+            if any(word in line for word in words) and _fits(shape, line) and not _SPOKEN.match(line):
                 found.append((sink, number, line.strip()))
                 break
     return found
+
+
+def _fits(shape: re.Pattern[str], line: str) -> bool:
+    """Whether a line holds the command; of a copy, the words: out of a directory of updates, into the root."""
+    hit = shape.search(line)
+    if hit is None or "words" not in shape.groupindex:
+        return hit is not None
+    words = [word.strip("\"'") for word in hit["words"].split() if not word.startswith("-")]
+    return len(words) > 1 and words[-1].startswith("/") and any(_OF_AN_UPDATE.search(word) for word in words[:-1])
 
 
 def _checks(fs: FileSystem, path: str, text: str) -> Iterator[Check]:
     """The checks of one script whose result can stop it."""
     lines = text.splitlines()
     for index, line in enumerate(lines):
-        if len(line) > 4096 or _SPOKEN.match(line):
+        if len(line) > _LONGEST or _SPOKEN.match(line):
             continue
         kind: Verified | None = None
         if _SIGNATURE.search(line) and _honoured(lines, index):
@@ -164,13 +176,15 @@ def _honoured(lines: list[str], index: int) -> bool:
     return any(_STATUS.search(each) for each in following[:2])
 
 
-def _checks_of_called(fs: FileSystem, text: str) -> Iterator[Check]:
+def _checks_of_called(fs: FileSystem, text: str, known: dict[str, list[Check]]) -> Iterator[Check]:
     """Checks in scripts that this one runs or reads, one step deep."""
     called = list(dict.fromkeys(hit[1] or hit[2] for hit in _CALLED.finditer(text)))[:_MOST_CALLED]
     for path in called:
         facts = fs.facts(path) if not _OF_SYSUPGRADE.search(path) else None
         if facts is not None and facts.text is not None and (node := fs.resolve(path)) is not None:
-            yield from _checks(fs, node.path, facts.text)
+            if node.path not in known:
+                known[node.path] = list(_checks(fs, node.path, facts.text))
+            yield from known[node.path]
 
 
 def _source(path: str, text: str) -> str:

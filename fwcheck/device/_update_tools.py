@@ -12,8 +12,10 @@ from fwcheck.device._update_scripts import Verified
 from fwcheck.device.firmware import FileSystem
 from fwcheck.model import Evidence, UpdatePath
 
-_SIGNATURE_REQUIRED = re.compile(r"^\s*(?:export\s+)?REQUIRE_IMAGE_SIGNATURE=[\"']?1", re.MULTILINE)
-_METADATA_REQUIRED = re.compile(r"^\s*(?:export\s+)?REQUIRE_IMAGE_METADATA=[\"']?1", re.MULTILINE)
+_SIGNATURE_REQUIRED = re.compile(r"^[ \t]*(?:export[ \t]+)?REQUIRE_IMAGE_SIGNATURE=[\"']?1", re.MULTILINE)
+_METADATA_REQUIRED = re.compile(r"^[ \t]*(?:export[ \t]+)?REQUIRE_IMAGE_METADATA=[\"']?1", re.MULTILINE)
+
+_LONGEST = 1024  # characters of a line of settings that is looked at
 
 
 def tool_paths(fs: FileSystem) -> Iterator[UpdatePath]:
@@ -32,12 +34,11 @@ def _path(
 
 def _line(fs: FileSystem, path: str, shape: str) -> Evidence | None:
     """The first line of a file that a pattern fits, as evidence."""
-    text = fs.text(path)
-    hit = re.search(shape, text, re.MULTILINE) if text is not None else None
-    if text is None or hit is None:
-        return None
-    number = text.count("\n", 0, hit.start() + len(hit[0]) - len(hit[0].lstrip())) + 1
-    return fs.evidence(path, text.splitlines()[number - 1], line=number)
+    find = re.compile(shape).search
+    for number, line in enumerate((fs.text(path) or "").splitlines(), 1):
+        if len(line) <= _LONGEST and find(line):
+            return fs.evidence(path, line, line=number)
+    return None
 
 
 # --------------------------------------------------------------------------- OpenWrt
@@ -131,7 +132,7 @@ def _apk(fs: FileSystem) -> Iterator[UpdatePath]:
 
 def _apt(fs: FileSystem) -> Iterator[UpdatePath]:
     lists = ["/etc/apt/sources.list", *(node.path for node in fs.children("/etc/apt/sources.list.d"))]
-    held = [path for path in lists if re.search(r"(?m)^\s*(?:deb\s|URIs:)", fs.text(path) or "")]
+    held = [path for path in lists if _line(fs, path, r"^\s*(?:deb\s|URIs:)")]
     if not held or not fs.exists("/usr/bin/apt-get"):
         return
     trusted = next(
@@ -172,14 +173,8 @@ def _swupdate(fs: FileSystem) -> Iterator[UpdatePath]:
         "/etc/systemd/system",
     ):
         files += [node.path for node in fs.children(folder) if folder.endswith("conf.d") or "swupdate" in node.path]
-    key = next(
-        (
-            each
-            for path in files
-            if (each := _line(fs, path, r"^[^#\n]*(?:public-key-file\s*=|(?:SWUPDATE_ARGS|swupdate)\S*[^#\n]*\s-k\s+\S).*$"))
-        ),
-        None,
-    )
+    shapes = (r"^[^#]*public-key-file\s*=", r"^(?:\w*=|[^#=]*\bswupdate\b)[^#]*\s-k\s+\S", r"^\w*ARGS\w*=[^#]*\s-k\s+\S")
+    key = next((each for path in files for shape in shapes if (each := _line(fs, path, shape))), None)
     where = fs.evidence(program)
     if key is not None:
         yield _path(fs, "update bundle", "swupdate", "signature", "swupdate", "public key configured", key, where)

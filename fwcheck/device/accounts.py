@@ -26,12 +26,14 @@ _FILE = re.compile(r"(?i)(?:.*[._-])?(passwd|shadow|htpasswd|smbpasswd)(?:[-._~]
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.@-]{0,63}\$?")
 _NUMBER = re.compile(r"\d{1,10}")
 _MOST_LINES = 4096
+_MOST_OF_A_NAME = 16
+_MOST_ACCOUNTS = 4096
 _TOOLS = re.compile(
     r"/(?:bash[-_]completion|pam\.d|zsh|man|doc|licen[cs]es?|i18n|locale|perl\d*|python[\d.]*|uci-defaults|init\.d)(?:/|$)"
 )
 # A whole passwd line written by a script, and a password piped to chpasswd or passwd.
 _WRITTEN = re.compile(
-    r"""(?<![\w.:/-])([A-Za-z_][\w-]{0,31}):((?:\\?\$[\w,=./-]{1,100}){2,4}|[^:\s'"`$\\]{0,128}):"""
+    r"""(?<![\w.:/${}-])([A-Za-z_][\w-]{0,31}):((?:\\?\$[\w,=./-]{1,100}){2,4}|[^:\s'"`$\\]{0,128}):"""
     r"""(\d{1,6}):(\d{1,6}):([^:\n'"`]{0,64}):(/[^:\s'"`]{0,64}):(/[\w./-]{1,64})"""
 )
 _CHPASSWD = re.compile(
@@ -83,7 +85,7 @@ def accounts(firmware: Firmware) -> tuple[Account, ...]:
     found: list[Account] = []
     for fs in firmware.filesystems:
         found += _of_filesystem(fs)
-    return _cracked(found, _clues(firmware))
+    return _cracked(found[:_MOST_ACCOUNTS], _clues(firmware))
 
 
 def origin(firmware: Firmware, account: Account) -> Origin:
@@ -135,8 +137,9 @@ def _read(fs: FileSystem, path: str, text: str, word: str, databases: dict[str, 
         if 6 <= len(parts) <= 7 and _NUMBER.fullmatch(parts[2]) and _NUMBER.fullmatch(parts[3]) and re.match(r"/|$", parts[-1]):
             home, shell = (parts[5], parts[6]) if len(parts) == 7 else (parts[4], parts[5])
             entry = _Entry(parts[0], parts[1], where, int(parts[2]), int(parts[3]), home, shell)
-            if not any(other.uid == entry.uid and other.field == entry.field for other in database.passwd[entry.name]):
-                database.passwd[entry.name].append(entry)
+            same = database.passwd[entry.name]
+            if len(same) < _MOST_OF_A_NAME and not any(other.uid == entry.uid and other.field == entry.field for other in same):
+                same.append(entry)
             database.path, any_read = path, True
         elif all(re.fullmatch(r"-?\d{0,10}", part) for part in parts[2:]) and (len(parts) >= 8 or word.lower() == "shadow"):
             database.shadow.setdefault(parts[0], _Entry(parts[0], parts[1], where))
@@ -339,8 +342,8 @@ _CLUE_FILES = (
     "/etc/brand",
 )
 _CLUE_KEYS = re.compile(
-    r"""(?im)^\s*(?:option\s+)?["']?(?:DISTRIB_ID|DEVICE_MANUFACTURER|DEVICE_PRODUCT|NAME|ID|hostname|model|product(?:_?name)?|vendor|manufacturer|brand)"""
-    r"""["']?\s*(?:=|\s)\s*["']?([A-Za-z0-9][\w .-]{1,30})"""
+    r"""(?im)^[ \t]*(?:option[ \t]+)?["']?(?:DISTRIB_ID|DEVICE_MANUFACTURER|DEVICE_PRODUCT|NAME|ID|hostname|model|product"""
+    r"""(?:_?name)?|vendor|manufacturer|brand)["']?[ \t]*[= \t][ \t]*["']?([A-Za-z0-9][\w .-]{1,30})"""
 )
 
 
