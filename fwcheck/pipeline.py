@@ -10,11 +10,11 @@ import os
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -42,6 +42,9 @@ from fwcheck.model import (
 )
 from fwcheck.reading import Reader, Reading
 from fwcheck.workers import Failure, Pool
+
+if TYPE_CHECKING:
+    from fwcheck.vulnerabilities.database import Knowledge
 
 UNIT_BYTES = 2 << 20  # contents handed to a worker at once
 UNIT_ITEMS = 64
@@ -94,9 +97,8 @@ def scan(path: Path, options: Options, progress: Progress = _silent) -> Report:
     clock.mark("device")
 
     from fwcheck.vulnerabilities.annotate import annotate  # noqa: PLC0415
-    from fwcheck.vulnerabilities.database import Knowledge  # noqa: PLC0415
 
-    knowledge = Knowledge.open()
+    knowledge = _knowledge()
     device = msgspec.structs.replace(device, components=annotate(device.components, knowledge))
     clock.mark("vulnerabilities")
 
@@ -132,7 +134,14 @@ def _later_stages() -> list[Callable[[], object]]:
     """Imports and tables of the stages behind extraction: got ready while the workers read."""
     modules = ("device.build", "analysers.registry", "vulnerabilities.database", "jcstar.mapper", "gate", "reports.json")
     steps: list[Callable[[], object]] = [partial(import_module, f"fwcheck.{module}") for module in modules]
-    return [*steps, lambda: import_module("fwcheck.analysers.registry").registered()]
+    return [*steps, lambda: import_module("fwcheck.analysers.registry").registered(), _knowledge]
+
+
+@cache
+def _knowledge() -> Knowledge:
+    from fwcheck.vulnerabilities.database import Knowledge  # noqa: PLC0415
+
+    return Knowledge.open()
 
 
 def extract(
