@@ -50,7 +50,7 @@ def test_the_insecure_router_refutes_star_1_for_the_planted_reasons(insecure: Re
         ("ACC-010", "/etc/hostapd.conf"),
     }
     assert planted <= found
-    assert {"UPD-002", "UPD-008"} <= {rule for rule, _ in found}
+    assert {("UPD-003", "/etc/init.d/autoupdate.sh"), ("UPD-008", "/etc/init.d/autoupdate.sh")} <= found
     assert {"S1.1-02", "S1.1-11", "S1.1-13"} <= {id for id, verdict in verdicts(insecure).items() if verdict == "violation"}
 
 
