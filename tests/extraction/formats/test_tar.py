@@ -93,7 +93,7 @@ def test_long_names_and_targets_survive(flavour: str, tmp_path: Path) -> None:
     deep = tree / ("d" * 120) / ("é" * 80)
     deep.mkdir(parents=True)
     (deep / ("f" * 200)).write_bytes(b"deep")
-    (tree / "link").symlink_to("t" * 300)
+    (tree / "link").symlink_to("/".join(["t" * 100] * 3))
     os.link(deep / ("f" * 200), tree / "hard")
     container, entries = listing(pack(tree, f"--format={flavour}"))
     assert container.problems == []
