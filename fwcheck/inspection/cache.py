@@ -11,6 +11,7 @@ import hashlib
 import os
 import sqlite3
 import time
+import weakref
 from pathlib import Path
 
 import msgspec
@@ -39,6 +40,8 @@ class FactsCache:
 
     def __init__(self, connection: sqlite3.Connection | None, version: str = INSPECTOR_VERSION) -> None:
         self._connection = connection
+        if connection is not None:
+            weakref.finalize(self, connection.close)
         self._version = version
         self._pending: list[tuple[str, str, int, bytes]] = []
         self._since = 0.0
