@@ -86,7 +86,7 @@ class Coverage(Value, frozen=True, kw_only=True):
     bytes_padding: int = 0
     bytes_unknown: int = 0
     bytes_encrypted: int = 0  # suspected: high entropy, no known structure
-    files: int = 0
+    files: int = 0  # regular and special files of all file systems and archives; directories and links do not count
     gaps: tuple[Gap, ...] = ()
     spans: tuple[Span, ...] = ()  # the image in order, at most some hundred ranges; empty when nobody drew the map
 
