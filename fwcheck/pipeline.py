@@ -20,9 +20,8 @@ import msgspec
 
 from fwcheck import __version__
 from fwcheck.device.firmware import Firmware
-from fwcheck.extraction import spool
 from fwcheck.extraction.coverage import Class, Paint, account, ranges
-from fwcheck.extraction.errors import ExtractionError
+from fwcheck.extraction.errors import ExtractionError, QuotaExceeded
 from fwcheck.extraction.explore import Explorer, Item
 from fwcheck.extraction.limits import Limits
 from fwcheck.extraction.source import CHUNK, Mapped
@@ -160,10 +159,18 @@ def extract(
     explorer = Explorer(options.limits)
     progress("reading the structure", 0, 1)
     assembly = _Assembly(path.name, source)
-    found = explorer.explore(source, (path.name,), 1)
-    assembly.paints += found.paints
-    assembly.gaps += found.gaps
-    _read_all(found.items, explorer, source, assembly, options, progress)
+    deadline = time.monotonic() + options.limits.seconds_image
+    try:
+        found = explorer.explore(source, (path.name,), 1)
+    except QuotaExceeded as error:
+        assembly.gaps.append(Gap(node=path.name, reason=str(error), bytes=source.size))
+        found = None
+    if found is not None:
+        assembly.paints += found.paints
+        assembly.gaps += found.gaps
+    inspection_ready()
+    if found is not None:
+        _read_all(found.items, explorer, source, assembly, options, deadline, progress, meanwhile)
     return assembly.firmware()
 
 
@@ -210,7 +217,7 @@ class _Assembly:
             bytes_unknown=totals[Class.UNKNOWN],
             bytes_encrypted=totals[Class.ENCRYPTED],
             files=sum(node.kind in {NodeKind.FILE, NodeKind.DEVICE} for node in self.nodes),
-            gaps=_folded(self.gaps),
+            gaps=tuple(self.gaps),
             spans=self._spans(),
         )
         first = next((node for node in self.nodes if node.kind is NodeKind.CONTAINER and len(node.chain) == 2), None)
@@ -234,27 +241,13 @@ class _Assembly:
         return tuple(out) if len(out) <= MAP_SPANS else ()
 
 
-def _folded(gaps: list[Gap]) -> tuple[Gap, ...]:
-    """The gaps in order; of those with one reason the first ALIKE, then one that counts the others."""
-    seen: Counter[str] = Counter()
-    size: Counter[str] = Counter()
-    kept: list[Gap] = []
-    for gap in gaps:
-        reason = gap.reason if len(seen) < REASONS or gap.reason in seen else "other reasons"
-        seen[reason] += 1
-        if seen[reason] <= ALIKE:
-            kept.append(gap)
-        else:
-            size[reason] += gap.bytes or 0
-    return (*kept, *(Gap(node=_MANY.format(seen[reason] - ALIKE), reason=reason, bytes=size[reason]) for reason in size))
-
-
 def _read_all(
     items: list[Item],
     explorer: Explorer,
     source: Mapped,
     assembly: _Assembly,
     options: Options,
+    deadline: float,
     progress: Progress,
     meanwhile: Sequence[Callable[[], object]] = (),
 ) -> None:
@@ -274,11 +267,11 @@ def _read_all(
         if touched > RELEASE:
             touched = 0
             Mapped.release_all()
-            spool.release_all()
         return reader[0].read(items[number])
 
     jobs = options.jobs or os.cpu_count() or 1
     results: dict[int, Reading] = {}
+    budget = options.limits.bytes_total
     pool: Pool[Reading | str] = Pool(task, jobs, options.limits.seconds_content)
     total = len(items)
     for done, (number, result) in enumerate(pool.run(_units(items, [len(items)]), deadline, meanwhile), 1):
@@ -290,6 +283,10 @@ def _read_all(
             results[number] = Reading(nodes=[node], gaps=[Gap(node=node.label, reason=result.reason, bytes=node.size)])
         elif isinstance(result, Reading):
             results[number] = result
+            budget -= result.unpacked
+            if budget < 0:
+                assembly.gaps.append(Gap(node=assembly.name, reason=f"more than {options.limits.bytes_total} unpacked bytes"))
+                break
     deferred: list[Item] = []
     for number, item in enumerate(items):
         reading = results.get(number, Reading(nodes=[item.node]))
@@ -297,7 +294,7 @@ def _read_all(
         if reading.deferred:
             deferred += _expand(item, explorer, assembly)
     if deferred:
-        _read_all(deferred, explorer, source, assembly, options, progress)
+        _read_all(deferred, explorer, source, assembly, options, deadline, progress)
 
 
 def _expand(item: Item, explorer: Explorer, assembly: _Assembly) -> list[Item]:
