@@ -9,6 +9,7 @@ import hashlib
 import os
 import time
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from importlib import import_module
@@ -20,8 +21,9 @@ import msgspec
 
 from fwcheck import __version__
 from fwcheck.device.firmware import Firmware
+from fwcheck.extraction import spool
 from fwcheck.extraction.coverage import Class, Paint, account, ranges
-from fwcheck.extraction.errors import ExtractionError, QuotaExceeded
+from fwcheck.extraction.errors import ExtractionError
 from fwcheck.extraction.explore import Explorer, Item
 from fwcheck.extraction.limits import Limits
 from fwcheck.extraction.source import CHUNK, Mapped
@@ -50,6 +52,8 @@ UNIT_BYTES = 2 << 20  # contents handed to a worker at once
 UNIT_ITEMS = 64
 RELEASE = 48 << 20  # bytes a worker reads before it gives the pages of mapped files back
 
+ALIKE = 200  # gaps of one reason that are listed one by one
+REASONS = 1000  # different reasons; numbers in them differ from place to place
 MAP_SPANS = 800  # a map of more ranges than this shows nothing
 _KINDS: dict[Class, Literal["explained", "padding", "unknown", "encrypted"]] = {
     Class.EXPLAINED: "explained",
@@ -159,18 +163,14 @@ def extract(
     explorer = Explorer(options.limits)
     progress("reading the structure", 0, 1)
     assembly = _Assembly(path.name, source)
-    deadline = time.monotonic() + options.limits.seconds_image
-    try:
-        found = explorer.explore(source, (path.name,), 1)
-    except QuotaExceeded as error:
-        assembly.gaps.append(Gap(node=path.name, reason=str(error), bytes=source.size))
-        found = None
-    if found is not None:
-        assembly.paints += found.paints
-        assembly.gaps += found.gaps
+    found = explorer.explore(source, (path.name,), 1)
+    assembly.paints += found.paints
+    assembly.gaps += found.gaps
     inspection_ready()
-    if found is not None:
-        _read_all(found.items, explorer, source, assembly, options, deadline, progress, meanwhile)
+    _read_all(found.items, explorer, source, assembly, options, progress, meanwhile)
+    spent = explorer.meter.spent()
+    if spent is not None:
+        assembly.gaps.append(Gap(node=path.name, reason=f"limit of the whole image: {spent}"))
     return assembly.firmware()
 
 
@@ -217,7 +217,7 @@ class _Assembly:
             bytes_unknown=totals[Class.UNKNOWN],
             bytes_encrypted=totals[Class.ENCRYPTED],
             files=sum(node.kind in {NodeKind.FILE, NodeKind.DEVICE} for node in self.nodes),
-            gaps=tuple(self.gaps),
+            gaps=_folded(self.name, self.gaps),
             spans=self._spans(),
         )
         first = next((node for node in self.nodes if node.kind is NodeKind.CONTAINER and len(node.chain) == 2), None)
@@ -228,11 +228,16 @@ class _Assembly:
     def _spans(self) -> tuple[Span, ...]:
         """The map of the image: ranges of one class, named after the outermost container that holds them."""
         outer = [node for node in self.nodes if node.kind is NodeKind.CONTAINER and len(node.chain) == 2]
+        if len(outer) > MAP_SPANS:
+            return ()
         edges = {edge for node in outer if node.offset is not None for edge in (node.offset, node.offset + node.size)}
         names = sorted((node.offset or 0, node.size, node.chain[-1]) for node in outer)
         starts = [offset for offset, _, _ in names]
         out: list[Span] = []
-        for begin, length, which in ranges(self.source.size, self.paints):
+        pieces = ranges(self.source.size, self.paints)
+        if len(pieces) > MAP_SPANS:
+            return ()
+        for begin, length, which in pieces:
             cuts = sorted({begin, begin + length, *(edge for edge in edges if begin < edge < begin + length)})
             for low, high in pairwise(cuts):
                 index = bisect_right(starts, low) - 1
@@ -241,13 +246,30 @@ class _Assembly:
         return tuple(out) if len(out) <= MAP_SPANS else ()
 
 
+def _folded(image: str, gaps: list[Gap]) -> tuple[Gap, ...]:
+    """The gaps in order; of those with one reason the first ALIKE, then one that counts the others."""
+    seen: Counter[str] = Counter()
+    size: Counter[str] = Counter()
+    kept: list[Gap] = []
+    for gap in gaps:
+        reason = gap.reason if len(seen) < REASONS or gap.reason in seen else "other reasons"
+        seen[reason] += 1
+        if seen[reason] <= ALIKE:
+            kept.append(gap)
+        else:
+            size[reason] += gap.bytes or 0
+    return (
+        *kept,
+        *(Gap(node=f"{image} › {seen[reason] - ALIKE} more places", reason=reason, bytes=size[reason]) for reason in size),
+    )
+
+
 def _read_all(
     items: list[Item],
     explorer: Explorer,
     source: Mapped,
     assembly: _Assembly,
     options: Options,
-    deadline: float,
     progress: Progress,
     meanwhile: Sequence[Callable[[], object]] = (),
 ) -> None:
@@ -267,14 +289,14 @@ def _read_all(
         if touched > RELEASE:
             touched = 0
             Mapped.release_all()
+            spool.release_all()
         return reader[0].read(items[number])
 
     jobs = options.jobs or os.cpu_count() or 1
     results: dict[int, Reading] = {}
-    budget = options.limits.bytes_total
     pool: Pool[Reading | str] = Pool(task, jobs, options.limits.seconds_content)
     total = len(items)
-    for done, (number, result) in enumerate(pool.run(_units(items, [len(items)]), deadline, meanwhile), 1):
+    for done, (number, result) in enumerate(pool.run(_units(items, [len(items)]), explorer.meter.deadline, meanwhile), 1):
         progress("reading contents", done, total)
         if number == len(items):
             assembly.digest = result if isinstance(result, str) else ""
@@ -283,10 +305,6 @@ def _read_all(
             results[number] = Reading(nodes=[node], gaps=[Gap(node=node.label, reason=result.reason, bytes=node.size)])
         elif isinstance(result, Reading):
             results[number] = result
-            budget -= result.unpacked
-            if budget < 0:
-                assembly.gaps.append(Gap(node=assembly.name, reason=f"more than {options.limits.bytes_total} unpacked bytes"))
-                break
     deferred: list[Item] = []
     for number, item in enumerate(items):
         reading = results.get(number, Reading(nodes=[item.node]))
@@ -294,7 +312,7 @@ def _read_all(
         if reading.deferred:
             deferred += _expand(item, explorer, assembly)
     if deferred:
-        _read_all(deferred, explorer, source, assembly, options, deadline, progress)
+        _read_all(deferred, explorer, source, assembly, options, progress)
 
 
 def _expand(item: Item, explorer: Explorer, assembly: _Assembly) -> list[Item]:

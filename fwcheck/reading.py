@@ -9,8 +9,9 @@ from __future__ import annotations
 import msgspec
 
 from fwcheck.extraction.coverage import Class, Paint
-from fwcheck.extraction.errors import ExtractionError, QuotaExceeded
+from fwcheck.extraction.errors import ExtractionError
 from fwcheck.extraction.explore import Explorer, Item
+from fwcheck.extraction.limits import Spent
 from fwcheck.extraction.source import ByteSource, Memory
 from fwcheck.inspection.cache import FactsCache
 from fwcheck.inspection.inspect import inspect, inspect_stream
@@ -19,6 +20,7 @@ from fwcheck.model import Facts, Gap, Node, NodeKind
 WHOLE = 64 << 20  # contents up to this size are held in memory as one piece
 DEFER = 16 << 20  # containers inside files above this size are explored by the parent, so that all workers share them
 CARVE = 4096  # binary files of at least this size are searched for containers at every offset
+SHARE = 0.6  # of the seconds a content may take, after which nothing more inside it is begun
 OPAQUE = 64 << 10  # random-looking files of at least this size are reported as unread
 OPAQUE_ENTROPY = 7.98  # bits per byte over the inspector's sample
 
@@ -30,7 +32,6 @@ class Reading(msgspec.Struct, kw_only=True):
     facts: list[Facts] = []
     paints: list[Paint] = []
     gaps: list[Gap] = []
-    unpacked: int = 0
     deferred: bool = False
 
 
@@ -39,34 +40,47 @@ class Reader:
 
     def __init__(self, explorer: Explorer, cache: FactsCache | None) -> None:
         self._explorer = explorer
+        self._meter = explorer.meter
         self._cache = cache
 
     def read(self, item: Item) -> Reading:
-        """Reads one item and everything inside it; failures become gaps."""
+        """Reads one item and everything inside it; failures become gaps.
+
+        Within a share of the time a content may take, so that a nest of archives gives what was read of it before the worker
+        is stopped for good.
+        """
         out = Reading()
+        self._meter.allow(self._explorer.limits.seconds_content * SHARE)
         self._read(item, out)
         return out
 
     def _read(self, item: Item, out: Reading) -> None:
         node = item.node
+        out.nodes.append(node)
+        counted = self._meter.unpacked
         try:
+            if item.source is None and (item.entry is None or item.entry.open is None):
+                return
+            self._meter.check()
             content = item.content()
             if content is None:
-                out.nodes.append(node)
                 return
             facts, held = self._inspect(content)
+            if item.source is None and self._meter.unpacked == counted:  # no decoder has counted it
+                self._meter.add(facts.size)
+        except Spent as error:
+            out.gaps.append(Gap(node=node.label, reason=f"not read: {error}", bytes=node.size))
+            return
         except ExtractionError as error:
-            out.nodes.append(node)
             out.gaps.append(Gap(node=node.label, reason=str(error), bytes=node.size))
             return
         except MemoryError:
-            out.nodes.append(node)
             out.gaps.append(Gap(node=node.label, reason="needs more memory than a worker may have", bytes=node.size))
             return
-        out.unpacked += facts.size
-        if out.unpacked > self._explorer.limits.bytes_total:
-            raise QuotaExceeded(f"more than {self._explorer.limits.bytes_total} unpacked bytes")
-        out.nodes.append(msgspec.structs.replace(node, sha256=facts.sha256, size=facts.size))
+        except Exception as error:  # noqa: BLE001  # a defect met in one member must not lose the archive around it
+            out.gaps.append(Gap(node=node.label, reason=f"not read: {type(error).__name__}: {error}"[:200], bytes=node.size))
+            return
+        out.nodes[-1] = msgspec.structs.replace(node, sha256=facts.sha256, size=facts.size)
         out.facts.append(facts)
         out.gaps += [Gap(node=node.label, reason=problem) for problem in facts.problems]
         if item.source is None:
@@ -90,8 +104,8 @@ class Reader:
             out.deferred = out.deferred or announced
             return
         inner = self._explorer.explore(Memory(held), (*node.chain, node.path), item.depth + 1, carve=carve)
+        out.gaps += inner.gaps
         if any(each.node.kind is NodeKind.CONTAINER for each in inner.items):
-            out.gaps += inner.gaps
             for each in inner.items:
                 self._read(each, out)
         elif carve and facts.size >= OPAQUE and (facts.entropy or 0.0) >= OPAQUE_ENTROPY:

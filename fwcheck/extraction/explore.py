@@ -6,20 +6,21 @@ explore it in turn (an archive inside a file system) with the same function.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import msgspec
 
 from fwcheck.extraction.coverage import Class, Paint, classify
-from fwcheck.extraction.errors import ExtractionError, QuotaExceeded, Truncated
+from fwcheck.extraction.errors import ExtractionError, FormatError, QuotaExceeded, Truncated
 from fwcheck.extraction.format import Container, Entry, Format
-from fwcheck.extraction.identify import SignatureIndex, signatures
-from fwcheck.extraction.limits import Limits
-from fwcheck.extraction.source import ByteSource
+from fwcheck.extraction.identify import Hit, SignatureIndex, signatures
+from fwcheck.extraction.limits import Limits, Meter, Spent
+from fwcheck.extraction.source import ByteSource, Window
 from fwcheck.model import Gap, Node, NodeKind
 
 REJECTS = 50_000  # signatures that turned out to be something else, per source
+LONG = 256  # characters of a path that cost as much as one more node
 SMALL = 1024  # unknown pieces below this are counted, not listed
 
 
@@ -47,17 +48,35 @@ class Findings(msgspec.Struct, kw_only=True):
 
 
 class Explorer:
-    """Explores sources under the limits of one scan."""
+    """Explores sources under the limits of one scan.
+
+    Time, unpacked bytes and nodes are looked at between two signatures, between two members, and between two pieces a decoder
+    gives. Not bounded is a single call into a native decoder (some milliseconds for the pieces they are fed) and whatever one
+    ``Format.open`` computes without decoding: formats bound their own loops. A decoder that crashes here takes the scan down;
+    contents are read in processes that may crash, their structure is not.
+    """
 
     def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+        self.limits = limits if limits.meter is not None else limits.metered()
+        assert self.limits.meter is not None
+        self.meter: Meter = self.limits.meter
         self._index = SignatureIndex()
-        self._nodes = 0
+        self._explored: dict[tuple[int, int, int], tuple[ByteSource, str]] = {}
 
     def explore(self, source: ByteSource, chain: tuple[str, ...], depth: int, carve: bool = True) -> Findings:
-        """Everything inside ``source``. With ``carve`` False only a container at its very beginning is looked for."""
+        """Everything inside ``source``. With ``carve`` False only a container at its very beginning is looked for.
+
+        Raises nothing for bad input: what was found before a limit was hit stands, and the limit is among the gaps.
+        """
         out = Findings()
-        self._explore(source, chain, depth, carve, out)
+        try:
+            self._explore(source, chain, depth, carve, out)
+        except Spent as error:
+            out.gaps.append(Gap(node=" › ".join(chain), reason=f"{error}: what follows was not looked at"))
+        finally:
+            # Both hold on to sources: a worker would collect the contents of all archives it has seen.
+            self._index.clear()
+            self._explored.clear()
         return out
 
     def announces(self, head: bytes) -> bool:
@@ -84,6 +103,7 @@ class Explorer:
     def _containers(
         self, source: ByteSource, chain: tuple[str, ...], carve: bool, out: Findings
     ) -> Iterator[tuple[int, Format, Container]]:
+        hits: Iterable[Hit]
         if carve:
             hits, cut = self._index.hits(source)
         else:
@@ -92,13 +112,9 @@ class Explorer:
         for offset, _, each in hits:
             if offset < end:
                 continue
-            try:
-                container = each.open(source, offset, self.limits)
-                source.check(offset, max(container.size, 1))
-            except ExtractionError as error:
-                if isinstance(error, QuotaExceeded | Truncated):
-                    reason = _shown(f"{each.name} at 0x{offset:x}: {error}")
-                    out.gaps.append(Gap(node=" › ".join(chain), reason=reason, bytes=source.size - offset))
+            self.meter.check()
+            container = self._open(each, source, offset, chain, out)
+            if container is None:
                 rejects += 1
                 cut |= rejects >= REJECTS
                 if rejects >= REJECTS:
@@ -109,10 +125,29 @@ class Explorer:
         if cut:
             out.gaps.append(Gap(node=" › ".join(chain), reason="too many container signatures: the search was cut short"))
 
+    def _open(self, each: Format, source: ByteSource, offset: int, chain: tuple[str, ...], out: Findings) -> Container | None:
+        """The container at a signature; None when there is none. A quota or a fault of the parser becomes a gap."""
+        try:
+            container = each.open(source, offset, self.limits)
+            source.check(offset, max(container.size, 1))
+        except Spent:
+            raise
+        except (QuotaExceeded, Truncated) as error:
+            reason = str(error)
+        except FormatError:
+            return None
+        except Exception as error:  # noqa: BLE001  # a defect of one parser must not lose the image
+            reason = _fault(error)
+        else:
+            return container
+        reason = _shown(f"{each.name} at 0x{offset:x}: {reason}")
+        out.gaps.append(Gap(node=" › ".join(chain), reason=reason, bytes=source.size - offset))
+        return None
+
     def _container(
         self, source: ByteSource, chain: tuple[str, ...], offset: int, container: Container, depth: int, out: Findings
     ) -> None:
-        self._count()
+        self.meter.add(nodes=1)
         node = Node(
             chain=chain,
             path="",
@@ -129,15 +164,20 @@ class Explorer:
         try:
             for entry in container.entries:
                 self._entry(chain, entry, depth, out)
+        except Spent:
+            raise
         except ExtractionError as error:
             out.gaps.append(Gap(node=" › ".join(chain), reason=_shown(f"listing stopped: {error}")))
-        if container.format == "elf":
-            out.items[position] = Item(node=node, source=source.window(offset, container.size), depth=depth)
-        for problem in islice(container.problems, 20):
-            out.gaps.append(Gap(node=" › ".join(chain), reason=_shown(problem)))
+        except Exception as error:  # noqa: BLE001  # a defect of one parser must not lose what was listed, nor the rest
+            out.gaps.append(Gap(node=" › ".join(chain), reason=_shown(f"listing stopped: {_fault(error)}")))
+        finally:
+            if container.format == "elf":
+                out.items[position] = Item(node=node, source=source.window(offset, container.size), depth=depth)
+            for problem in islice(container.problems, 20):
+                out.gaps.append(Gap(node=" › ".join(chain), reason=_shown(problem)))
 
     def _entry(self, chain: tuple[str, ...], entry: Entry, depth: int, out: Findings) -> None:
-        self._count()
+        self.meter.add(nodes=1 + len(entry.path) // LONG)
         node = Node(
             chain=chain,
             path=_shown(entry.path),
@@ -157,23 +197,44 @@ class Explorer:
             return
         try:
             part = entry.open()
+        except Spent:
+            out.items.append(Item(node=node, depth=depth))
+            raise
         except ExtractionError as error:
             out.items.append(Item(node=node, depth=depth))
             out.gaps.append(Gap(node=node.label, reason=_shown(str(error)), bytes=entry.size))
             return
-        inner = Findings()
-        below = (*chain, node.path)
-        self._explore(part, below, depth + 1, True, inner)
-        # A part in which no container was found is a content of its own: it is read as one piece, not as its regions.
-        if any(item.node.kind is NodeKind.CONTAINER for item in inner.items):
-            out.items.append(Item(node=msgspec.structs.replace(node, size=part.size), depth=depth))
-            out.items += inner.items
-        else:
+        node = msgspec.structs.replace(node, size=part.size)
+        before = self._before(part, node.label)
+        if before is not None:
             out.items.append(
-                Item(node=msgspec.structs.replace(node, size=part.size, kind=NodeKind.REGION), source=part, depth=depth)
+                Item(node=msgspec.structs.replace(node, detail={**node.detail, "same_bytes_as": before}), depth=depth)
             )
-        out.paints += inner.paints
-        out.gaps += inner.gaps
+            return
+        self._part(part, node, depth, out)
+
+    def _before(self, part: ByteSource, label: str) -> str | None:
+        """Where the very same bytes were explored already: tables whose parts cover each other must not multiply the work."""
+        base, offset = (part.parent, part.offset) if isinstance(part, Window) else (part, 0)
+        key = (id(base), offset, part.size)
+        if key in self._explored:
+            return self._explored[key][1]
+        self._explored[key] = (base, label)
+        return None
+
+    def _part(self, part: ByteSource, node: Node, depth: int, out: Findings) -> None:
+        inner = Findings()
+        try:
+            self._explore(part, (*node.chain, node.path), depth + 1, True, inner)
+        finally:
+            # A part in which no container was found is a content of its own: it is read as one piece, not as its regions.
+            if any(item.node.kind is NodeKind.CONTAINER for item in inner.items):
+                out.items.append(Item(node=node, depth=depth))
+                out.items += inner.items
+            else:
+                out.items.append(Item(node=msgspec.structs.replace(node, kind=NodeKind.REGION), source=part, depth=depth))
+            out.paints += inner.paints
+            out.gaps += inner.gaps
 
     def _rest(self, source: ByteSource, chain: tuple[str, ...], offset: int, length: int, out: Findings) -> None:
         """Bytes that no container claims: padding, or regions that are searched for strings and recorded as gaps."""
@@ -187,15 +248,14 @@ class Explorer:
                 chain=chain, path=f"0x{begin:x}", kind=NodeKind.REGION, size=size, format=which.name.lower(), offset=begin
             )
             read = which is not Class.PADDING
-            self._count()
+            self.meter.add(nodes=1)
             out.items.append(Item(node=node, source=source.window(begin, size) if read else None))
             if read and source.origin is not None and (size >= SMALL or whole):
                 out.gaps.append(Gap(node=node.label, reason=_REASONS[which], bytes=size))
 
-    def _count(self) -> None:
-        self._nodes += 1
-        if self._nodes > self.limits.nodes:
-            raise QuotaExceeded(f"more than {self.limits.nodes} nodes")
+
+def _fault(error: Exception) -> str:
+    return f"the parser failed: {type(error).__name__}: {error}"[:200]
 
 
 def _shown(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 
 from fwcheck.extraction.format import Format, Signature
@@ -100,8 +100,8 @@ class SignatureIndex:
     def __init__(self) -> None:
         self._hits: dict[int, tuple[ByteSource, list[Hit], bool]] = {}
 
-    def hits(self, source: ByteSource) -> tuple[list[Hit], bool]:
-        """Hits of ``source`` with offsets relative to it, and whether the search was cut short."""
+    def hits(self, source: ByteSource) -> tuple[Iterator[Hit], bool]:
+        """Hits of ``source`` in order, with offsets relative to it, and whether the search was cut short."""
         base, shift = (source.parent, source.offset) if isinstance(source, Window) else (source, 0)
         if id(base) not in self._hits:
             # The source is kept with its hits: its id must not be given to another one.
@@ -109,9 +109,20 @@ class SignatureIndex:
         _, every, cut = self._hits[id(base)]
         low = bisect_left(every, shift, key=lambda hit: hit[0])
         high = bisect_left(every, shift + source.size, key=lambda hit: hit[0])
-        here = [(at - shift, rank, each) for at, rank, each in every[low:high]]
-        start = signatures().at_start(source.peek(0, signatures().head))
-        return sorted({(at, rank): (at, rank, each) for at, rank, each in start + here}.values(), key=lambda h: h[:2]), cut
+        return self._inside(source, every, shift, low, high), cut
+
+    def clear(self) -> None:
+        """Forgets all sources."""
+        self._hits.clear()
+
+    @staticmethod
+    def _inside(source: ByteSource, every: list[Hit], shift: int, low: int, high: int) -> Iterator[Hit]:
+        first = bisect_left(every, shift + 1, low, high, key=lambda hit: hit[0])
+        start = {rank: each for _, rank, each in every[low:first] + signatures().at_start(source.peek(0, signatures().head))}
+        yield from ((0, rank, start[rank]) for rank in sorted(start))
+        for index in range(first, high):
+            at, rank, each = every[index]
+            yield at - shift, rank, each
 
 
 __all__ = ["Hit", "Signature", "SignatureIndex", "Signatures", "signatures"]

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import mmap
 import os
-import tempfile
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -217,26 +216,3 @@ class Joined(ByteSource):
             else:
                 high = middle
         return low
-
-
-def spool(pieces: Iterable[bytes | memoryview], memory_limit: int = 8 << 20) -> ByteSource:
-    """Keeps a stream that cannot be sought: in memory while small, else in one temporary file that is unlinked at birth.
-
-    The caller bounds the stream (see :mod:`fwcheck.extraction.limits`). Raises whatever the stream raises; the temporary file
-    is gone by then.
-    """
-    held = bytearray()
-    stream = iter(pieces)
-    for piece in stream:
-        held += piece
-        if len(held) > memory_limit:
-            break
-    else:
-        return Memory(bytes(held))
-    with tempfile.TemporaryFile(prefix="fwcheck-") as file:
-        size = file.write(held)
-        held.clear()
-        for piece in stream:
-            size += file.write(piece)
-        file.flush()
-        return Mapped(file.fileno(), size)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from fwcheck.extraction.errors import FormatError, QuotaExceeded
 from fwcheck.extraction.limits import Limits, bounded
-from fwcheck.extraction.source import ByteSource, Joined, Mapped, Memory, spool
+from fwcheck.extraction.source import ByteSource, Joined, Mapped, Memory
+from fwcheck.extraction.spool import spool
 
 
 @given(st.binary(max_size=64), st.integers(-5, 80), st.integers(-5, 80))

@@ -14,8 +14,9 @@ import msgspec
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry
-from fwcheck.extraction.limits import Limits
-from fwcheck.extraction.source import ByteSource, spool
+from fwcheck.extraction.limits import Limits, Spent
+from fwcheck.extraction.source import ByteSource
+from fwcheck.extraction.spool import spool
 from fwcheck.model import NodeKind
 
 PIECE = 4096  # packed bytes per call of a decoder
@@ -94,6 +95,11 @@ def _guarded(pieces: Iterable[bytes], progress: Progress, offset: int, limits: L
                 return
             progress.produced += len(piece)
             yield piece
+            if limits.meter is not None:
+                limits.meter.add(len(piece))
+    except Spent as error:
+        progress.broken = True
+        progress.problems.append(f"quota: {error}; the rest stays unread")
     except Broken as error:
         progress.broken = True
         progress.problems.append(

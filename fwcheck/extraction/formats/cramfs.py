@@ -16,7 +16,8 @@ from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.limits import DEFAULT, Limits, bounded
 from fwcheck.extraction.members import decoded, device_name, note
-from fwcheck.extraction.source import ByteSource, spool
+from fwcheck.extraction.source import ByteSource
+from fwcheck.extraction.spool import spool
 from fwcheck.model import NodeKind
 
 HEADER = 76

@@ -22,7 +22,8 @@ from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats._jffs2_codecs import COPY, NAMES, NONE, ZERO, unpack
 from fwcheck.extraction.limits import DEFAULT, Limits, bounded
 from fwcheck.extraction.members import decoded, device_name, note
-from fwcheck.extraction.source import ByteSource, Joined, spool
+from fwcheck.extraction.source import ByteSource, Joined
+from fwcheck.extraction.spool import spool
 from fwcheck.model import NodeKind
 
 ROOT = 1

@@ -22,7 +22,8 @@ from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats._zip_methods import DEFLATE, NAMES, STORED, inflated_length, unpacked
 from fwcheck.extraction.limits import DEFAULT, Limits, bounded
 from fwcheck.extraction.members import decoded, member_path, note
-from fwcheck.extraction.source import ByteSource, spool
+from fwcheck.extraction.source import ByteSource
+from fwcheck.extraction.spool import spool
 from fwcheck.model import NodeKind
 
 LOCAL, CENTRAL, END, END64, LOCATOR64, DESCRIPTOR = (
