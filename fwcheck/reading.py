@@ -59,7 +59,7 @@ class Reader:
         out.nodes.append(node)
         counted = self._meter.unpacked
         try:
-            if item.source is None and (item.entry is None or item.entry.open is None):
+            if not item.readable:
                 return
             self._meter.check()
             content = item.content()

@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _matching(items: list[Item], name: str) -> list[Item]:
-    readable = [item for item in items if item.source is not None or (item.entry is not None and item.entry.open is not None)]
+    readable = [item for item in items if item.readable]
     return [item for item in readable if name in {item.node.path, item.node.label}]
 
 

@@ -6,7 +6,7 @@ explore it in turn (an archive inside a file system) with the same function.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 import msgspec
@@ -25,18 +25,27 @@ SMALL = 1024  # unknown pieces below this are counted, not listed
 
 
 class Item(msgspec.Struct, kw_only=True):
-    """A node and, when it has content that was not read yet, how to get at it."""
+    """A node and, when it has content that was not read yet, how to get at it.
+
+    There may be hundreds of thousands: of an entry only its way to the content is kept, and where its packed bytes lie.
+    """
 
     node: Node
-    entry: Entry | None = None
+    open: Callable[[], ByteSource] | None = None
+    locality: int = 0
     source: ByteSource | None = None
     depth: int = 0
+
+    @property
+    def readable(self) -> bool:
+        """Whether there is a content."""
+        return self.source is not None or self.open is not None
 
     def content(self) -> ByteSource | None:
         """The content; None for nodes without one. Raises FormatError or QuotaExceeded."""
         if self.source is not None:
             return self.source
-        return self.entry.open() if self.entry is not None and self.entry.open is not None else None
+        return self.open() if self.open is not None else None
 
 
 class Findings(msgspec.Struct, kw_only=True):
@@ -193,7 +202,8 @@ class Explorer:
             detail=_shown_detail(entry.detail),
         )
         if entry.role != "part" or entry.open is None:
-            out.items.append(Item(node=node, entry=entry if entry.role == "file" else None, depth=depth))
+            opener = entry.open if entry.role == "file" else None
+            out.items.append(Item(node=node, open=opener, locality=entry.locality, depth=depth))
             return
         try:
             part = entry.open()
