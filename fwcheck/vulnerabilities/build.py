@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from fwcheck.device.products import by_cpe, products
 from fwcheck.vulnerabilities.sources import curl, cve5, kernel, kev, nvd, own, releases
-from fwcheck.vulnerabilities.sources.facts import Affected, AsOf, Ending, Exploited, Fact, Release, Score
+from fwcheck.vulnerabilities.sources.facts import Affected, AsOf, Elsewhere, Ending, Exploited, Fact, Release, Score
+from fwcheck.vulnerabilities.versions import key
 
 SCHEMA_VERSION = "1"
 SCHEMA = """
@@ -29,15 +30,12 @@ CREATE TABLE affected (component TEXT, cve INTEGER, first TEXT, last TEXT, inclu
 CREATE TABLE release (component TEXT, version TEXT, date TEXT, PRIMARY KEY (component, version)) WITHOUT ROWID;
 CREATE TABLE ending (component TEXT, branch TEXT, ended TEXT, source TEXT, PRIMARY KEY (component, branch)) WITHOUT ROWID;
 """
-_RANK = {
-    "OpenSSL": 0,
-    "curl": 0,
-    "kernel.org": 0,
-    "public advisory": 1,
-    "CVE List": 2,
-    "NVD": 3,
-    "Linux stable": 4,
-}  # who is believed first
+# Who is believed first: those who make the program, then the CVE List and NVD. What the project keeps itself fills holes only.
+_RANK = {"OpenSSL": 0, "curl": 0, "kernel.org": 0, "Linux stable": 1, "CVE List": 2, "NVD": 3}
+_OWN = 9
+# A CVE that names one of these is about a package of it, not about the system as such.
+_DISTRIBUTIONS = frozenset({"alpine_linux", "debian_linux", "ubuntu_linux"})
+_STREAMS = "Linux stable"  # tells of the stable streams it names; of the others somebody else may
 
 
 class Counts(NamedTuple):
@@ -64,22 +62,26 @@ def build(sources: Path, output: Path) -> Counts:
 
 def gather(sources: Path) -> Iterator[Fact]:
     """Every fact of every source."""
-    components = by_cpe()
-    calendars = {product.lifecycle: name for name, product in products().items() if product.lifecycle}
-    calendars["sqlite"] = "sqlite"
-    yield from own.vulnerabilities()
-    yield from own.endings()
-    yield from nvd.read(sources, components)
+    components = {pair: name for pair, name in by_cpe().items() if name not in _DISTRIBUTIONS}
+    calendars: dict[str, tuple[str, ...]] = {
+        product.lifecycle: (name,) for name, product in products().items() if product.lifecycle
+    }
+    calendars |= {"sqlite": ("sqlite",), "openwrt": ("openwrt", "lede")}
+    web = frozenset(name for name, product in products().items() if product.network == "web")
     yield from cve5.read(sources, components)
+    yield from nvd.read(sources, components, web)
     yield from curl.read(sources)
     yield from kernel.read(sources)
     yield from kev.read(sources)
+    yield from releases.openssl(sources)
     yield from releases.read(sources, calendars)
+    yield from own.vulnerabilities()
+    yield from own.endings()
 
 
 def assemble(facts: list[Fact]) -> bytes:
     """The SQLite file that holds the facts."""
-    ranges = _ranges([fact for fact in facts if isinstance(fact, Affected)])
+    ranges = _ranges([fact for fact in facts if isinstance(fact, Affected | Elsewhere)])
     names = sorted({each.cve for each in ranges}, key=_cve_order)
     number = {name: index for index, name in enumerate(names, 1)}
     scores: dict[str, float] = {}
@@ -125,14 +127,33 @@ def assemble(facts: list[Fact]) -> bytes:
     return raw
 
 
-def _ranges(found: list[Affected]) -> list[Affected]:
-    """One publisher's ranges per component and CVE: the most trusted; two that state the same are one."""
-    best: dict[tuple[str, str], int] = {}
+def _ranges(found: list[Affected | Elsewhere]) -> list[Affected]:
+    """The most trusted publisher's ranges per component and CVE; two that state the same are one."""
+    pairs: dict[tuple[str, str], list[Affected | Elsewhere]] = {}
     for each in found:
-        pair = (each.component, each.cve)
-        best[pair] = min(best.get(pair, 99), _RANK[each.source])
-    kept = [each for each in found if _RANK[each.source] == best[each.component, each.cve]]
+        pairs.setdefault((each.component, each.cve), []).append(each)
+    kept = [each for pair in pairs.values() for each in _believed(pair)]
     return list({each._replace(source=""): each for each in kept}.values())
+
+
+def _believed(pair: list[Affected | Elsewhere]) -> list[Affected]:
+    ranks = sorted({_RANK.get(each.source, _OWN) for each in pair})
+    by_rank = [[each for each in pair if _RANK.get(each.source, _OWN) == rank] for rank in ranks]
+    if ranks[0] > _RANK[_STREAMS] and any(isinstance(each, Elsewhere) for each in pair):
+        return []  # one says that it is not about such systems, the others just do not say
+    believed = [each for each in by_rank[0] if isinstance(each, Affected)]
+    if len(by_rank) > 1 and believed and all(each.source == _STREAMS for each in believed):
+        others = [each for each in by_rank[1] if isinstance(each, Affected)]
+        believed += [each for each in others if not any(_overlap(each, stream) for stream in believed)]
+    return believed
+
+
+def _overlap(left: Affected, right: Affected) -> bool:
+    """Whether two ranges may share a version."""
+    return not any(
+        one.end and other.start and (key(one.end), one.end_included) <= (key(other.start), False)
+        for one, other in ((left, right), (right, left))
+    )
 
 
 def _cve_order(name: str) -> tuple[int, int, str]:

@@ -18,8 +18,10 @@ from fwcheck.vulnerabilities.versions import branch_of, compare, key, within
 SHIPPED = "knowledge.sqlite.xz"
 _LIMIT = 64 << 20  # bytes of an unpacked knowledge file
 _PATCH_LEVEL = re.compile(r"p\d+$")
-# Projects whose branches (first two numbers) end when they get no more releases; a year without one tells.
-_END_WITH_LAST_RELEASE = frozenset({"linux_kernel", "openwrt"})
+# Projects whose branches end when they get no more releases; a year without one tells. A branch is the first two numbers, of the
+# kernel before 3.0 the first three.
+_END_WITH_LAST_RELEASE = frozenset({"linux_kernel", "openwrt", "lede"})
+_BRANCH = re.compile(r"^2\.[0-6]\.\d+|^\d+\.\d+")
 
 
 class _Range(NamedTuple):
@@ -143,11 +145,14 @@ class Knowledge:
         return self._ends[component]
 
     def _last_release(self, component: str, version: str) -> str | None:
-        numbers = re.match(r"\d+\.\d+", version)
+        numbers = _BRANCH.match(version)
         if component not in _END_WITH_LAST_RELEASE or numbers is None or not self.date:
             return None
         rows = self._base.execute("SELECT version, date FROM release WHERE component = ?", (component,)).fetchall()
         own = [date for release, date in rows if branch_of(release, numbers[0])]
+        if not own and rows and all(compare(version, release) < 0 for release, _ in rows):
+            oldest = ".".join(min((release for release, _ in rows), key=key).split(".")[:2])
+            own = [date for release, date in rows if branch_of(release, oldest)]
         newer = any(compare(release, version) > 0 and not branch_of(release, numbers[0]) for release, _ in rows)
         year_before = f"{int(self.date[:4]) - 1}{self.date[4:]}"
         return max(own) if own and newer and max(own) < year_before else None

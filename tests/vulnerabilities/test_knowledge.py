@@ -12,8 +12,8 @@ from fwcheck.model import Component
 from fwcheck.vulnerabilities import build as building
 from fwcheck.vulnerabilities.annotate import annotate
 from fwcheck.vulnerabilities.database import Knowledge
-from fwcheck.vulnerabilities.sources import cve5, nvd, own
-from fwcheck.vulnerabilities.sources.facts import Affected, AsOf, Ending, Exploited, Release, Score, is_version
+from fwcheck.vulnerabilities.sources import cve5, nvd, own, releases
+from fwcheck.vulnerabilities.sources.facts import Affected, AsOf, Elsewhere, Ending, Exploited, Release, Score, is_version
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,10 @@ def test_a_file_that_is_no_knowledge_file_is_refused(tmp_path, raw):
         ("dropbear", "2012.55", "CVE-2016-7406"),
         ("linux_kernel", "2.6.31", "CVE-2016-5195"),
         ("ppp", "2.4.5", "CVE-2020-8597"),
-        ("vsftpd", "2.3.4", "CVE-2011-2523"),
+        ("samba", "4.5.9", "CVE-2017-7494"),
+        ("git", "2.30.0", "CVE-2024-32002"),
+        ("php", "8.1.10", "CVE-2023-0567"),
+        ("linux_kernel", "3.4.112", "CVE-2016-5195"),
         ("zlib", "1.2.11", "CVE-2018-25032"),
         ("curl", "7.38.0", "CVE-2016-9952"),
     ],
@@ -140,7 +143,19 @@ def test_well_known_vulnerabilities_are_known(shipped, name, version, cve):
     [
         ("openssl", "1.0.1g", "CVE-2014-0160"),
         ("openssl", "0.9.8zh", "CVE-2014-0160"),
-        ("vsftpd", "2.3.2", "CVE-2011-2523"),
+        ("vsftpd", "2.3.4", "CVE-2011-2523"),  # true of some copies of this release only
+        ("php", "5.4.37", "CVE-2024-1874"),  # branches the record does not name
+        ("php", "8.1.10", "CVE-2024-1874"),  # Windows alone
+        ("php", "8.1.10", "CVE-2024-4577"),
+        ("http_server", "2.4.6", "CVE-2024-40898"),
+        ("lighttpd", "1.4.35", "CVE-2019-11072"),  # the weak feature came with 1.4.50
+        ("zlib", "1.1.4", "CVE-2022-37434"),
+        ("zlib", "1.1.4", "CVE-2016-9841"),
+        ("musl", "1.1.23", "CVE-2019-14697"),  # x86 alone
+        ("goahead", "2.1.8", "CVE-2017-17562"),
+        ("mbed_tls", "1.4.0", "CVE-2018-0487"),
+        ("debian_linux", "11", "CVE-2023-4762"),  # a package's, not the system's
+        ("linux_kernel", "3.4.113", "CVE-2016-5195"),
         ("dnsmasq", "2.78", "CVE-2017-14491"),
         ("linux_kernel", "4.4.92", "CVE-2016-5195"),
         ("linux_kernel", "6.1.176", "CVE-2024-1086"),
@@ -157,7 +172,11 @@ def test_versions_outside_a_range_are_not_accused(shipped, name, version, cve):
     [
         ("openssl", "1.0.2d", "2019-12-31"),
         ("linux_kernel", "4.4.92", "2022-02-03"),
-        ("linux_kernel", "2.4.20", "2012-01-18"),
+        ("linux_kernel", "2.4.20", "2016-03-12"),
+        ("linux_kernel", "2.6.31", "2010-07-05"),
+        ("openssl", "0.9.8b", "2016-12-31"),
+        ("lede", "17.01.4", "2019-06-21"),
+        ("node.js", "4.9.1", "2018-04-30"),
         ("php", "5.4.37", "2015-09-03"),
         ("linux_kernel", "6.6.100", None),
         ("busybox", "1.22.1", None),
@@ -165,7 +184,7 @@ def test_versions_outside_a_range_are_not_accused(shipped, name, version, cve):
 )
 def test_ends_of_support_are_known(shipped, name, version, ended):
     found = shipped.end_of_life(part(name, version))
-    assert found is None if ended is None else found is not None and found <= "2022-02-03"
+    assert found == ended
 
 
 def test_the_shipped_file_is_small_and_about_the_catalogue_alone(shipped):
@@ -198,6 +217,19 @@ def test_own_facts_are_about_components_of_the_catalogue():
         assert isinstance(fact, Score) or fact.component in products()
 
 
+def test_own_facts_name_the_document_that_confirms_them():
+    stated = [fact for fact in [*own.vulnerabilities(), *own.endings()] if not isinstance(fact, Score)]
+    assert stated
+    assert all(fact.source.startswith("https://") for fact in stated)
+
+
+def test_own_ranges_fill_holes_only(shipped):
+    for fact in own.vulnerabilities():
+        if isinstance(fact, Affected) and fact.component != "linux_kernel":
+            found = [each.source for each in shipped._of(fact.component) if each.cve == fact.cve]
+            assert set(found) == {fact.source}, f"{fact.component} {fact.cve} stands in the sources already"
+
+
 # --------------------------------------------------------------------------- building it
 
 
@@ -213,12 +245,25 @@ def archive(path, members):
     path.write_bytes(zstandard.compress(raw) if path.suffix == ".zst" else lzma.compress(raw))
 
 
+def nvd_record(text, *matches, condition=None):
+    nodes = [{"cpeMatch": list(matches), "negate": False, "operator": "OR"}]
+    if condition:
+        nodes.append({"cpeMatch": [{"criteria": condition, "vulnerable": False}], "negate": False, "operator": "OR"})
+    configuration = {"nodes": nodes, **({"operator": "AND"} if condition else {})}
+    return {"_annotation": {"description": text}, "cve": {"configurations": [configuration]}}
+
+
+def cpe_match(product, target="*", **bounds):
+    return {"criteria": f"cpe:2.3:a:{product}:*:*:*:*:*:{target}:*:*", "vulnerable": True, **bounds}
+
+
 def sources(folder):
     match = {"criteria": "cpe:2.3:a:thekelleys:dnsmasq:*:*:*:*:*:*:*:*", "versionEndExcluding": "2.90", "vulnerable": True}
-    record = {"cve": {"configurations": [{"nodes": [{"cpeMatch": [match]}]}]}}
+    record = nvd_record("dnsmasq before 2.90 uses too much CPU time", match)
     archive(folder / nvd.FILE, {"data/2023/CVE-2023-50387.json": record, "data/broken.json": b"{"})
     archive(folder / cve5.FILE, {"2024/CVE-2024-1.json": kernel_record()})
-    archive(folder / cve5.OPENSSL, {"secjson/CVE-2014-0160.json": {}})
+    calendar = {"3.1": {"eol": "14 Mar 2025"}, "5.0": {"eol": "Nov 2028"}}
+    archive(folder / cve5.OPENSSL, {"secjson/CVE-2014-0160.json": {}, "data.json": calendar})
     (folder / "curl-vulnerabilities.pm.txt.xz").write_bytes(
         lzma.compress(b'"CVE-2016-9952.html|7.30.0|7.51.0|x|CVE-2016-9952|2016|"\n')
     )
@@ -264,7 +309,7 @@ def test_the_same_sources_give_the_same_bytes(tmp_path):
 
 
 def test_a_missing_archive_is_an_error_and_leaves_no_file(tmp_path):
-    with pytest.raises(OSError, match=nvd.FILE):
+    with pytest.raises(OSError, match=cve5.FILE):
         building.build(tmp_path, tmp_path / "out.sqlite")
     assert not (tmp_path / "out.sqlite").exists()
 
@@ -286,6 +331,137 @@ def test_records_of_another_shape_say_nothing(record):
 )
 def test_commits_and_dates_are_no_versions(text, wanted):
     assert is_version(text) is wanted
+
+
+# --------------------------------------------------------------------------- what a record is about
+
+
+def nvd_facts(record):
+    return list(nvd.record_facts("CVE-2024-1", record, by_cpe(), frozenset({"jquery"})))
+
+
+@pytest.mark.parametrize(
+    ("text", "end", "first"),
+    [
+        ("In PHP versions 8.1.* before 8.1.28, 8.2.* before 8.2.18", "8.1.28", "8.1"),
+        ("From 1.6.26 to 1.6.53, an integer is cut", "1.6.54", "1.6.26"),
+        ("versions 2.4.0 through 2.4.58", "2.4.59", "2.4.0"),
+        ("the parser through 2.6.1 allows", "2.6.2", ""),
+        ("Prior to versions 2.45.1, 2.44.1, and 2.39.4, clones", "2.39.4", ""),
+        ("2.4.53 and earlier", "2.4.54", ""),
+        ("This is fixed in 1.24.10.", "1.24.10", ""),
+        ("A reader allocates too much.", "1.25.9", "1.25"),
+        ("", "2.90", "2"),
+    ],
+)
+def test_a_range_without_lower_bound_reaches_back_only_when_the_record_says_so(text, end, first):
+    (found,) = nvd_facts(nvd_record(text, cpe_match("php:php", versionEndExcluding=end)))
+    assert (found.start, found.end) == (first, end)
+
+
+@pytest.mark.parametrize(
+    ("record", "component"),
+    [
+        (nvd_record("x before 9", cpe_match("openvpn:openvpn", "windows", versionEndExcluding="9.0")), "openvpn"),
+        (
+            nvd_record(
+                "x before 9",
+                cpe_match("php:php", versionEndExcluding="9.0"),
+                condition="cpe:2.3:o:microsoft:windows:-:*:*:*:*:*:*:*",
+            ),
+            "php",
+        ),
+    ],
+)
+def test_a_record_about_another_system_says_so_for_all_sources(record, component):
+    found = nvd_facts(record)
+    assert found == [Elsewhere(component, "CVE-2024-1", "NVD")]
+    base = knowledge(*found, Affected(component, "CVE-2024-1", "", True, "9.0", False, "CVE List"))
+    assert base.vulnerabilities(part(component, "1.0")) == ()
+
+
+def test_a_record_that_needs_another_product_is_not_taken():
+    condition = "cpe:2.3:a:example:plugin:*:*:*:*:*:*:*:*"
+    assert nvd_facts(nvd_record("before 9", cpe_match("php:php", versionEndExcluding="9.0"), condition=condition)) == []
+
+
+def test_a_binding_for_another_language_is_not_the_program_but_a_web_library_is():
+    binding = nvd_record("before 9", cpe_match("sqlite:sqlite", "perl", versionEndExcluding="9.0"))
+    library = nvd_record("before 9", cpe_match("jquery:jquery", "node.js", versionEndExcluding="9.0"))
+    assert nvd_facts(binding) == []
+    assert [each.component for each in nvd_facts(library)] == ["jquery"]
+
+
+def cve5_record(*entries, adp=()):
+    cna = {"affected": list(entries)}
+    return {
+        "cveMetadata": {"state": "PUBLISHED", "cveId": "CVE-2024-1"},
+        "containers": {"cna": cna, "adp": [{"affected": list(adp)}]},
+    }
+
+
+def entry(product, *versions, **more):
+    vendor, name = product.split(":")
+    return {"vendor": vendor, "product": name, "versions": [{"status": "affected", **each} for each in versions], **more}
+
+
+def ranges(record):
+    found = cve5.record_facts(record, by_cpe(), "CVE List")
+    return [(each.start, each.start_included, each.end, each.end_included) for each in found if isinstance(each, Affected)]
+
+
+@pytest.mark.parametrize(
+    ("version", "wanted"),
+    [
+        ({"version": "8.1.*", "lessThan": "8.1.28"}, ("8.1", True, "8.1.28", False)),
+        ({"version": "8.1.x"}, ("8.1", True, "8.2", False)),
+        ({"version": ">= 1.0.3, < 3.5.0"}, ("1.0.3", True, "3.5.0", False)),
+        ({"version": "<= 2.1"}, ("", True, "2.1", True)),
+        ({"version": "= 2.45.0"}, ("2.45.0", True, "2.45.0", True)),
+        ({"version": "0", "lessThanOrEqual": "4.1"}, ("", True, "4.1", True)),
+        ({"version": "> 1.0, < 2.0"}, ("1.0", False, "2.0", False)),
+    ],
+)
+def test_versions_are_read_in_the_ways_publishers_write_them(version, wanted):
+    assert ranges(cve5_record(entry("php group:php", version))) == [wanted]
+
+
+@pytest.mark.parametrize("version", ["all before 2.0", "< next", ">= 1.0, unknown", "", "n/a"])
+def test_versions_in_free_words_are_not_guessed(version):
+    assert ranges(cve5_record(entry("php group:php", {"version": version}))) == []
+
+
+def test_the_publishers_own_ranges_stand_alone():
+    own_range = entry("php group:php", {"version": "8.1", "lessThan": "8.1.28"})
+    added = entry("php:php", {"version": "0", "lessThan": "8.1.28"})
+    assert ranges(cve5_record(own_range, adp=[added])) == [("8.1", True, "8.1.28", False)]
+    assert ranges(cve5_record(adp=[added])) == [("", True, "8.1.28", False)]
+
+
+def test_an_entry_for_other_platforms_alone_is_elsewhere():
+    version = {"version": "8.1", "lessThan": "8.1.28"}
+    windows = cve5_record(entry("php group:php", version, platforms=["Windows"]))
+    assert list(cve5.record_facts(windows, by_cpe(), "CVE List")) == [Elsewhere("php", "CVE-2024-1", "CVE List")]
+    assert ranges(cve5_record(entry("php group:php", version, platforms=["Windows", "Linux"])))
+
+
+def test_stable_streams_speak_of_themselves_and_leave_the_others_to_the_next_source():
+    base = knowledge(
+        Affected("linux_kernel", "CVE-2016-1", "4.4", True, "4.4.26", False, "Linux stable"),
+        Affected("linux_kernel", "CVE-2016-1", "2.6.22", True, "3.2.83", False, "https://example.org"),
+        Affected("linux_kernel", "CVE-2016-1", "4.3", True, "4.8", False, "https://example.org"),
+    )
+    hit = {
+        version
+        for version in ("2.6.31", "3.2.83", "4.3.1", "4.4.25", "4.4.92")
+        if base.vulnerabilities(part("linux_kernel", version))
+    }
+    assert hit == {"2.6.31", "4.4.25"}
+
+
+def test_openssl_branches_end_on_the_day_its_calendar_gives(tmp_path):
+    sources(tmp_path)
+    assert list(releases.openssl(tmp_path)) == [Ending("openssl", "3.1", "2025-03-14", "OpenSSL")]
 
 
 def test_a_range_that_cannot_be_read_names_its_entry():

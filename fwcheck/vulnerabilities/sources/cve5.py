@@ -5,16 +5,28 @@ Specification: the CVE JSON 5 schema, ``affected[].versions[]`` with ``lessThan`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fwcheck.vulnerabilities.sources.facts import Affected, AsOf, Score, is_version, json_members
+from fwcheck.vulnerabilities.sources.facts import (
+    Affected,
+    AsOf,
+    Elsewhere,
+    Score,
+    foreign,
+    is_version,
+    json_members,
+)
 from fwcheck.vulnerabilities.versions import key
 
 FILE = "cve5-vulnrichment-2024-10.tar.zst"
 OPENSSL = "openssl-cve5.tar.xz"
 LIST, KERNEL = "CVE List", "kernel.org"  # the kernel's own records stand in the list
+_OPEN = ("", "0", "*", "unspecified", "n/a", "-")  # starts that stand for every earlier version
+_WHOLE = re.compile(r"^(\d+(?:\.\d+)*)\.[x*]$", re.IGNORECASE)  # 8.1.x, 8.1.*
+_STATED = re.compile(r"^(>=?|<=?|=>?|=<)\s*v?(\S+)$")
 _METRICS = ("cvssV4_0", "cvssV3_1", "cvssV3_0", "cvssV2_0")
 _ALIASES = {
     "linux:linux": "linux_kernel",
@@ -22,10 +34,27 @@ _ALIASES = {
     "curl:curl": "curl",
     "php group:php": "php",
     "eclipse:mosquitto": "mosquitto",
+    "eclipse foundation:mosquitto": "mosquitto",
+    "eclipse foundation:threadx": "threadx",
+    "python software foundation:cpython": "python",
+    "apache software foundation:apache http server": "http_server",
+    "node.js:node.js": "node.js",
+    "node.js:node": "node.js",
+    "zephyrproject-rtos:zephyr": "zephyr",
+    "git:git": "git",
+    "the gnu c library:glibc": "glibc",
+    "gnu libc:glibc": "glibc",
+    "openvpn:openvpn 2": "openvpn",
+    "nlnet labs:unbound": "unbound",
+    "the tcpdump group:libpcap": "libpcap",
+    "the tcpdump group:tcpdump": "tcpdump",
+    "wolfssl inc.:wolfssl": "wolfssl",
+    "vim:vim/vim": "vim",
+    "bootstrap:bootstrap": "bootstrap",
 }
 
 
-def read(sources: Path, components: Mapping[str, str]) -> Iterator[Affected | Score | AsOf]:
+def read(sources: Path, components: Mapping[str, str]) -> Iterator[Affected | Elsewhere | Score | AsOf]:
     """Ranges and scores of both archives; ``components`` maps ``vendor:product`` to a name."""
     newest = ""
     for _, record in json_members(sources / FILE):
@@ -39,15 +68,24 @@ def read(sources: Path, components: Mapping[str, str]) -> Iterator[Affected | Sc
             yield from record_facts(record, components, "OpenSSL")
 
 
-def record_facts(record: Any, components: Mapping[str, str], source: str) -> Iterator[Affected | Score]:
-    """What one record says; nothing for a record of another shape or a rejected one."""
+def record_facts(record: Any, components: Mapping[str, str], source: str) -> Iterator[Affected | Elsewhere | Score]:
+    """What one record says; nothing for a record of another shape or a rejected one.
+
+    The publisher's own ranges of a component stand alone; what others added counts where the publisher names none.
+    """
     if not isinstance(record, dict) or record.get("cveMetadata", {}).get("state") != "PUBLISHED":
         return
     cve = str(record["cveMetadata"].get("cveId", ""))
     held = record.get("containers", {})
     parts = [held.get("cna", {}), *held.get("adp", [])]
-    found = [each for part in parts for entry in part.get("affected", []) for each in _entry(cve, entry, components, source)]
-    yield from dict.fromkeys(found)
+    told: set[str] = set()
+    for part in parts:
+        found = [each for entry in part.get("affected", []) for each in _entry(cve, entry, components, source)]
+        here = {each.component for each in found if isinstance(each, Affected)}
+        yield from dict.fromkeys(
+            each for each in found if each.component not in told and (isinstance(each, Affected) or each.component not in here)
+        )
+        told |= {each.component for each in found}
     score = next((value for part in parts for value in _scores(part)), None)
     if score is not None:
         yield Score(cve, score)
@@ -61,10 +99,14 @@ def _scores(part: Mapping[str, Any]) -> Iterator[float]:
                 yield float(value)
 
 
-def _entry(cve: str, entry: Mapping[str, Any], components: Mapping[str, str], source: str) -> Iterator[Affected]:
+def _entry(cve: str, entry: Mapping[str, Any], components: Mapping[str, str], source: str) -> Iterator[Affected | Elsewhere]:
     component = _component(entry, components)
     versions = [each for each in entry.get("versions", []) if isinstance(each, dict) and each.get("versionType") != "git"]
     if component is None or not versions:
+        return
+    platforms = [str(each) for each in entry.get("platforms", [])]
+    if platforms and all(foreign(each) for each in platforms):
+        yield Elsewhere(component, cve, source)
         return
     if component == "linux_kernel":
         yield from kernel_ranges(cve, versions)
@@ -84,14 +126,45 @@ def _component(entry: Mapping[str, Any], components: Mapping[str, str]) -> str |
 
 
 def _range(component: str, cve: str, each: Mapping[str, Any], source: str) -> Iterator[Affected]:
-    start = str(each.get("version", "")).lstrip("v")
-    end = str(each.get("lessThan") or each.get("lessThanOrEqual") or "").lstrip("v")
-    if end:
-        start = "" if start in ("0", "*", "unspecified", "n/a", "-") else start
+    start = str(each.get("version", "")).strip().lstrip("v")
+    end = str(each.get("lessThan") or each.get("lessThanOrEqual") or "").strip().lstrip("v")
+    whole = _WHOLE.match(start)
+    if start[:1] in ("<", ">", "=") and not end:
+        stated = _stated(component, cve, start, source)
+        if stated is not None:
+            yield stated
+    elif end:
+        start = "" if start in _OPEN else whole[1] if whole else start
+        last = _WHOLE.match(end)
+        if last and "lessThan" not in each:  # up to and with the whole branch
+            end, each = _next(last[1]), {"lessThan": True}
         if (not start or is_version(start)) and is_version(end):
             yield Affected(component, cve, start, True, end, "lessThan" not in each, source)
+    elif whole:
+        yield Affected(component, cve, whole[1], True, _next(whole[1]), False, source)
     elif is_version(start) and start != "0":
         yield Affected(component, cve, start, True, start, True, source)
+
+
+def _stated(component: str, cve: str, text: str, source: str) -> Affected | None:
+    """A range in words of its own, as GitHub's records have it: ``>= 1.0.3, < 3.5.0``."""
+    start, end, start_included, end_included = "", "", True, False
+    for part in text.split(","):
+        bound = _STATED.match(part.strip())
+        if bound is None or not is_version(bound[2]):
+            return None
+        sign = bound[1]
+        if sign in (">=", "=>", ">", "="):
+            start, start_included = bound[2], sign != ">"
+        if sign in ("<=", "=<", "<", "="):
+            end, end_included = bound[2], sign != "<"
+    return Affected(component, cve, start, start_included, end, end_included, source)
+
+
+def _next(branch: str) -> str:
+    """The branch after: 8.1 gives 8.2."""
+    *front, last = branch.split(".")
+    return ".".join([*front, str(int(last) + 1)])
 
 
 def kernel_ranges(cve: str, versions: Sequence[Mapping[str, Any]]) -> Iterator[Affected]:

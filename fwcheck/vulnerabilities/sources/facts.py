@@ -24,6 +24,14 @@ class Affected(NamedTuple):
     source: str
 
 
+class Elsewhere(NamedTuple):
+    """A CVE restricted to systems no firmware here runs (Windows, macOS): nobody else's range stands in."""
+
+    component: str
+    cve: str
+    source: str
+
+
 class Score(NamedTuple):
     """The CVSS base score of a CVE (newest version of the standard that was given)."""
 
@@ -62,7 +70,7 @@ class AsOf(NamedTuple):
     date: str
 
 
-Fact = Affected | Score | Exploited | Release | Ending | AsOf
+Fact = Affected | Elsewhere | Score | Exploited | Release | Ending | AsOf
 
 
 # Neither a commit (34e41a031fd7) nor a date (2024-06-01): numbers, a letter or two, a mark of the release.
@@ -72,6 +80,23 @@ _VERSION = re.compile(r"^\d{1,8}(\.\d{1,10}){0,5}[a-z]{0,2}([-._]?(rc|p|pre|alph
 def is_version(text: str) -> bool:
     """Whether a text is a version that can be compared."""
     return _VERSION.match(text.lower()) is not None
+
+
+_FOREIGN = re.compile(
+    r"^(windows|win(32|64)|microsoft|mac[ _]?os\w*|os ?x|ios|ipados|tvos|watchos|freebsd|netbsd|openbsd|solaris|aix|z/?os)\b",
+    re.IGNORECASE,
+)
+
+
+def foreign(platform: str) -> bool:
+    """Whether the name of a platform is one that embedded Linux and microcontroller firmware never is."""
+    return _FOREIGN.match(platform.strip()) is not None
+
+
+def branch_start(version: str) -> str:
+    """The branch of a version: its numbers but the last, at most two. 8.1.28 gives 8.1, 2.90 gives 2, 1.0.2k gives 1.0."""
+    numbers = re.findall(r"\d+", re.split(r"[^\d.]", version, maxsplit=1)[0])
+    return ".".join(numbers[: min(2, max(1, len(numbers) - 1))]) or version
 
 
 def json_members(archive: Path, suffix: str = ".json") -> Iterator[tuple[str, Any]]:

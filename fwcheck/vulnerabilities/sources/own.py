@@ -18,8 +18,9 @@ _BOUND = re.compile(r"^(>=|<=|<|=)(\S+)$")
 class _Known(msgspec.Struct, forbid_unknown_fields=True):
     component: str
     id: str
-    affected: list[str]
-    score: float
+    source: str
+    affected: list[str] = []
+    score: float | None = None
 
 
 class _KnownFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -41,11 +42,12 @@ def vulnerabilities() -> Iterator[Affected | Score]:
     """The entries of ``known.toml``. Raises ValueError naming an entry whose range cannot be read."""
     for entry in msgspec.convert(tomllib.loads(_text("known.toml")), _KnownFile).vulnerability:
         for text in entry.affected:
-            yield affected(entry.component, entry.id, text)
-        yield Score(entry.id, entry.score)
+            yield affected(entry.component, entry.id, text, entry.source)
+        if entry.score is not None:
+            yield Score(entry.id, entry.score)
 
 
-def affected(component: str, cve: str, text: str) -> Affected:
+def affected(component: str, cve: str, text: str, source: str = "public advisory") -> Affected:
     """A range written as ``>=1.0 <1.2``, ``<=2.6`` or ``=2.3.4``."""
     start, end, end_included = "", "", False
     for word in text.split():
@@ -56,7 +58,7 @@ def affected(component: str, cve: str, text: str) -> Affected:
             start = bound[2]
         if bound[1] != ">=":
             end, end_included = bound[2], bound[1] != "<"
-    return Affected(component, cve, start, True, end, end_included, "public advisory")
+    return Affected(component, cve, start, True, end, end_included, source)
 
 
 def endings() -> Iterator[Ending]:

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import re
-from collections.abc import Iterator, Mapping
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fwcheck.vulnerabilities.sources.facts import AsOf, Ending, Release, json_members
 
 FILE = "endoflife-release-data.tar.xz"
-_DATE = re.compile(r"^(19|20)\d\d-\d\d-\d\d$")
+OPENSSL = "openssl-cve5.tar.xz"
+_DATE = re.compile(r"^(199\d|20\d\d)-\d\d-\d\d$")  # a day before the nineties is a placeholder
 
 
-def read(sources: Path, calendars: Mapping[str, str]) -> Iterator[Release | Ending | AsOf]:
-    """Releases and endings; ``calendars`` maps the name of a calendar to a component."""
+def read(sources: Path, calendars: Mapping[str, Sequence[str]]) -> Iterator[Release | Ending | AsOf]:
+    """Releases and endings; ``calendars`` maps the name of a calendar to components."""
     newest = ""
     for name, record in json_members(sources / FILE):
-        component = calendars.get(name.rsplit("/", 1)[-1].removesuffix(".json"))
-        if component is None or not isinstance(record, dict):
-            continue
-        for version in record.get("versions", {}).values():
-            if _DATE.match(str(version.get("date", ""))):
-                yield Release(component, str(version["name"]), str(version["date"]))
-                newest = max(newest, str(version["date"]))
-        for branch in record.get("releases", {}).values():
-            if _DATE.match(str(branch.get("eol", ""))):
-                yield Ending(component, str(branch["name"]), str(branch["eol"]), "endoflife.date")
+        named = calendars.get(name.rsplit("/", 1)[-1].removesuffix(".json"), ())
+        for component in named if isinstance(record, dict) else ():
+            for version in record.get("versions", {}).values():
+                if _DATE.match(str(version.get("date", ""))):
+                    yield Release(component, str(version["name"]), str(version["date"]))
+                    newest = max(newest, str(version["date"]))
+            for branch in record.get("releases", {}).values():
+                if _DATE.match(str(branch.get("eol", ""))):
+                    yield Ending(component, str(branch["name"]), str(branch["eol"]), "endoflife.date")
     yield AsOf("endoflife.date", newest)
+
+
+def openssl(sources: Path) -> Iterator[Ending]:
+    """OpenSSL's own calendar (``data.json``): the end of each branch, where the day is given (``14 Mar 2025``)."""
+    with tarfile.open(sources / OPENSSL) as tar:
+        for member in tar:
+            held = tar.extractfile(member) if member.name.rsplit("/", 1)[-1] == "data.json" else None
+            branches = json.loads(held.read()) if held is not None else {}
+            for branch, dates in sorted(branches.items()):
+                try:
+                    ended = dt.datetime.strptime(str(dates.get("eol", "")), "%d %b %Y").replace(tzinfo=dt.UTC).date()
+                except ValueError:
+                    continue
+                yield Ending("openssl", str(branch), ended.isoformat(), "OpenSSL")
