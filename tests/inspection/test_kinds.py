@@ -22,7 +22,7 @@ MO = struct.pack("<I", 0x950412DE) + bytes(24)
     [
         (b"", "empty"),
         (b"\x7fELF" + bytes(60), "elf"),
-        (gzip.compress(b"x" * 99), "gzip"),
+        (gzip.compress(b"x" * 99, mtime=0), "gzip"),
         (lzma.compress(b"x" * 99), "xz"),
         (lzma.compress(b"x" * 9999, format=lzma.FORMAT_ALONE), "lzma"),
         (zlib.compress(b"x" * 99), "binary"),
