@@ -438,6 +438,13 @@ def test_the_publishers_own_ranges_stand_alone():
     assert ranges(cve5_record(adp=[added])) == [("", True, "8.1.28", False)]
 
 
+def test_a_system_that_another_publishers_part_runs_on_is_not_taken_for_it():
+    chip = entry("mediatek:mt7915", {"version": "1.0"})
+    system = entry("openwrt:openwrt", {"version": "19.07"})
+    assert ranges(cve5_record(chip, adp=[system])) == []
+    assert ranges(cve5_record({"vendor": "n/a", "product": "n/a", "versions": []}, adp=[system]))
+
+
 def test_an_entry_for_other_platforms_alone_is_elsewhere():
     version = {"version": "8.1", "lessThan": "8.1.28"}
     windows = cve5_record(entry("php group:php", version, platforms=["Windows"]))

@@ -24,6 +24,7 @@ from fwcheck.vulnerabilities.versions import key
 FILE = "cve5-vulnrichment-2024-10.tar.zst"
 OPENSSL = "openssl-cve5.tar.xz"
 LIST, KERNEL = "CVE List", "kernel.org"  # the kernel's own records stand in the list
+_NAMESAKES = frozenset({"boa-dev:boa"})  # other programs that go by a component's name
 _OPEN = ("", "0", "*", "unspecified", "n/a", "-")  # starts that stand for every earlier version
 _WHOLE = re.compile(r"^(\d+(?:\.\d+)*)\.[x*]$", re.IGNORECASE)  # 8.1.x, 8.1.*
 _STATED = re.compile(r"^(>=?|<=?|=>?|=<)\s*v?(\S+)$")
@@ -78,9 +79,15 @@ def record_facts(record: Any, components: Mapping[str, str], source: str) -> Ite
     cve = str(record["cveMetadata"].get("cveId", ""))
     held = record.get("containers", {})
     parts = [held.get("cna", {}), *held.get("adp", [])]
+    named = [_pair(entry) for entry in parts[0].get("affected", [])]
+    if _NAMESAKES.intersection(named):
+        return
+    named = [pair for pair in named if not pair.startswith("n/a:") or not pair.endswith(":n/a")]
     told: set[str] = set()
     for part in parts:
         found = [each for entry in part.get("affected", []) for each in _entry(cve, entry, components, source)]
+        if part is not parts[0]:
+            found = [each for each in found if _is_named(each.component, named)]
         here = {each.component for each in found if isinstance(each, Affected)}
         yield from dict.fromkeys(
             each for each in found if each.component not in told and (isinstance(each, Affected) or each.component not in here)
@@ -89,6 +96,16 @@ def record_facts(record: Any, components: Mapping[str, str], source: str) -> Ite
     score = next((value for part in parts for value in _scores(part)), None)
     if score is not None:
         yield Score(cve, score)
+
+
+def _pair(entry: Mapping[str, Any]) -> str:
+    return f"{entry.get('vendor', '')}:{entry.get('product', '')}".lower()
+
+
+def _is_named(component: str, named: Sequence[str]) -> bool:
+    """Whether a component that others added is what the publisher names; a chip's driver is not the system it runs on."""
+    letters = re.sub(r"[^a-z0-9]", "", component)
+    return not named or any(letters in re.sub(r"[^a-z0-9]", "", pair) for pair in named)
 
 
 def _scores(part: Mapping[str, Any]) -> Iterator[float]:
@@ -121,7 +138,7 @@ def _component(entry: Mapping[str, Any], components: Mapping[str, str]) -> str |
         pair = ":".join(str(identity).split(":")[3:5])
         if pair in components:
             return components[pair]
-    pair = f"{entry.get('vendor', '')}:{entry.get('product', '')}".lower()
+    pair = _pair(entry)
     return _ALIASES.get(pair) or components.get(pair)
 
 
