@@ -13,7 +13,7 @@ if __name__ == "__main__":
     source = Mapped.open(Path(sys.argv[1]))
     items = Explorer(Limits()).explore(source, ("image",), 1).items
     total = 0
-    for item in sorted(items, key=lambda each: each.entry.locality if each.entry is not None else 0):
+    for item in sorted(items, key=lambda each: each.locality):
         content = item.content()
         total += content.size if content is not None and content.view(0, content.size) is not None else 0
     print(total)
