@@ -160,7 +160,7 @@ def extract(
     from fwcheck.inspection.preload import begin  # noqa: PLC0415
 
     inspection_ready = begin(options.cache)
-    explorer = Explorer(options.limits)
+    explorer = Explorer(options.limits.metered(source.size))
     progress("reading the structure", 0, 1)
     assembly = _Assembly(path.name, source)
     found = explorer.explore(source, (path.name,), 1)

@@ -61,7 +61,8 @@ class Reader:
         try:
             if not item.readable:
                 return
-            self._meter.check()
+            if item.source is None:  # to be unpacked
+                self._meter.check()
             content = item.content()
             if content is None:
                 return

@@ -26,6 +26,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _COLLECT = 20_000  # allocations between collections: facts are many and hold no cycles
 _AHEAD = 3  # units at a worker: the one it is at and those waiting behind it
 _BATCH = 0.1  # seconds after which results of an unfinished unit are sent
+MEMORY = 448 << 20  # bytes a worker may add to what it inherits: seven times the largest content held in one piece
 _POLL = 0.25  # seconds between looks at the clock
 
 
@@ -87,10 +88,11 @@ def _work(task: Callable[[int], Any], unit: list[int], pipe: Connection, at: Any
 
 def _confine(memory: int) -> None:
     """Limits that the kernel enforces: no core files, no new privileges, bounded memory; the worker dies with its parent."""
-    used = 0
-    with contextlib.suppress(OSError):
-        used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-    for limit, value in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, used + memory), (resource.RLIMIT_NOFILE, 256)):
+    data = 0
+    with contextlib.suppress(OSError, IndexError):
+        data = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * resource.getpagesize()
+    # RLIMIT_DATA counts what is written to (private memory, since Linux 4.7), not mappings of the image.
+    for limit, value in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_DATA, data + memory), (resource.RLIMIT_NOFILE, 256)):
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(limit, (value, value))
     with contextlib.suppress(OSError, AttributeError):
@@ -105,7 +107,7 @@ class Pool(Generic[Result]):
     ``seconds`` bounds one item in wall time, ``memory`` the growth of one worker in bytes.
     """
 
-    def __init__(self, task: Callable[[int], Result], jobs: int, seconds: float, memory: int = 1 << 30) -> None:
+    def __init__(self, task: Callable[[int], Result], jobs: int, seconds: float, memory: int = MEMORY) -> None:
         self._task = task
         self._jobs = max(1, jobs)
         self._seconds = seconds

@@ -112,27 +112,33 @@ class Explorer:
     def _containers(
         self, source: ByteSource, chain: tuple[str, ...], carve: bool, out: Findings
     ) -> Iterator[tuple[int, Format, Container]]:
+        end = rejects = begin = 0
         hits: Iterable[Hit]
-        if carve:
-            hits, cut = self._index.hits(source)
-        else:
-            hits, cut = signatures().at_start(source.peek(0, signatures().head)), False
-        end = rejects = 0
-        for offset, _, each in hits:
-            if offset < end:
-                continue
-            self.meter.check()
-            container = self._open(each, source, offset, chain, out)
-            if container is None:
-                rejects += 1
-                cut |= rejects >= REJECTS
-                if rejects >= REJECTS:
-                    break
-                continue
-            end = offset + container.size
-            yield offset, each, container
-        if cut:
-            out.gaps.append(Gap(node=" › ".join(chain), reason="too many container signatures: the search was cut short"))
+        while True:
+            if carve:
+                hits, reach = self._index.hits(source, begin)
+            else:
+                hits, reach = signatures().at_start(source.peek(0, signatures().head)), source.size
+            for offset, _, each in hits:
+                if offset < end:
+                    continue
+                self.meter.check()
+                container = self._open(each, source, offset, chain, out)
+                if container is None:
+                    rejects += 1
+                    if rejects >= REJECTS:
+                        reach = offset
+                        break
+                    continue
+                end = offset + container.size
+                yield offset, each, container
+            if max(reach, end) >= source.size:
+                return
+            if rejects >= REJECTS or reach <= begin:
+                break
+            begin = max(reach, end)
+        reason = "too many container signatures: the search was cut short"
+        out.gaps.append(Gap(node=" › ".join(chain), reason=reason))
 
     def _open(self, each: Format, source: ByteSource, offset: int, chain: tuple[str, ...], out: Findings) -> Container | None:
         """The container at a signature; None when there is none. A quota or a fault of the parser becomes a gap."""

@@ -24,38 +24,45 @@ class Meter:
     Processes add without a lock: two that add in the same instant may count once. A quota need not be more exact than that.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, packed: int | None = None) -> None:
         self._limits = limits
+        allowed = limits.bytes_total
+        self._bytes = allowed if packed is None else min(allowed, max(limits.total_floor, packed * limits.total_ratio))
         self._shared = mmap.mmap(-1, mmap.PAGESIZE)
-        self.deadline = self._deadline = time.monotonic() + limits.seconds_image
+        self.deadline = self._until = time.monotonic() + limits.seconds_image
         self.unpacked = 0  # bytes this process counted itself
 
     def allow(self, seconds: float) -> None:
         """Bounds what this process does from now on, until the next call, and never beyond the time for the image."""
-        self._deadline = min(self.deadline, time.monotonic() + seconds)
+        self._until = min(self.deadline, time.monotonic() + seconds)
 
     def add(self, unpacked: int = 0, nodes: int = 0) -> None:
-        """Counts; raises Spent when the image has used up its bytes, nodes or time."""
+        """Counts; raises Spent when the image has used up its bytes or its time, or has more nodes than it may."""
         self.unpacked += unpacked
         before = _COUNTS.unpack_from(self._shared)
         _COUNTS.pack_into(self._shared, 0, before[0] + unpacked, before[1] + nodes)
+        if nodes and before[1] + nodes > self._limits.nodes:
+            raise Spent(self._nodes())
         self.check()
 
     def check(self) -> None:
-        """Raises Spent when there is nothing left to spend."""
-        spent = self.spent()
+        """Raises Spent when no byte and no second is left. Nodes that were found may be read however many they are."""
+        spent = self._spent()
         if spent is not None:
             raise Spent(spent)
-        if time.monotonic() > self._deadline:
+        if time.monotonic() > self._until:
             raise Spent("time limit of one content, with everything inside it, reached")
 
     def spent(self) -> str | None:
         """Which limit of the whole image was reached; None when none was."""
-        unpacked, nodes = _COUNTS.unpack_from(self._shared)
-        if unpacked > self._limits.bytes_total:
-            return f"more than {self._limits.bytes_total} unpacked bytes"
-        if nodes > self._limits.nodes:
-            return f"more than {self._limits.nodes} nodes"
+        return self._nodes() if _COUNTS.unpack_from(self._shared)[1] > self._limits.nodes else self._spent()
+
+    def _nodes(self) -> str:
+        return f"more than {self._limits.nodes} nodes"
+
+    def _spent(self) -> str | None:
+        if _COUNTS.unpack_from(self._shared)[0] > self._bytes:
+            return f"more than {self._bytes} unpacked bytes"
         if time.monotonic() > self.deadline:
             return f"time limit of {self._limits.seconds_image:g} seconds reached"
         return None
@@ -65,18 +72,20 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """All bounds of one scan; each that is hit becomes a recorded gap."""
 
     depth: int = 12  # containers inside containers
-    nodes: int = 400_000
+    nodes: int = 200_000  # long paths count as several
     bytes_total: int = 8 << 30  # unpacked bytes of the whole image
     bytes_stream: int = 2 << 30  # unpacked bytes of one stream
     ratio: int = 250  # unpacked to packed, once a stream has passed ratio_floor
     ratio_floor: int = 64 << 20
+    total_ratio: int = 128  # unpacked bytes of the whole image to its size, once they have passed total_floor
+    total_floor: int = 2 << 30
     seconds_content: float = 60.0
     seconds_image: float = 1800.0
     meter: Meter | None = None  # counts for the whole image; None where only one stream is looked at
 
-    def metered(self) -> Limits:
-        """These limits with a meter that starts now."""
-        return msgspec.structs.replace(self, meter=Meter(self))
+    def metered(self, packed: int | None = None) -> Limits:
+        """These limits with a meter that starts now, for an image of ``packed`` bytes."""
+        return msgspec.structs.replace(self, meter=Meter(self, packed))
 
 
 DEFAULT = Limits()

@@ -19,7 +19,8 @@ from fwcheck.extraction.source import CHUNK, ByteSource, Memory
 
 ONE = 8 << 20  # bytes of one stream that may stay in memory
 ALL = 48 << 20  # bytes of all streams of a process that may
-_MAPS = 16  # streams whose mapping is kept; Python's mmap costs a file descriptor each
+_SEGMENT = 16 << 20  # bytes mapped at once
+_MAPS = 16  # segments whose mapping is kept; Python's mmap costs a file descriptor each
 _ALIGN = mmap.ALLOCATIONGRANULARITY
 
 
@@ -59,7 +60,7 @@ class _File:
     """The temporary file of one process. Its space is given back when no stream in it is left."""
 
     _open: ClassVar[_File | None] = None
-    maps: ClassVar[OrderedDict[tuple[int, int], memoryview]] = OrderedDict()
+    maps: ClassVar[OrderedDict[tuple[int, int, int], memoryview]] = OrderedDict()  # file, stream, segment
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -108,7 +109,15 @@ class _File:
         return at
 
     def map(self, begin: int, size: int) -> memoryview:
+        if size == 0:
+            return memoryview(b"")
         return memoryview(mmap.mmap(self._file.fileno(), size, prot=mmap.PROT_READ, offset=begin))
+
+    @classmethod
+    def forget(cls, file: _File, begin: int) -> None:
+        """Drops the mappings of one stream."""
+        for key in [key for key in cls.maps if key[:2] == (id(file), begin)]:
+            del cls.maps[key]
 
     def gone(self) -> None:
         """One stream less."""
@@ -129,21 +138,26 @@ class _Spooled(ByteSource):
 
     @staticmethod
     def _gone(file: _File, begin: int) -> None:
-        _File.maps.pop((id(file), begin), None)
+        _File.forget(file, begin)
         file.gone()
 
     def view(self, offset: int, length: int) -> memoryview:
         self.check(offset, length)
-        key = (id(self._file), self._begin)
-        whole = _File.maps.get(key)
-        if whole is None:
-            whole = _File.maps[key] = self._file.map(self._begin, self.size)
+        segment = offset // _SEGMENT
+        begin = segment * _SEGMENT
+        if offset + length > begin + _SEGMENT:  # rare: across two segments
+            start = offset - offset % _ALIGN
+            return self._file.map(self._begin + start, offset + length - start)[offset - start :]
+        key = (id(self._file), self._begin, segment)
+        known = _File.maps.get(key)
+        if known is None:
+            known = _File.maps[key] = self._file.map(self._begin + begin, min(_SEGMENT, self.size - begin))
             if len(_File.maps) > _MAPS:
                 _File.maps.popitem(last=False)
-        return whole[offset : offset + length]
+        return known[offset - begin : offset - begin + length]
 
     def release(self, offset: int, length: int) -> None:
-        _File.maps.pop((id(self._file), self._begin), None)
+        _File.forget(self._file, self._begin)
 
     def chunks(self, size: int = CHUNK) -> Iterator[memoryview]:
         # Mapped piece by piece: a stream read once from end to end never stays in memory as a whole.
