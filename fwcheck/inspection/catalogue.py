@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Literal, NamedTuple
@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from fwcheck.inspection import text
-from fwcheck.inspection.patterns import Pattern, PatternSet, Scan
+from fwcheck.inspection.patterns import Needle, Pattern, PatternSet, Scan
 from fwcheck.model import BannerHit, PatternHit
 
 Where = Literal["any", "elf", "text", "config", "program", "binary"]
@@ -83,8 +83,8 @@ def data_files() -> dict[str, bytes]:
     return {name: folder.joinpath(name).read_bytes() for name in ("banners.toml", "published_keys.toml", "secrets.toml")}
 
 
-def load(extra: Iterable[Pattern] = (), *, native: bool = True) -> Catalogue:
-    """Reads both files and compiles one set. Raises ValueError naming the entry that is wrong."""
+def load(extra: Iterable[Pattern] = (), needles: Sequence[Needle] = (), *, native: bool = True) -> Catalogue:
+    """Reads both files and compiles one set, ``needles`` with it. Raises ValueError naming the entry that is wrong."""
     files = data_files()
     banners = msgspec.convert(tomllib.loads(files["banners.toml"].decode()), _BannerFile).banner
     secrets = msgspec.convert(tomllib.loads(files["secrets.toml"].decode()), _SecretFile).secret
@@ -101,7 +101,7 @@ def load(extra: Iterable[Pattern] = (), *, native: bool = True) -> Catalogue:
         {f"banner:{entry.id}": entry for entry in banners},
         {f"secret:{entry.id}": entry for entry in secrets},
         {f"secret:{entry.id}": re.compile(entry.exclude.encode()) for entry in secrets if entry.exclude},
-        PatternSet(patterns, native=native),
+        PatternSet(patterns, needles, native=native),
     )
 
 
@@ -114,8 +114,10 @@ def key_shapes() -> tuple[Pattern, ...]:
 
 @cache
 def builtin() -> Catalogue:
-    """The catalogue with the key shapes, compiled once per process."""
-    return load(key_shapes())
+    """The catalogue with the key shapes and what the YARA rules need, compiled once per process."""
+    from fwcheck.inspection.yara_rules import prefilter  # noqa: PLC0415  # the rules' hits are shown by functions of this module
+
+    return load(key_shapes(), prefilter().needles)
 
 
 def applies(where: Where, kind: str) -> bool:

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from fwcheck.inspection import catalogue, keys, kinds, text, yara_rules
-from fwcheck.inspection.patterns import Scan
+from fwcheck.inspection.patterns import Needle, Scan
 from fwcheck.model import BannerHit, CertificateFact, ElfFacts, Facts, KeyFact, PatternHit
 
 CODE_VERSION = 2  # raised by hand when the same bytes give other facts
@@ -32,6 +32,7 @@ class _Hits(NamedTuple):
     patterns: tuple[PatternHit, ...] = ()
     keys: tuple[KeyFact, ...] = ()
     certificates: tuple[CertificateFact, ...] = ()
+    seen: frozenset[Needle] | None = None
 
 
 def _version() -> str:
@@ -63,7 +64,7 @@ def inspect(content: bytes | memoryview) -> Facts:
         certificates=hits.certificates,
         banners=hits.banners,
         patterns=hits.patterns,
-        yara=_confirmed(_guarded("yara", lambda: yara_rules.scan(raw, kind.kind, problems), (), problems), hits.keys),
+        yara=_confirmed(_guarded("yara", lambda: yara_rules.scan(raw, kind.kind, problems, hits.seen), (), problems), hits.keys),
         problems=tuple(problems),
         text=text.text_of(raw, kind.kind),
     )
@@ -117,7 +118,7 @@ def _look(raw: bytes, kind: str, problems: list[str], base: int = 0, within: tup
     if scan.noisy:
         problems.append("patterns: too many candidates, some matches may be missing")
     if not scan.matches:
-        return _Hits()
+        return _Hits(seen=scan.seen)
     found = _guarded("keys", lambda: keys.read_keys(raw, scan), keys.Found((), (), ()), problems)
     problems += found.problems
     if within is not None:
@@ -128,6 +129,7 @@ def _look(raw: bytes, kind: str, problems: list[str], base: int = 0, within: tup
         tuple(catalogue.secret_hits(catalogue.builtin(), scan, kind, base)),
         tuple(_moved(key, base) for key in found.keys if low <= key.offset < high),
         tuple(_moved(each, base) for each in found.certificates if low <= each.offset < high),
+        scan.seen,
     )
 
 

@@ -7,6 +7,7 @@ NEON), ``re`` does the whole pass: far slower, the same result.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from collections.abc import Iterator, Sequence
@@ -39,11 +40,22 @@ class Pattern(NamedTuple):
         return self.find or self.regex
 
 
+class Needle(NamedTuple):
+    """Bytes of which only the presence is asked; with ``nocase`` they are lower case and stand for both cases of ASCII."""
+
+    data: bytes
+    nocase: bool
+
+
 class Scan(NamedTuple):
-    """Matches by pattern id, in order of offset, and whether some were left out because there were too many."""
+    """Matches by pattern id, in order of offset, and whether some were left out because there were too many.
+
+    ``seen`` are the needles of the set that stand in the content; None: not known, any may.
+    """
 
     matches: dict[str, list[re.Match[bytes]]]
     noisy: bool
+    seen: frozenset[Needle] | None = None
 
 
 class _Regexes:
@@ -72,8 +84,9 @@ class PatternSet:
         for index in range(len(self._patterns)):
             self._regexes[index]
 
-    def __init__(self, patterns: Sequence[Pattern], *, native: bool = True) -> None:
+    def __init__(self, patterns: Sequence[Pattern], needles: Sequence[Needle] = (), *, native: bool = True) -> None:
         self._patterns = tuple(patterns)
+        self._needles = tuple(needles)
         self._native = native
         self._local = threading.local()
         self._regexes = _Regexes(self._patterns)
@@ -82,7 +95,7 @@ class PatternSet:
         """All matches, at most ``limit`` of one pattern. Never raises for any bytes."""
         if not content:
             return Scan({}, noisy=False)
-        ends, noisy = self._candidates(content)
+        ends, noisy, seen = self._candidates(content)
         matches: dict[str, list[re.Match[bytes]]] = {}
         for index, places in ends.items():
             found = list(_take(_read(self._regexes[index], content, places), limit))
@@ -92,7 +105,12 @@ class PatternSet:
             found = list(_take(self._regexes[index].finditer(content), limit))
             if found:
                 matches[self._patterns[index].id] = found
-        return Scan(matches, noisy)
+        return Scan(matches, noisy, seen)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with everything that is compiled: names what :meth:`dump` gave."""
+        return hashlib.sha256(repr((self._patterns, self._needles)).encode()).hexdigest()[:16]
 
     @property
     def native(self) -> bool:
@@ -157,25 +175,36 @@ class PatternSet:
         flags = [
             once | (hyperscan.HS_FLAG_PREFILTER if _APPROXIMATE.search(self._patterns[index].native) else 0) for index in indices
         ]
+        expressions = [self._patterns[index].native for index in indices]
+        ids = list(indices)
+        if not single:
+            # Numbered behind the patterns. A needle costs the compiler next to nothing, and the scan one report.
+            expressions += [b"".join(b"\\x%02x" % byte for byte in needle.data) for needle in self._needles]
+            ids += range(len(self._patterns), len(self._patterns) + len(self._needles))
+            nocase = hyperscan.HS_FLAG_CASELESS
+            flags += [hyperscan.HS_FLAG_SINGLEMATCH | (nocase if needle.nocase else 0) for needle in self._needles]
         try:
-            database.compile(
-                expressions=[self._patterns[index].native for index in indices], ids=indices, elements=len(indices), flags=flags
-            )
+            database.compile(expressions=expressions, ids=ids, elements=len(ids), flags=flags)
         except hyperscan.HyperscanError:
             return None
         return database
 
-    def _candidates(self, content: bytes) -> tuple[dict[int, list[int]], bool]:
-        """Where matches may end, by pattern index, ascending."""
+    def _candidates(self, content: bytes) -> tuple[dict[int, list[int]], bool, frozenset[Needle] | None]:
+        """Where matches may end, by pattern index, ascending; whether some are left out; the needles seen."""
         ends: dict[int, list[int]] = {}
         if self._database is None:
-            return ends, False
+            return ends, False, None
+        patterns = len(self._patterns)
+        seen: list[Needle] = []
         total = 0
         reached = 0
         lost = False
 
         def note(index: int, _start: int, end: int, _flags: int, _context: object) -> bool | None:
             nonlocal total, reached, lost
+            if index >= patterns:
+                seen.append(self._needles[index - patterns])
+                return None
             places = ends.setdefault(index, [])
             if not places or not places[-1] <= end <= places[-1] + _CLUSTER:
                 if len(places) < _PER_PATTERN:
@@ -187,14 +216,14 @@ class PatternSet:
             return True if total >= _PER_CONTENT else None
 
         if self._run("database", self._database, content, note):
-            return ends, lost
+            return ends, lost, frozenset(seen) if self._needles else None
         rest_at = max(reached - REACH, 0)
 
         def note_rest(index: int, _start: int, end: int, _flags: int, _context: object) -> None:
             ends.setdefault(index, []).append(rest_at + end)
 
         self._run("single", self._single, memoryview(content)[rest_at:], note_rest)
-        return ends, True
+        return ends, True, None
 
     def _run(self, name: str, database: Any, content: bytes | memoryview, note: Any) -> bool:
         """One scan with this thread's scratch space; False when ``note`` ended it early."""

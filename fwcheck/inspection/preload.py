@@ -24,7 +24,8 @@ def begin(directory: Path | None = None) -> Callable[[], None]:
     kept there and not compiled again.
     """
     patterns = catalogue.builtin().patterns
-    path = directory / f"{_PREFIX}{INSPECTOR_VERSION}.db" if directory is not None and usable(directory) else None
+    name = f"{_PREFIX}{INSPECTOR_VERSION}-{patterns.fingerprint}.db"
+    path = directory / name if directory is not None and usable(directory) else None
     if path is not None:
         with contextlib.suppress(OSError):
             if patterns.restore(path.read_bytes()):

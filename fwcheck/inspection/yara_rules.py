@@ -12,6 +12,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from fwcheck.inspection.patterns import Needle
+from fwcheck.inspection.yara_filter import Filter
 from fwcheck.model import PatternHit
 
 TIMEOUT = 20  # seconds for one content
@@ -52,12 +54,24 @@ def rule_files() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.yar"))}
 
 
-def scan(content: bytes, kind: str, problems: list[str]) -> tuple[PatternHit, ...]:
-    """The hits of all rules, by offset; what could not be done is told in ``problems``."""
-    if kind in _SKIPPED or len(content) > _SIZE_LIMIT or (engine := _engine()) is None:
+@cache
+def prefilter() -> Filter:
+    """What the rule files need, to be looked for in the pattern pass."""
+    return Filter({name: data.decode("utf-8", "replace") for name, data in rule_files().items()})
+
+
+def scan(content: bytes, kind: str, problems: list[str], seen: frozenset[Needle] | None = None) -> tuple[PatternHit, ...]:
+    """The hits of all rules, by offset; what could not be done is told in ``problems``.
+
+    ``seen`` are the needles of :func:`prefilter` that stand in the content: rules that they rule out are not run. None: all run.
+    """
+    if kind in _SKIPPED or len(content) > _SIZE_LIMIT:
         return ()
+    engines = [_engine(filtered=False)]
+    if seen is None or prefilter().allows(content, seen):
+        engines.append(_engine(filtered=True))
     try:
-        matches = engine.match(content)
+        matches = [match for engine in engines if engine is not None for match in engine.match(content)]
     except TimeoutError:
         problems.append(f"yara: not finished within {TIMEOUT} s")
         return ()
@@ -87,12 +101,15 @@ def _hit(match: Match) -> PatternHit:
 
 
 @cache
-def _engine() -> Engine | None:
-    """The rules compiled by the library at hand; None when there are no rules. Raises what the compiler says of bad ones."""
-    files = rule_files()
-    if not files:
+def _engine(*, filtered: bool) -> Engine | None:
+    """The rules with or without a filter, compiled by the library at hand; None when there are no such rules.
+
+    Raises what the compiler says of bad ones.
+    """
+    without = prefilter().unfiltered
+    sources = {name: data.decode("utf-8") for name, data in rule_files().items() if (name not in without) is filtered}
+    if not sources:
         return None
-    sources = {name: data.decode("utf-8") for name, data in files.items()}
     try:
         import yara  # noqa: PLC0415
     except ImportError:
