@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,13 +48,13 @@ def run(options: argparse.Namespace) -> int:
         try:
             with Progress(path.name, options.quiet) as progress:
                 report = scan(path, wanted, progress)
+            _write(report, path, formats, options)
         except InputError as error:
             if len(options.images) == 1:
                 raise
             print(f"fwcheck: {error}", file=sys.stderr)
             statuses.add(2)
             continue
-        _write(report, path, formats, options)
         statuses.add(exit_status(report.gate))
         if not report.gate.passed:
             for reason in report.gate.reasons:
@@ -88,6 +89,9 @@ def _formats(options: argparse.Namespace) -> list[str]:
     if options.output is None and (len(names) != 1 or (files and len(options.images) > 1)):
         raise InputError("--format: several reports at once need --output DIR")
     if options.output is not None:
+        twice = sorted(name for name, count in Counter(path.name for path in options.images).items() if count > 1)
+        if twice:
+            raise InputError(f"--output: several images are named {twice[0]}: their reports would replace each other")
         try:
             options.output.mkdir(parents=True, exist_ok=True)
         except OSError as error:

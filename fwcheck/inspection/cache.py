@@ -81,7 +81,7 @@ class FactsCache:
         facts = self.get(digest)
         if facts is not None and facts.size == len(content):
             return msgspec.structs.replace(facts, text=text_of(content, facts.kind))
-        facts = inspect(content)
+        facts = inspect(content, digest)
         self.put(facts)
         return facts
 

@@ -30,6 +30,7 @@ _FORTIFIABLE = frozenset({
 _DF_BIND_NOW = 0x8  # DT_FLAGS
 _DF_1_NOW = 0x1  # DT_FLAGS_1
 _DF_1_PIE = 0x08000000  # DT_FLAGS_1
+_GLOBAL = frozenset({1, 2, 10})  # STB_GLOBAL, STB_WEAK, STB_GNU_UNIQUE: the upper half of st_info
 MACHINES = {  # e_machine
     2: "sparc", 3: "x86", 4: "m68k", 8: "mips", 20: "powerpc", 21: "powerpc64", 22: "s390", 40: "arm", 42: "superh",
     43: "sparc64", 45: "arc", 50: "ia64", 62: "x86_64", 83: "avr", 92: "openrisc", 93: "arc", 94: "xtensa", 105: "msp430",
@@ -96,7 +97,7 @@ def _lief() -> Any:
 def _by_lief(content: bytes) -> ElfFacts | None:
     elf = _lief().ELF
     config = elf.ParserConfig()
-    config.parse_relocations = config.parse_symtab_symbols = config.parse_overlay = False
+    config.parse_relocations = config.parse_symtab_symbols = config.parse_overlay = config.parse_notes = False
     binary = elf.parse(content, config)
     if binary is None:
         return None
@@ -269,7 +270,7 @@ def _dynamic_symbols(binary: Any) -> Symbols:
                 continue
             if symbol.shndx == 0:
                 imports.add(name)
-            elif symbol.binding.value in {1, 2, 10}:  # STB_GLOBAL, STB_WEAK, STB_GNU_UNIQUE
+            elif symbol.information >> 4 in _GLOBAL:
                 exports.add(name)
         except (UnicodeDecodeError, TypeError, ValueError):
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
@@ -47,14 +48,17 @@ INSPECTOR_VERSION = _version()
 """Changes with the code number and with every byte of the built-in patterns and rules: part of the cache key."""
 
 
-def inspect(content: bytes | memoryview) -> Facts:
-    """The facts of a content held in memory (meant for up to 64 MiB). What could not be read stands in ``problems``."""
-    raw = bytes(content)
+def inspect(content: bytes | memoryview, sha256: str | None = None) -> Facts:
+    """The facts of a content held in memory (meant for up to 64 MiB). What could not be read stands in ``problems``.
+
+    ``sha256`` is the content's own, in hexadecimal, where the caller has it already.
+    """
+    raw = _whole(content)
     problems: list[str] = []
     kind = _guarded("kind", lambda: kinds.identify(raw), kinds.Kind("binary"), problems)
     hits = _look(raw, kind.kind, problems)
     return Facts(
-        sha256=hashlib.sha256(raw).hexdigest(),
+        sha256=sha256 or hashlib.sha256(raw).hexdigest(),
         size=len(raw),
         kind=kind.kind,
         interpreter=kind.interpreter,
@@ -68,6 +72,14 @@ def inspect(content: bytes | memoryview) -> Facts:
         problems=tuple(problems),
         text=text.text_of(raw, kind.kind),
     )
+
+
+def _whole(content: bytes | memoryview) -> bytes:
+    """A content as bytes: without a copy where the view shows all of a bytes object."""
+    if not isinstance(content, memoryview):
+        return content
+    under = content.obj
+    return under if type(under) is bytes and content.c_contiguous and content.nbytes == len(under) else bytes(content)
 
 
 def inspect_stream(chunks: Iterable[bytes | memoryview], size: int) -> Facts:
@@ -192,6 +204,7 @@ def entropy_of(raw: bytes) -> float:
         piece = _ENTROPY_SAMPLE // _ENTROPY_PIECES
         step = (len(raw) - piece) // (_ENTROPY_PIECES - 1)
         raw = b"".join(raw[index * step : index * step + piece] for index in range(_ENTROPY_PIECES))
-    counts = (raw.count(value) for value in range(256))
+    counts = Counter(raw)
     total = len(raw)
-    return round(-sum(count / total * math.log2(count / total) for count in counts if count), 3)
+    # In the order of the values, so that equal bytes give an equal sum.
+    return round(-sum(count / total * math.log2(count / total) for _, count in sorted(counts.items())), 3)

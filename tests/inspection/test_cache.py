@@ -29,9 +29,9 @@ def folder(tmp_path):
 def calls(monkeypatch):
     seen = []
 
-    def counted(content):
+    def counted(content, sha256=None):
         seen.append(len(content))
-        return inspect(content)
+        return inspect(content, sha256)
 
     monkeypatch.setattr(cache_module, "inspect", counted)
     return seen
