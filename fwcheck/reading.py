@@ -96,7 +96,7 @@ class Reader:
     def _inside(self, item: Item, content: ByteSource, held: memoryview | None, facts: Facts, out: Reading) -> None:
         """Containers inside a file; and a gap when the file looks encrypted and nothing was found in it."""
         node = item.node
-        head = bytes(held[: 1 << 16]) if held is not None else content.peek(0, 1 << 16)
+        head = held[: self._explorer.head] if held is not None else content.peek(0, self._explorer.head)
         announced = self._explorer.announces(head)
         carve = facts.kind == "binary" and facts.size >= CARVE and not announced
         if not announced and not carve:
@@ -111,5 +111,4 @@ class Reader:
                 self._read(each, out)
         elif carve and facts.size >= OPAQUE and (facts.entropy or 0.0) >= OPAQUE_ENTROPY:
             out.gaps.append(Gap(node=node.label, reason="file as even as a cipher's output: not read", bytes=facts.size))
-            if content.origin is not None:
-                out.paints.append((content.origin, content.size, Class.ENCRYPTED))
+            out.paints += [(begin, length, Class.ENCRYPTED) for begin, length in content.extents(0, content.size)]

@@ -21,6 +21,7 @@ from fwcheck.model import Gap, Node, NodeKind
 
 REJECTS = 50_000  # signatures that turned out to be something else, per source
 LONG = 256  # characters of a path that cost as much as one more node
+_EXPLAINS_CODE = frozenset({"executable", "microcontroller"})
 SMALL = 1024  # unknown pieces below this are counted, not listed
 
 
@@ -88,8 +89,13 @@ class Explorer:
             self._explored.clear()
         return out
 
-    def announces(self, head: bytes) -> bool:
-        """Whether a content with these first bytes may be a container whose members are worth opening."""
+    @property
+    def head(self) -> int:
+        """How many of a content's first bytes tell whether it may be a container."""
+        return signatures().head
+
+    def announces(self, head: bytes | memoryview) -> bool:
+        """Whether a content with these first bytes (:attr:`head` of them) may be a container whose members are worth opening."""
         return any(each.category != "executable" for _, _, each in signatures().at_start(head))
 
     def _explore(self, source: ByteSource, chain: tuple[str, ...], depth: int, carve: bool, out: Findings) -> None:
@@ -101,12 +107,13 @@ class Explorer:
         end, found = 0, False
         for offset, each, container in self._containers(source, chain, carve, out):
             found = True
+            begin = max(end, offset - container.before)
             if carve:
-                self._rest(source, chain, end, offset - end, out)
+                self._rest(source, chain, end, begin - end, out)
             end = offset + container.size
-            self._container(source, (*chain, f"{each.name}@0x{offset:x}"), offset, container, depth, out)
+            self._container(source, (*chain, f"{each.name}@0x{offset:x}"), (begin, end), container, depth, out)
         # A content that holds no container and is no part of the image's own bytes is told as a whole by whoever asked.
-        if carve and (found or source.origin is not None):
+        if carve and (found or source.anchored):
             self._rest(source, chain, end, source.size - end, out)
 
     def _containers(
@@ -123,7 +130,7 @@ class Explorer:
                 if offset < end:
                     continue
                 self.meter.check()
-                container = self._open(each, source, offset, chain, out)
+                container = None if _itself(each, chain) else self._open(each, source, offset, chain, out)
                 if container is None:
                     rejects += 1
                     if rejects >= REJECTS:
@@ -160,22 +167,23 @@ class Explorer:
         return None
 
     def _container(
-        self, source: ByteSource, chain: tuple[str, ...], offset: int, container: Container, depth: int, out: Findings
+        self, source: ByteSource, chain: tuple[str, ...], place: tuple[int, int], container: Container, depth: int, out: Findings
     ) -> None:
+        """Lists a container that claims ``place``: (begin, end) in the source."""
         self.meter.add(nodes=1)
+        begin, size = place[0], place[1] - place[0]
         node = Node(
             chain=chain,
             path="",
             kind=NodeKind.CONTAINER,
-            size=container.size,
+            size=size,
             format=container.format,
-            offset=offset,
+            offset=begin,
             detail=_shown_detail(container.detail),
         )
         position = len(out.items)
         out.items.append(Item(node=node, depth=depth))
-        if source.origin is not None:
-            out.paints.append((source.origin + offset, container.size, Class.EXPLAINED))
+        _paint(source, begin, size, Class.EXPLAINED, out)
         try:
             for entry in container.entries:
                 self._entry(chain, entry, depth, out)
@@ -187,7 +195,7 @@ class Explorer:
             out.gaps.append(Gap(node=" › ".join(chain), reason=_shown(f"listing stopped: {_fault(error)}")))
         finally:
             if container.format == "elf":
-                out.items[position] = Item(node=node, source=source.window(offset, container.size), depth=depth)
+                out.items[position] = Item(node=node, source=source.window(begin, size), depth=depth)
             for problem in islice(container.problems, 20):
                 out.gaps.append(Gap(node=" › ".join(chain), reason=_shown(problem)))
 
@@ -207,6 +215,9 @@ class Explorer:
             offset=entry.offset,
             detail=_shown_detail(entry.detail),
         )
+        if entry.role == "encrypted":
+            self._encrypted(node, entry, depth, out)
+            return
         if entry.role != "part" or entry.open is None:
             opener = entry.open if entry.role == "file" else None
             out.items.append(Item(node=node, open=opener, locality=entry.locality, depth=depth))
@@ -228,6 +239,22 @@ class Explorer:
             )
             return
         self._part(part, node, depth, out)
+
+    def _encrypted(self, node: Node, entry: Entry, depth: int, out: Findings) -> None:
+        """Bytes that their container calls encrypted: a gap with the name of the scheme, and content only for its hash."""
+        reason = _shown(f"encrypted ({entry.detail.get('encryption', 'unknown scheme')}): nothing inside was read")
+        content: ByteSource | None = None
+        try:
+            content = entry.open() if entry.open is not None else None
+        except Spent:
+            raise
+        except ExtractionError as error:
+            reason = _shown(f"{reason}; {error}")
+        if content is not None:
+            _paint(content, 0, content.size, Class.ENCRYPTED, out)
+        node = msgspec.structs.replace(node, format=Class.ENCRYPTED.name.lower())
+        out.items.append(Item(node=node, source=content, locality=entry.locality, depth=depth))
+        out.gaps.append(Gap(node=node.label, reason=reason, bytes=content.size if content is not None else entry.size))
 
     def _before(self, part: ByteSource, label: str) -> str | None:
         """Where the very same bytes were explored already: tables whose parts cover each other must not multiply the work."""
@@ -256,18 +283,26 @@ class Explorer:
         """Bytes that no container claims: padding, or regions that are searched for strings and recorded as gaps."""
         if length <= 0:
             return
-        whole = length == source.size
+        whole, anchored = length == source.size, source.anchored
         for begin, size, which in classify(source, offset, length):
-            if source.origin is not None:
-                out.paints.append((source.origin + begin, size, which))
+            _paint(source, begin, size, which, out)
             node = Node(
                 chain=chain, path=f"0x{begin:x}", kind=NodeKind.REGION, size=size, format=which.name.lower(), offset=begin
             )
             read = which is not Class.PADDING
             self.meter.add(nodes=1)
             out.items.append(Item(node=node, source=source.window(begin, size) if read else None))
-            if read and source.origin is not None and (size >= SMALL or whole):
+            if read and anchored and (size >= SMALL or whole):
                 out.gaps.append(Gap(node=node.label, reason=_REASONS[which], bytes=size))
+
+
+def _itself(each: Format, chain: tuple[str, ...]) -> bool:
+    """Whether a source is the code that a format has just explained: one without a magic would meet itself over and over."""
+    return each.category in _EXPLAINS_CODE and any(name.startswith(f"{each.name}@") for name in chain[-2:])
+
+
+def _paint(source: ByteSource, offset: int, size: int, which: Class, out: Findings) -> None:
+    out.paints += [(begin, length, which) for begin, length in source.extents(offset, size)]
 
 
 def _fault(error: Exception) -> str:

@@ -39,7 +39,9 @@ class Entry(msgspec.Struct, kw_only=True):
     contents by where their packed bytes lie, so that neighbours are read together.
     ``role``: ``file`` for a member of a file system, or a piece of code that its container explains; ``part`` for a piece that is
     itself an image (partition, payload, unpacked stream) and is searched for containers at every offset; ``meta`` for
-    bytes that the container itself explains (headers, tables), never searched.
+    bytes that the container itself explains (headers, tables), never searched; ``encrypted`` for bytes that the container says
+    are encrypted: they count as such in the coverage account and become a gap whose reason is ``detail["encryption"]`` (the
+    scheme in the field's words: ``AES-128-CBC, D-Link SHRS``), and are never searched for containers.
     """
 
     path: str
@@ -52,7 +54,7 @@ class Entry(msgspec.Struct, kw_only=True):
     target: str | None = None
     device: str | None = None
     offset: int | None = None  # in the container's source, when contiguous
-    role: Literal["file", "part", "meta"] = "file"
+    role: Literal["file", "part", "meta", "encrypted"] = "file"
     detail: dict[str, str | int] = {}
     locality: int = 0
     open: Callable[[], ByteSource] | None = None
@@ -62,7 +64,9 @@ class Container(msgspec.Struct, kw_only=True):
     """A validated container: how many bytes it claims, what it says of itself, and its members.
 
     ``entries`` may be lazy; it may raise FormatError half-way: what it gave until then stands and the rest becomes a gap.
-    ``problems`` are defects that did not stop the parser (a bad checksum, a truncated tail), in words.
+    ``problems`` are defects that did not stop the parser (a bad checksum, a truncated tail), in words. ``before``: bytes in
+    front of the signature that belong to it too (a trailer announces itself behind what it describes); they are cut at the end of
+    the container found before.
     """
 
     format: str
@@ -70,6 +74,22 @@ class Container(msgspec.Struct, kw_only=True):
     entries: Iterable[Entry] = ()
     detail: dict[str, str | int] = {}
     problems: list[str] = []
+    before: int = 0
+
+
+Category = Literal[
+    "file system",
+    "flash",
+    "archive",
+    "stream",
+    "firmware",
+    "update bundle",
+    "microcontroller",
+    "partition table",
+    "executable",
+    "encryption",
+]
+"""What a format is for, as the table of formats groups it."""
 
 
 class Format(ABC):
@@ -78,7 +98,9 @@ class Format(ABC):
     name: ClassVar[str]
     title: ClassVar[str]  # for the table of formats in the documentation
     specification: ClassVar[str]  # document, header or RFC the layout comes from
-    category: ClassVar[Literal["file system", "archive", "stream", "firmware", "partition table", "executable"]]
+    category: ClassVar[Category]
+    reads: ClassVar[str] = ""  # variants, compressions and checks that are read, for the documentation
+    not_read: ClassVar[str] = ""  # what of the format is not read: the honest half of the row
     signatures: ClassVar[tuple[Signature, ...]]
     priority: ClassVar[int] = 50  # lower is tried first where several signatures meet at one offset
 

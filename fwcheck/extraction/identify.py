@@ -110,7 +110,7 @@ class Signatures:
         except hyperscan.ScanTerminated:
             return
 
-    def at_start(self, head: bytes) -> list[Hit]:
+    def at_start(self, head: bytes | memoryview) -> list[Hit]:
         """The formats whose signature stands at the beginning of a source with these first bytes."""
         ranks: dict[int, Format] = {}
         for offset, some, each_of in self._start:

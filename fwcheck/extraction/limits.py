@@ -81,6 +81,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     total_floor: int = 2 << 30
     seconds_content: float = 60.0
     seconds_image: float = 1800.0
+    published_keys: bool = False  # whether vendor schemes whose keys are public may be decrypted: asked for, never by default
     meter: Meter | None = None  # counts for the whole image; None where only one stream is looked at
 
     def metered(self, packed: int | None = None) -> Limits:

@@ -55,6 +55,19 @@ class ByteSource(ABC):
         """Whether a range is known to be zeros that take no space, so that nobody needs to read it."""
         return False
 
+    def extents(self, offset: int, length: int) -> Iterator[tuple[int, int]]:
+        """Where in the image the bytes of a range lie as they are: (offset in the image, length), in order.
+
+        What was unpacked, or filled in, lies nowhere.
+        """
+        if self.origin is not None and length > 0:
+            yield self.origin + offset, length
+
+    @property
+    def anchored(self) -> bool:
+        """Whether any of these bytes stand in the image as they are."""
+        return next(self.extents(0, self.size), None) is not None
+
     def release(self, offset: int, length: int) -> None:  # noqa: B027  # most sources mirror no file: nothing to give back
         """Tells that a range will not be needed soon: memory that mirrors a file may be given back."""
 
@@ -169,6 +182,9 @@ class Window(ByteSource):
     def hole(self, offset: int, length: int) -> bool:
         return self.parent.hole(self.offset + offset, length)
 
+    def extents(self, offset: int, length: int) -> Iterator[tuple[int, int]]:
+        return self.parent.extents(self.offset + offset, length)
+
     def release(self, offset: int, length: int) -> None:
         self.parent.release(self.offset + offset, length)
 
@@ -198,14 +214,37 @@ class Joined(ByteSource):
         self.check(offset, length)
         if len(self._pieces) == 1 and isinstance(only := self._pieces[0][1], ByteSource):
             return only.view(offset, length)
-        out = bytearray(length)
-        for at, piece, size in self._pieces[self._index(offset) :]:
-            if at >= offset + length:
-                break
-            begin, end = max(offset, at), min(offset + length, at + size)
-            if begin < end and isinstance(piece, ByteSource):
-                out[begin - offset : end - offset] = piece.view(begin - at, end - begin)
+        out, done = bytearray(length), 0
+        for begin, piece, size in self._inside(offset, length):
+            if isinstance(piece, ByteSource):
+                if size == length:
+                    return piece.view(begin, size)
+                out[done : done + size] = piece.view(begin, size)
+            done += size
         return memoryview(out)
+
+    def extents(self, offset: int, length: int) -> Iterator[tuple[int, int]]:
+        for begin, piece, size in self._inside(offset, length):
+            if isinstance(piece, ByteSource):
+                yield from piece.extents(begin, size)
+
+    def hole(self, offset: int, length: int) -> bool:
+        return all(isinstance(piece, int) or piece.hole(begin, size) for begin, piece, size in self._inside(offset, length))
+
+    def release(self, offset: int, length: int) -> None:
+        for begin, piece, size in self._inside(offset, length):
+            if isinstance(piece, ByteSource):
+                piece.release(begin, size)
+
+    def _inside(self, offset: int, length: int) -> Iterator[tuple[int, ByteSource | int, int]]:
+        """The pieces of a range: begin and length of what is meant inside each."""
+        for index in range(self._index(offset), len(self._pieces)):
+            at, piece, size = self._pieces[index]
+            if at >= offset + length:
+                return
+            begin, end = max(offset, at), min(offset + length, at + size)
+            if begin < end:
+                yield begin - at, piece, end - begin
 
     def _index(self, offset: int) -> int:
         low, high = 0, len(self._pieces)
