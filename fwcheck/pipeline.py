@@ -42,7 +42,7 @@ from fwcheck.model import (
     TierSummary,
     Tool,
 )
-from fwcheck.reading import Reader, Reading
+from fwcheck.reading import Reader, Reading, Sink
 from fwcheck.workers import Failure, Pool
 
 if TYPE_CHECKING:
@@ -149,17 +149,21 @@ def _knowledge() -> Knowledge:
 
 
 def extract(
-    path: Path, options: Options, progress: Progress = _silent, meanwhile: Sequence[Callable[[], object]] = ()
+    path: Path,
+    options: Options,
+    progress: Progress = _silent,
+    meanwhile: Sequence[Callable[[], object]] = (),
+    sink: Sink | None = None,
 ) -> Firmware:
     """The firmware tree with the facts of every content; raises InputError like :func:`scan`.
 
-    The steps of ``meanwhile`` are done while the workers read.
+    The steps of ``meanwhile`` are done while the workers read. ``sink`` is called in the workers with every content.
     """
     source = open_image(path)
 
     from fwcheck.inspection.preload import begin  # noqa: PLC0415
 
-    inspection_ready = begin(options.cache)
+    inspection_ready = begin(options.cache) if sink is None else lambda: None
     explorer = Explorer(options.limits.metered(source.size))
     progress("reading the structure", 0, 1)
     assembly = _Assembly(path.name, source)
@@ -167,7 +171,7 @@ def extract(
     assembly.paints += found.paints
     assembly.gaps += found.gaps
     inspection_ready()
-    _read_all(found.items, explorer, source, assembly, options, progress, meanwhile)
+    _read_all(found.items, explorer, source, assembly, options, progress, meanwhile, sink)
     spent = explorer.meter.spent()
     if spent is not None:
         assembly.gaps.append(Gap(node=path.name, reason=f"limit of the whole image: {spent}"))
@@ -280,6 +284,7 @@ def _read_all(
     options: Options,
     progress: Progress,
     meanwhile: Sequence[Callable[[], object]] = (),
+    sink: Sink | None = None,
 ) -> None:
     """Reads all items in rounds: what a worker defers is explored here and read in the next round."""
     reader: list[Reader] = []
@@ -291,7 +296,7 @@ def _read_all(
         if number == len(items):
             return _sha256(source)
         if not reader:  # in the worker: a cache connection must not cross a fork
-            reader.append(Reader(explorer, FactsCache.open(options.cache) if options.cache is not None else None))
+            reader.append(Reader(explorer, FactsCache.open(options.cache) if options.cache is not None else None, sink))
         nonlocal touched
         touched += items[number].node.size
         if touched > RELEASE:
@@ -322,14 +327,14 @@ def _read_all(
         if reading.deferred:
             deferred += _expand(item, explorer, assembly)
     if deferred:
-        _read_all(deferred, explorer, source, assembly, options, progress)
+        _read_all(deferred, explorer, source, assembly, options, progress, sink=sink)
 
 
 def _settled(item: Item, reading: Reading) -> bool:
     """Keeps the result of the usual case, one file with nothing in it, in the item itself: a third of the memory."""
     if len(reading.nodes) != 1 or reading.gaps or reading.paints or reading.deferred:
         return False
-    item.node = msgspec.structs.replace(item.node, sha256=reading.nodes[0].sha256, size=reading.nodes[0].size)
+    item.node = reading.nodes[0]
     item.open = item.source = None
     return True
 

@@ -6,6 +6,8 @@ each content is decoded once and looked at while it is hot.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from fwcheck.extraction.coverage import Class, Paint
@@ -14,7 +16,7 @@ from fwcheck.extraction.explore import Explorer, Item
 from fwcheck.extraction.limits import Spent
 from fwcheck.extraction.source import ByteSource, Memory
 from fwcheck.inspection.cache import FactsCache
-from fwcheck.inspection.inspect import inspect, inspect_stream
+from fwcheck.inspection.inspect import glance, inspect, inspect_stream
 from fwcheck.model import Facts, Gap, Node, NodeKind
 
 WHOLE = 64 << 20  # contents up to this size are held in memory as one piece
@@ -23,6 +25,10 @@ CARVE = 4096  # binary files of at least this size are searched for containers a
 SHARE = 0.6  # of the seconds a content may take, after which nothing more inside it is begun
 OPAQUE = 64 << 10  # random-looking files of at least this size are reported as unread
 OPAQUE_ENTROPY = 7.98  # bits per byte over the inspector's sample
+
+
+Sink = Callable[[Node, ByteSource], dict[str, str | int]]
+"""Takes each content as it is read; what it gives is added to the detail of its node."""
 
 
 class Reading(msgspec.Struct, kw_only=True):
@@ -36,12 +42,16 @@ class Reading(msgspec.Struct, kw_only=True):
 
 
 class Reader:
-    """Reads items with one explorer and one facts cache (both of this process)."""
+    """Reads items with one explorer and one facts cache (both of this process).
 
-    def __init__(self, explorer: Explorer, cache: FactsCache | None) -> None:
+    With a sink the contents are wanted, not what they say: facts are limited to what finds archives inside them.
+    """
+
+    def __init__(self, explorer: Explorer, cache: FactsCache | None, sink: Sink | None = None) -> None:
         self._explorer = explorer
         self._meter = explorer.meter
         self._cache = cache
+        self._sink = sink
 
     def read(self, item: Item) -> Reading:
         """Reads one item and everything inside it; failures become gaps.
@@ -81,13 +91,16 @@ class Reader:
         except Exception as error:  # noqa: BLE001  # a defect met in one member must not lose the archive around it
             out.gaps.append(Gap(node=node.label, reason=f"not read: {type(error).__name__}: {error}"[:200], bytes=node.size))
             return
-        out.nodes[-1] = msgspec.structs.replace(node, sha256=facts.sha256, size=facts.size)
+        detail = node.detail if self._sink is None else {**node.detail, **self._sink(node, content)}
+        out.nodes[-1] = msgspec.structs.replace(node, sha256=facts.sha256, size=facts.size, detail=detail)
         out.facts.append(facts)
         out.gaps += [Gap(node=node.label, reason=problem) for problem in facts.problems]
         if item.source is None:
             self._inside(item, content, held, facts, out)
 
     def _inspect(self, content: ByteSource) -> tuple[Facts, memoryview | None]:
+        if self._sink is not None:
+            return glance(content.chunks(), content.size), content.view(0, content.size) if content.size <= WHOLE else None
         if content.size > WHOLE:
             return inspect_stream(content.chunks(), content.size), None
         held = content.view(0, content.size)

@@ -21,6 +21,7 @@ def add(commands: Any) -> None:
     command.add_argument(
         "node", metavar="NODE", help="a path ('/etc/passwd'), or a whole address as reports print it (parts joined by ' › ')"
     )
+    shared.published_keys(command)
     command.set_defaults(run=run)
 
 
@@ -28,11 +29,10 @@ def run(options: argparse.Namespace) -> int:
     """Writes the node's bytes; a name that is unknown or not unique is an input error."""
     from fwcheck.extraction.errors import ExtractionError  # noqa: PLC0415
     from fwcheck.extraction.explore import Explorer  # noqa: PLC0415
-    from fwcheck.extraction.limits import Limits  # noqa: PLC0415
     from fwcheck.pipeline import InputError, open_image  # noqa: PLC0415
 
     image = open_image(options.image)
-    explorer = Explorer(Limits())
+    explorer = Explorer(shared.limits(options))
     try:
         items = explorer.explore(image, (options.image.name,), 1).items
         wanted = _matching(items, options.node) or _inside(items, explorer, options.node)

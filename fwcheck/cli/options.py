@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fwcheck.extraction.limits import Limits
 
 TIERS = ("STAR-1", "STAR-2", "STAR-3", "STAR-4")
 SEVERITIES = ("critical", "high", "medium", "low")
@@ -15,9 +19,22 @@ def image(command: argparse.ArgumentParser) -> None:
     command.add_argument("image", metavar="IMAGE", type=Path, help="the firmware image")
 
 
+def workers(command: argparse.ArgumentParser) -> None:
+    """How many processes read."""
+    command.add_argument("--jobs", metavar="N", type=_count, default=0, help="worker processes (default: one per core)")
+
+
+def published_keys(command: argparse.ArgumentParser) -> None:
+    """Whether vendor schemes are decrypted whose keys anybody can look up."""
+    command.add_argument(
+        "--published-keys", action="store_true", help="decrypt vendor schemes whose keys are published (default: only name them)"
+    )
+
+
 def reading(command: argparse.ArgumentParser) -> None:
     """How an image is read."""
-    command.add_argument("--jobs", metavar="N", type=_count, default=0, help="worker processes (default: one per core)")
+    workers(command)
+    published_keys(command)
     cache = command.add_mutually_exclusive_group()
     cache.add_argument(
         "--cache", metavar="DIR", type=Path, help="where facts about contents are kept (default: %(default)s)", default=_home()
@@ -38,6 +55,13 @@ def cache(options: argparse.Namespace) -> Path | None:
     """The directory of the facts cache, None when none is wanted."""
     chosen: Path | None = None if options.no_cache else options.cache
     return chosen
+
+
+def limits(options: argparse.Namespace) -> Limits:
+    """The bounds of one scan, and what it may do."""
+    from fwcheck.extraction.limits import Limits  # noqa: PLC0415  # keeps --help quick
+
+    return Limits(published_keys=options.published_keys)
 
 
 def _home() -> Path:

@@ -30,7 +30,8 @@ def run(options: argparse.Namespace) -> int:
     from fwcheck.pipeline import Options, extract  # noqa: PLC0415
 
     with Progress(options.image.name, options.quiet) as progress:
-        firmware = extract(options.image, Options(jobs=options.jobs, cache=shared.cache(options)), progress)
+        wanted = Options(jobs=options.jobs, cache=shared.cache(options), limits=shared.limits(options))
+        firmware = extract(options.image, wanted, progress)
     if options.format == "json":
         json.dump({"nodes": [as_json(node) for node in firmware.nodes]}, sys.stdout, indent=1)
         print()

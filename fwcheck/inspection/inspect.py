@@ -117,6 +117,17 @@ def inspect_stream(chunks: Iterable[bytes | memoryview], size: int) -> Facts:
     )
 
 
+def glance(chunks: Iterable[bytes | memoryview], size: int) -> Facts:
+    """The least there is to know of a content: its hash, kind and entropy. ``size`` is its length in bytes."""
+    digest, head = hashlib.sha256(), b""
+    for chunk in chunks:
+        if not head:
+            head = bytes(chunk)
+        digest.update(chunk)
+    kind = _guarded("kind", lambda: kinds.identify(head), kinds.Kind("binary"), [])
+    return Facts(sha256=digest.hexdigest(), size=size, kind=kind.kind, entropy=entropy_of(head) if head else None)
+
+
 def _confirmed(found: tuple[PatternHit, ...], read: tuple[KeyFact, ...]) -> tuple[PatternHit, ...]:
     """YARA hits without those on private keys that turn out to be none, or to be published with a library."""
     secret = {key.offset for key in read if key.private and not key.published}
