@@ -1,0 +1,101 @@
+"""Checksums and digests that vendors put into their headers, over ranges of a source, and how they are told.
+
+Everything here is linear in the range and done by native code, never byte by byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from array import array
+from collections.abc import Iterable
+
+from fwcheck.extraction.errors import FormatError
+from fwcheck.extraction.members import note
+from fwcheck.extraction.source import ByteSource
+
+_LANES = 1024  # bytes of one row of the Fletcher sum
+_ROWS = 2048  # rows until a 32-bit lane of the second sum could overflow, at most: 255 * rows * (rows + 1) / 2 < 2**32
+_MASK = 0xFFFFFFFF
+
+Range = tuple[int, int]  # offset, size
+
+
+def sum8(source: ByteSource, offset: int, size: int) -> int:
+    """The sum of all bytes of a range."""
+    return sum(sum(chunk) for chunk in source.window(offset, size).chunks())
+
+
+def sum16(source: ByteSource, offset: int, size: int, *, big: bool) -> int:
+    """The sum of all 16-bit words of a range; an odd last byte is a word whose second byte is zero."""
+    return _words(source, offset, size, "H", big=big)
+
+
+def sum32(source: ByteSource, offset: int, size: int, *, big: bool) -> int:
+    """The sum of all 32-bit words of a range; a short last word is filled up with zeros."""
+    return _words(source, offset, size, "I", big=big)
+
+
+def _words(source: ByteSource, offset: int, size: int, code: str, *, big: bool) -> int:
+    total = 0
+    for chunk in source.window(offset, size).chunks():
+        words = array(code)
+        words.frombytes(bytes(chunk) + bytes(-len(chunk) % words.itemsize))
+        if big is (sys.byteorder == "little"):
+            words.byteswap()
+        total += sum(words)
+    return total
+
+
+def digest(name: str, source: ByteSource, *ranges: Range, before: bytes = b"", behind: bytes = b"") -> bytes:
+    """A hash (a name of hashlib) over ranges, with bytes that stand in no range before or behind them."""
+    hashed = hashlib.new(name, before, usedforsecurity=False)
+    for offset, size in ranges:
+        for chunk in source.window(offset, size).chunks():
+            hashed.update(chunk)
+    hashed.update(behind)
+    return hashed.digest()
+
+
+def fletcher(pieces: Iterable[bytes | memoryview]) -> int:
+    """Netgear's sum: of all bytes, and of all sums so far; both folded to 16 bits."""
+    low = high = 0
+    for piece in pieces:
+        for at in range(0, len(piece), _LANES * _ROWS):
+            chunk = piece[at : at + _LANES * _ROWS]
+            plain, running = _running(chunk)
+            high = (high + len(chunk) * low + running) & _MASK
+            low = (low + plain) & _MASK
+    return _folded(high) << 16 | _folded(low)
+
+
+def _running(chunk: bytes | memoryview) -> tuple[int, int]:
+    """The sum of the bytes, and the sum of all sums so far: rows of bytes, spread to 32-bit lanes, are added as integers."""
+    rows = -(-len(chunk) // _LANES)
+    lanes = bytearray(4 * rows * _LANES)
+    lanes[: 4 * len(chunk) : 4] = chunk
+    one = two = 0
+    for at in range(0, len(lanes), 4 * _LANES):
+        one += int.from_bytes(lanes[at : at + 4 * _LANES], "little")
+        two += one
+    first, second = (memoryview(each.to_bytes(4 * _LANES, "little")).cast("I") for each in (one, two))
+    if sys.byteorder == "big":
+        raise FormatError("sums of this kind are computed on little-endian machines only")
+    plain = sum(first)
+    # A byte at row r, lane c counts once for every byte from it to the end: what was added behind the end is taken off.
+    behind = rows * _LANES - len(chunk)
+    return plain, _LANES * sum(second) - sum(lane * value for lane, value in enumerate(first)) - behind * plain
+
+
+def _folded(value: int) -> int:
+    value = (value & 0xFFFF) + (value >> 16)
+    return (value + (value >> 16)) & 0xFFFF
+
+
+def verdict(problems: list[str], what: str, right: bool | None) -> str:
+    """``CRC32 right`` or ``CRC32 wrong``, which is a problem too; None where the bytes are not all there."""
+    if right is None:
+        return f"{what} cannot be checked"
+    if not right:
+        note(problems, f"wrong {what}")
+    return f"{what} {'right' if right else 'wrong'}"
