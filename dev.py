@@ -41,6 +41,8 @@ TOOLS = {
     "gdisk": "sgdisk",
     "genext2fs": "genext2fs",
     "openssl": "openssl",
+    "age": "age",
+    "gnupg": "gpg",
     "openssh-client": "ssh-keygen",
 }
 
