@@ -44,6 +44,17 @@ TOOLS = {
     "age": "age",
     "gnupg": "gpg",
     "openssh-client": "ssh-keygen",
+    "binutils": "ar",
+    "dpkg": "dpkg-deb",
+    "rpm": "rpmbuild",
+    "rauc": "rauc",
+    "mender-artifact": "mender-artifact",
+    "casync": "casync",
+    "gcab": "gcab",
+    "7zip": "7z",
+    "jlha-utils": "jlha",
+    "arj": "arj",
+    "arc": "arc",
 }
 
 
