@@ -71,11 +71,11 @@ class Scan:
         Headers that lie beside the grid are those of a device stored in a volume of this one.
         """
         found = [at - self.offset for at in self._headers()]
-        steps = Counter(after - before for before, after in pairwise(found))
+        steps = Counter(step for before, after in pairwise(found) if (step := after - before) > self.first.data_offset)
         if not steps:
             rest = self.source.size - self.offset
             return rest if PEB_MIN <= rest <= PEB_MAX and rest & (rest - 1) == 0 else LONE_PEB
-        likely = sorted({found[1], *(step for step, _ in steps.most_common(8))})
+        likely = sorted(step for step, _ in steps.most_common(8))
         return max(likely, key=lambda step: step * sum(at % step == 0 for at in found) ** 4)
 
     def _headers(self) -> Iterator[int]:
