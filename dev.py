@@ -4,6 +4,7 @@
 usage: python3 dev.py demo              scan the committed samples
        python3 dev.py test [PYTEST...]  run the tests
        python3 dev.py check             lint, format and types
+       python3 dev.py fuzz [IMAGES]     break images: so many mutated ones (20,000), then coverage-guided until interrupted
        python3 dev.py run ARG...        the fwcheck command itself
 
 Needs nothing but Python 3.11 or later with pip. The environment lives in ``.venv`` and is built once per lock file.
@@ -117,6 +118,21 @@ def check() -> int:
     return max([subprocess.run([str(PYTHON), "-m", *step], cwd=HERE, check=False).returncode for step in steps])
 
 
+def fuzz(arguments: list[str]) -> int:
+    install("dev")
+    python = str(PYTHON)
+    where = {**os.environ, "PYTHONPATH": f"{HERE / 'tests'}:{HERE}"}
+    count = arguments[0] if arguments else "20000"
+    done = subprocess.run(
+        [python, "-m", "fuzz.mutate", "--images", count, "--keep", "fuzz-found"], cwd=HERE, env=where, check=False
+    )
+    if done.returncode or arguments:
+        return done.returncode
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--disable-pip-version-check", "atheris"]
+    subprocess.run(pip, check=True)
+    return subprocess.run([python, "-m", "fuzz.guided", "fuzz-corpus"], cwd=HERE, env=where, check=False).returncode
+
+
 def main(arguments: list[str]) -> int:
     if sys.version_info < (3, 11):
         say("needs Python 3.11 or later")
@@ -128,6 +144,8 @@ def main(arguments: list[str]) -> int:
         return test(rest)
     if command == "check":
         return check()
+    if command == "fuzz":
+        return fuzz(rest)
     if command == "run":
         install("run")
         return subprocess.run([str(PYTHON), "-m", "fwcheck", *rest], check=False).returncode

@@ -23,6 +23,7 @@ def exercise(format: Format, data: bytes, offset: int = 0, members: int = 2000) 
     except ExtractionError:
         return None
     assert 0 < container.size <= source.size - offset
+    assert 0 <= container.before <= offset
     try:
         for entry in islice(container.entries, members):
             read(entry)

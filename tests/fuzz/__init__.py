@@ -1,0 +1,1 @@
+"""Long runs that break images: ``make fuzz``."""
