@@ -1,0 +1,209 @@
+r"""The PE/COFF header: sections, certificate table and Authenticode digest (Microsoft PE Format; Authenticode_PE.docx).
+
+Layout: ``MZ``, the offset of ``PE\0\0`` in the word at 0x3c, a COFF header of 20 bytes (machine, number of sections,
+time, ..., size of the optional header, characteristics), the optional header (magic 0x10b for PE32, 0x20b for PE32+;
+data directories at 96 or 112), and a table of 40 bytes per section. The certificate table is the only directory that
+counts from the beginning of the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+
+import msgspec
+
+from fwcheck.extraction.errors import FormatError
+from fwcheck.extraction.formats._parts import words
+from fwcheck.extraction.source import ByteSource
+
+MACHINES = {
+    0x014C: "i386",
+    0x0166: "MIPS R4000",
+    0x01C0: "ARM",
+    0x01C2: "ARM Thumb",
+    0x01C4: "ARM Thumb-2",
+    0x01F0: "PowerPC",
+    0x0200: "IA-64",
+    0x0EBC: "EFI byte code",
+    0x5032: "RISC-V 32",
+    0x5064: "RISC-V 64",
+    0x6232: "LoongArch 32",
+    0x6264: "LoongArch 64",
+    0x8664: "x86-64",
+    0xAA64: "ARM64",
+}
+SUBSYSTEMS = {
+    1: "native",
+    2: "Windows GUI",
+    3: "Windows console",
+    9: "Windows CE",
+    10: "EFI application",
+    11: "EFI boot service driver",
+    12: "EFI runtime driver",
+    13: "EFI ROM",
+    16: "Windows boot application",
+}
+_COFF = struct.Struct("<HHIIIHH")
+_SECTION = struct.Struct("<8sIIIIIIHHI")
+_SECTIONS_LIMIT = 96  # what the loader of Windows takes
+_CERTIFICATES = 4  # index of the data directory
+_PKCS7 = 2  # WIN_CERT_TYPE_PKCS_SIGNED_DATA
+_CERTIFICATES_LIMIT = 16
+_SPC_SHA = {  # DER of the algorithm identifier in front of the digest of SpcIndirectDataContent
+    "sha256": bytes.fromhex("300d06096086480165030402010500 0420".replace(" ", "")),
+    "sha384": bytes.fromhex("300d06096086480165030402020500 0430".replace(" ", "")),
+    "sha512": bytes.fromhex("300d06096086480165030402030500 0440".replace(" ", "")),
+    "sha1": bytes.fromhex("300906052b0e03021a0500 0414".replace(" ", "")),
+}
+_SPC_INDIRECT = bytes.fromhex("060a2b060104018237020104")  # 1.3.6.1.4.1.311.2.1.4
+
+
+class Section(msgspec.Struct, frozen=True):
+    """A section with bytes in the file."""
+
+    name: str
+    address: int
+    virtual_size: int
+    offset: int  # from the beginning of the file
+    size: int
+
+
+class Pe(msgspec.Struct, frozen=True):
+    """What the headers of a PE file say. Offsets count from its beginning."""
+
+    machine: int
+    time: int
+    characteristics: int
+    plus: bool
+    subsystem: int
+    entry: int
+    checksum_at: int
+    directory_at: int  # of the certificate table's directory entry; 0 when there is none
+    headers: int
+    image_size: int
+    sections: tuple[Section, ...]
+    certificates: tuple[int, int]  # offset, size
+
+    @property
+    def end(self) -> int:
+        """Behind the last byte that headers, sections and certificate table name."""
+        ends = [each.offset + each.size for each in self.sections]
+        return max([self.headers, *ends, sum(self.certificates)])
+
+
+def parse(source: ByteSource, offset: int) -> Pe:
+    """The headers at ``offset``; raises FormatError when they are not there or not plausible."""
+    head = source.peek(offset, 64)
+    if head[:2] != b"MZ" or len(head) < 64:
+        raise FormatError("not an MZ header")
+    at = int.from_bytes(head[60:64], "little")
+    if not 4 <= at <= 0x10000 or source.peek(offset + at, 4) != b"PE\0\0":
+        raise FormatError("no PE header behind MZ")
+    machine, count, time, _, _, optional, characteristics = _COFF.unpack(source.view(offset + at + 4, 20))
+    at += 24
+    raw = source.read(offset + at, optional)
+    magic = int.from_bytes(raw[:2], "little")
+    if magic not in {0x10B, 0x20B} or len(raw) < 96 or not 0 < count <= _SECTIONS_LIMIT:
+        raise FormatError("implausible PE optional header")
+    first = 96 if magic == 0x10B else 112
+    entry = int.from_bytes(raw[16:20], "little")
+    image_size, headers = struct.unpack_from("<II", raw, 56)
+    subsystem = int.from_bytes(raw[68:70], "little")
+    directories = int.from_bytes(raw[first - 4 : first], "little")
+    place = first + 8 * _CERTIFICATES
+    certificates, directory_at = (0, 0), 0
+    if directories > _CERTIFICATES and place + 8 <= len(raw):
+        directory_at = at + place
+        where, size = struct.unpack_from("<II", raw, place)
+        certificates = (where, size) if where and size else (0, 0)
+    table = at + optional
+    sections = tuple(_sections(source.read(offset + table, 40 * count)))
+    headers = max(min(headers, 1 << 20), table + 40 * count)
+    return Pe(
+        machine, time, characteristics, magic == 0x20B, subsystem, entry, at + 64, directory_at, headers, image_size, sections,
+        certificates,
+    )  # fmt: skip
+
+
+def _sections(table: bytes) -> list[Section]:
+    out = []
+    for raw_name, virtual, address, size, at, _, _, _, _, _ in _SECTION.iter_unpack(table):
+        if at and size:
+            out.append(Section(words(raw_name), address, virtual, at, size))
+    return out
+
+
+def describe(pe: Pe) -> dict[str, str | int]:
+    """The fields worth showing."""
+    return {
+        "machine": MACHINES.get(pe.machine, f"0x{pe.machine:04x}"),
+        "bits": 64 if pe.plus else 32,
+        "subsystem": SUBSYSTEMS.get(pe.subsystem, str(pe.subsystem)),
+        "sections": ", ".join(each.name or "?" for each in pe.sections),
+    }
+
+
+def signature(source: ByteSource, offset: int, pe: Pe, problems: list[str]) -> dict[str, str | int]:
+    """What protects the file: the Authenticode digest is recomputed, the signature over it is told, not verified."""
+    at, size = pe.certificates
+    if not size:
+        return {"integrity": "none", "integrity_detail": "no Authenticode signature"}
+    if offset + at + size > source.size:
+        problems.append(f"certificate table of {size} bytes announced, {max(source.size - offset - at, 0)} there")
+        return {"integrity": "signature", "integrity_detail": "Authenticode signature cut off"}
+    words = []
+    for number, blob in enumerate(_certificates(source.read(offset + at, min(size, 1 << 20)))):
+        algorithm, digest = _spc_digest(blob)
+        if not algorithm:
+            words.append("a certificate without a digest that is known")
+            continue
+        right = digest == _authenticode(source, offset, pe, algorithm)
+        if not right:
+            problems.append(f"Authenticode signature {number + 1}: wrong {algorithm}")
+        words.append(f"{algorithm} {'right' if right else 'wrong'}")
+    if not words:
+        return {"integrity": "none", "integrity_detail": "certificate table without a PKCS #7 signature"}
+    return {
+        "integrity": "signature",
+        "integrity_detail": f"Authenticode (PKCS #7, signature not verified): {', '.join(words)}",
+    }
+
+
+def _certificates(table: bytes) -> list[bytes]:
+    """The PKCS #7 blobs of a certificate table: length, revision, type, data, padded to 8 bytes."""
+    out: list[bytes] = []
+    at = 0
+    while at + 8 <= len(table) and len(out) < _CERTIFICATES_LIMIT:
+        length, _, kind = struct.unpack_from("<IHH", table, at)
+        if not 8 < length <= len(table) - at:
+            break
+        if kind == _PKCS7:
+            out.append(table[at + 8 : at + length])
+        at += length + -length % 8
+    return out
+
+
+def _spc_digest(blob: bytes) -> tuple[str, bytes]:
+    """Algorithm and value of the file's digest in a PKCS #7 blob; empty when none is found."""
+    begin = blob.find(_SPC_INDIRECT)
+    if begin < 0:
+        return "", b""
+    found = [(at, name, prefix) for name, prefix in _SPC_SHA.items() if (at := blob.find(prefix, begin, begin + 512)) >= 0]
+    if not found:
+        return "", b""
+    at, name, prefix = min(found)
+    at += len(prefix)
+    return name, blob[at : at + hashlib.new(name).digest_size]
+
+
+def _authenticode(source: ByteSource, offset: int, pe: Pe, algorithm: str) -> bytes:
+    """The digest of everything but the checksum field, the directory entry of the certificates, and the certificates."""
+    digest = hashlib.new(algorithm)
+    at = pe.certificates[0]
+    for begin, end in ((0, pe.checksum_at), (pe.checksum_at + 4, pe.directory_at), (pe.directory_at + 8, at)):
+        if begin < end:
+            for chunk in source.window(offset + begin, end - begin).chunks():
+                digest.update(chunk)
+    digest.update(bytes(-at % 8))
+    return digest.digest()
