@@ -52,7 +52,7 @@ TOOLS = {
     "mender-artifact": "mender-artifact",
     "casync": "casync",
     "gcab": "gcab",
-    "7zip": "7z",
+    "7zip": "7zz",
     "jlha-utils": "jlha",
     "arj": "arj",
     "arc": "arc",
