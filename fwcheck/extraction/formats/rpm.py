@@ -2,7 +2,8 @@
 
 Layout (rpm.org, "RPM V4 Package format"; Linux Standard Base, "Package File Format"): a lead of 96 bytes (``ED AB EE DB``,
 version, type, architecture, name, signature type 5), the signature header filled up to eight bytes, the main header, the
-payload. The signature header gives the length of what follows it and digests of the main header; that gives the digest of the payload.
+payload. The signature header gives the length of what follows it and digests of the main header; that gives the digest of the
+payload.
 """
 
 from __future__ import annotations
