@@ -41,6 +41,8 @@ TOOLS = {
     "fdisk": "sfdisk",
     "gdisk": "sgdisk",
     "genext2fs": "genext2fs",
+    "dosfstools": "mkfs.fat",
+    "mtools": "mcopy",
     "openssl": "openssl",
     "age": "age",
     "gnupg": "gpg",
