@@ -89,6 +89,7 @@ class Coverage(Value, frozen=True, kw_only=True):
     files: int = 0  # regular and special files of all file systems and archives; directories and links do not count
     gaps: tuple[Gap, ...] = ()
     spans: tuple[Span, ...] = ()  # the image in order, at most some hundred ranges; empty when nobody drew the map
+    entropy: tuple[float, ...] = ()  # bits per byte (0 to 8) at the beginning of each of up to 256 equal steps of the image
 
 
 # --------------------------------------------------------------------------- facts (one content)

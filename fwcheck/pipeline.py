@@ -22,7 +22,7 @@ import msgspec
 from fwcheck import __version__
 from fwcheck.device.firmware import Firmware
 from fwcheck.extraction import spool
-from fwcheck.extraction.coverage import Class, Paint, account, ranges
+from fwcheck.extraction.coverage import Class, Paint, account, profile, ranges
 from fwcheck.extraction.errors import ExtractionError
 from fwcheck.extraction.explore import Explorer, Item
 from fwcheck.extraction.limits import Limits
@@ -199,7 +199,7 @@ class _Assembly:
     def __init__(self, name: str, source: Mapped) -> None:
         self.name = name
         self.source = source
-        self.digest = ""
+        self.whole: _Whole | None = None
         self.nodes: list[Node] = []
         self.known: dict[str, Facts] = {}  # in the order of reading
         self.facts: dict[str, Facts] = {}  # the same in the order of the image
@@ -222,6 +222,7 @@ class _Assembly:
 
     def firmware(self) -> Firmware:
         totals = account(self.source.size, self.paints)
+        whole = self.whole or _look(self.source)
         coverage = Coverage(
             bytes_total=self.source.size,
             bytes_explained=totals[Class.EXPLAINED],
@@ -231,10 +232,12 @@ class _Assembly:
             files=sum(node.kind in {NodeKind.FILE, NodeKind.DEVICE} for node in self.nodes),
             gaps=_folded(self.name, self.gaps),
             spans=self._spans(),
+            entropy=whole.entropy,
         )
         first = next((node for node in self.nodes if node.kind is NodeKind.CONTAINER and len(node.chain) == 2), None)
-        digest = self.digest or _sha256(self.source)
-        image = Image(name=self.name, size=self.source.size, sha256=digest, format=first.format or "raw" if first else "raw")
+        image = Image(
+            name=self.name, size=self.source.size, sha256=whole.sha256, format=first.format or "raw" if first else "raw"
+        )
         return Firmware(image, self.nodes, self.facts, coverage)
 
     def _spans(self) -> tuple[Span, ...]:
@@ -292,9 +295,9 @@ def _read_all(
 
     from fwcheck.inspection.cache import FactsCache  # noqa: PLC0415  # imported after the structure was read
 
-    def task(number: int) -> Reading | str:
+    def task(number: int) -> Reading | _Whole:
         if number == len(items):
-            return _sha256(source)
+            return _look(source)
         if not reader:  # in the worker: a cache connection must not cross a fork
             reader.append(Reader(explorer, FactsCache.open(options.cache) if options.cache is not None else None, sink))
         nonlocal touched
@@ -307,12 +310,12 @@ def _read_all(
 
     jobs = options.jobs or os.cpu_count() or 1
     results: dict[int, Reading] = {}
-    pool: Pool[Reading | str] = Pool(task, jobs, options.limits.seconds_content)
+    pool: Pool[Reading | _Whole] = Pool(task, jobs, options.limits.seconds_content)
     total = len(items)
     for done, (number, result) in enumerate(pool.run(_units(items, [len(items)]), explorer.meter.deadline, meanwhile), 1):
         progress("reading contents", done, total)
         if number == len(items):
-            assembly.digest = result if isinstance(result, str) else ""
+            assembly.whole = result if isinstance(result, _Whole) else None
         elif isinstance(result, Failure):
             node = items[number].node
             results[number] = Reading(nodes=[node], gaps=[Gap(node=node.label, reason=result.reason, bytes=node.size)])
@@ -378,11 +381,19 @@ def _units(items: list[Item], extra: list[int]) -> list[list[int]]:
     return [extra, *sorted(units, key=lambda unit: -weight[id(unit)])]
 
 
-def _sha256(source: Mapped) -> str:
+class _Whole(msgspec.Struct, frozen=True):
+    """What is asked of the image as one piece of bytes."""
+
+    sha256: str
+    entropy: tuple[float, ...]
+
+
+def _look(source: Mapped) -> _Whole:
+    entropy = profile(source)
     digest = hashlib.sha256()
     for chunk in source.chunks(CHUNK):
         digest.update(chunk)
-    return digest.hexdigest()
+    return _Whole(digest.hexdigest(), entropy)
 
 
 def rules_digest() -> str:

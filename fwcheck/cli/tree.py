@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fwcheck.cli import options as shared
@@ -12,7 +14,10 @@ from fwcheck.cli.progress import Progress
 
 if TYPE_CHECKING:
     from fwcheck.device.firmware import Firmware
-    from fwcheck.model import Node
+    from fwcheck.model import Coverage, Node
+
+_CLASSES = {"explained": "#", "padding": ".", "unknown": "?", "encrypted": "X"}
+_LEVELS = " ▁▂▃▄▅▆▇█"
 
 
 def add(commands: Any) -> None:
@@ -77,8 +82,27 @@ def _print(firmware: Firmware) -> None:
         f"\n{cover.bytes_total} bytes: {cover.bytes_explained} explained, {cover.bytes_padding} padding, "
         f"{cover.bytes_unknown} unknown, {cover.bytes_encrypted} suspected encrypted; {cover.files} files"
     )
+    for line in _map(cover):
+        print(line)
     for gap in cover.gaps:
         print(_printable(f"gap: {gap.node}: {gap.reason}"))
+
+
+def _map(cover: Coverage, columns: int = 64) -> Iterator[str]:
+    """The image from left to right: what its bytes are, and how even they are."""
+    if not cover.spans or not cover.bytes_total:
+        return
+    classes = []
+    for column in range(columns):
+        begin, end = (cover.bytes_total * each // columns for each in (column, column + 1))
+        parts: Counter[str] = Counter()
+        for span in cover.spans:
+            parts[span.kind] += max(0, min(end, span.offset + span.length) - max(begin, span.offset))
+        classes.append(_CLASSES[max(parts, key=lambda kind: (parts[kind], kind))])
+    yield f"bytes    [{''.join(classes)}]  # explained, . padding, ? unknown, X suspected encrypted"
+    if cover.entropy:
+        steps = [cover.entropy[len(cover.entropy) * column // columns] for column in range(columns)]
+        yield f"entropy  [{''.join(_LEVELS[min(8, round(each))] for each in steps)}]  0 to 8 bits per byte"
 
 
 def _mode(node: Node) -> str:

@@ -13,6 +13,7 @@ BLOCK = 4096
 LARGE = 1 << 20
 SAMPLE = 16384
 SEGMENTS = 512
+STEPS = 256  # of the entropy profile
 _LONE_PADDING = 16
 
 
@@ -70,6 +71,20 @@ def entropy(data: bytes | memoryview) -> float:
     """Shannon entropy of the byte values, in bits per byte (0.0 for no data)."""
     total = len(data)
     return -sum(n / total * math.log2(n / total) for n in Counter(bytes(data)).values()) if total else 0.0
+
+
+def profile(source: ByteSource, steps: int = STEPS) -> tuple[float, ...]:
+    """The entropy along a source: of one block of 4 KiB at the beginning of each of at most ``steps`` equal steps.
+
+    In bits per byte, to two places. A block of random bytes gives some 7.95: 4,096 bytes cannot show more.
+    """
+    count = min(steps, -(-source.size // 256))
+    starts = [source.size * number // count for number in range(count)]
+    ends = [*starts[1:], source.size]
+    return tuple(
+        0.0 if source.hole(begin, size) else round(entropy(source.view(begin, size)), 2)
+        for begin, size in ((begin, min(BLOCK, end - begin)) for begin, end in zip(starts, ends, strict=True))
+    )
 
 
 def looks_random(data: bytes | memoryview) -> bool:

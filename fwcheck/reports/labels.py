@@ -18,6 +18,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "unknown": ("unknown", "不明"),
     "encrypted": ("looks encrypted", "暗号化の疑い"),
     "files": ("files", "ファイル"),
+    "entropy": ("Entropy, 0 to 8 bits per byte", "エントロピー (0〜8 ビット/バイト)"),
     "gaps": ("Not read", "未読部分"),
     "findings": ("Findings", "検出事項"),
     "speaks_for": ("Evidence for", "肯定的な証拠"),
