@@ -15,6 +15,7 @@ SAMPLE = 16384
 SEGMENTS = 512
 STEPS = 256  # of the entropy profile
 _LONE_PADDING = 16
+_CIPHER_BLOCK = 8  # of DES and its like; 16 is a multiple
 
 
 class Class(IntEnum):
@@ -97,6 +98,18 @@ def looks_random(data: bytes | memoryview) -> bool:
     return size >= BLOCK // 4 and entropy(data) >= 8 - 3 * 255 / (2 * size * math.log(2))
 
 
+def looks_ecb(data: bytes | memoryview) -> bool:
+    """Whether blocks of 8 bytes repeat that are, each counted once, as even as a cipher's: encrypted block by block.
+
+    Filling shows as what is repeated most; where some stands as it is, compressed pieces between it look the same.
+    """
+    blocks = [bytes(data[at : at + _CIPHER_BLOCK]) for at in range(0, len(data) - _CIPHER_BLOCK + 1, _CIPHER_BLOCK)]
+    unique = dict.fromkeys(blocks)
+    if len(unique) > len(blocks) * 0.99 or any(_uniform(block) for block in unique):
+        return False
+    return looks_random(b"".join(unique))
+
+
 def _uniform(data: bytes | memoryview) -> bool:
     raw = bytes(data)
     return raw.count(raw[:1]) == len(raw)
@@ -176,5 +189,5 @@ def _by_entropy(source: ByteSource, offset: int, length: int) -> Iterator[tuple[
     step = max(SAMPLE * 2, -(-length // SEGMENTS))
     for begin in range(offset, offset + length, step):
         size = min(step, offset + length - begin)
-        random = looks_random(source.view(begin, min(SAMPLE, size)))
-        yield begin, size, Class.ENCRYPTED if random else Class.UNKNOWN
+        sample = source.view(begin, min(SAMPLE, size))
+        yield begin, size, Class.ENCRYPTED if looks_random(sample) or looks_ecb(sample) else Class.UNKNOWN

@@ -13,6 +13,7 @@ import msgspec
 
 from fwcheck.extraction.coverage import Class, Paint, classify
 from fwcheck.extraction.errors import ExtractionError, FormatError, QuotaExceeded, Truncated
+from fwcheck.extraction.evenness import evenness, xor_key
 from fwcheck.extraction.format import Container, Entry, Format
 from fwcheck.extraction.identify import Hit, SignatureIndex, signatures
 from fwcheck.extraction.limits import Limits, Meter, Spent
@@ -23,6 +24,8 @@ REJECTS = 50_000  # signatures that turned out to be something else, per source
 LONG = 256  # characters of a path that cost as much as one more node
 _EXPLAINS_CODE = frozenset({"executable", "microcontroller"})
 SMALL = 1024  # unknown pieces below this are counted, not listed
+XOR = 16 << 10  # unread regions from this size on are tried for a short XOR key
+XOR_TRIES = 256  # of an image: each costs milliseconds
 
 
 class Item(msgspec.Struct, kw_only=True):
@@ -72,6 +75,7 @@ class Explorer:
         self.meter: Meter = self.limits.meter
         self._index = SignatureIndex()
         self._explored: dict[tuple[int, int, int], tuple[ByteSource, str]] = {}
+        self._tries = XOR_TRIES
 
     def explore(self, source: ByteSource, chain: tuple[str, ...], depth: int, carve: bool = True) -> Findings:
         """Everything inside ``source``. With ``carve`` False only a container at its very beginning is looked for.
@@ -286,14 +290,34 @@ class Explorer:
         whole, anchored = length == source.size, source.anchored
         for begin, size, which in classify(source, offset, length):
             _paint(source, begin, size, which, out)
-            node = Node(
-                chain=chain, path=f"0x{begin:x}", kind=NodeKind.REGION, size=size, format=which.name.lower(), offset=begin
-            )
-            read = which is not Class.PADDING
             self.meter.add(nodes=1)
+            read = which is not Class.PADDING
+            detail, reason = self._look(source, begin, size, which) if read else ({}, "")
+            node = Node(
+                chain=chain,
+                path=f"0x{begin:x}",
+                kind=NodeKind.REGION,
+                size=size,
+                format=which.name.lower(),
+                offset=begin,
+                detail=detail,
+            )
             out.items.append(Item(node=node, source=source.window(begin, size) if read else None))
             if read and anchored and (size >= SMALL or whole):
-                out.gaps.append(Gap(node=node.label, reason=_REASONS[which], bytes=size))
+                out.gaps.append(Gap(node=node.label, reason=reason, bytes=size))
+
+    def _look(self, source: ByteSource, begin: int, size: int, which: Class) -> tuple[dict[str, str | int], str]:
+        """What the byte values of an unread region tell, and the reason why it stays unread."""
+        looked = evenness(source, begin, size)
+        detail, reason = looked.detail(), looked.reason(which)
+        if size >= XOR and self._tries > 0 and not (which is Class.ENCRYPTED and looked.like_cipher):
+            self._tries -= 1
+            found = xor_key(source, begin, size)
+            if found is not None:
+                key, plain = found
+                detail |= {"xor_key": key.hex(), "xor_plain": plain}
+                reason = f"XORed with a key of {len(key)} byte{'s' * (len(key) > 1)}, under which {plain} can be read; not opened"
+        return detail, reason
 
 
 def _itself(each: Format, chain: tuple[str, ...]) -> bool:
@@ -321,9 +345,3 @@ def _shown(name: str) -> str:
 
 def _shown_detail(detail: dict[str, str | int]) -> dict[str, str | int]:
     return {key: _shown(value) if isinstance(value, str) else value for key, value in detail.items()}
-
-
-_REASONS = {
-    Class.ENCRYPTED: "bytes as even as a cipher's: encrypted, or packed by an unknown method; nothing inside was read",
-    Class.UNKNOWN: "no known container format; searched for strings and patterns only",
-}
