@@ -43,6 +43,7 @@ TOOLS = {
     "genext2fs": "genext2fs",
     "dosfstools": "mkfs.fat",
     "mtools": "mcopy",
+    "exfatprogs": "mkfs.exfat",
     "openssl": "openssl",
     "age": "age",
     "gnupg": "gpg",

@@ -9,10 +9,13 @@ from __future__ import annotations
 import calendar
 from array import array
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
 from fwcheck.extraction.errors import FormatError, QuotaExceeded
+from fwcheck.extraction.format import Entry
+from fwcheck.extraction.members import note
 from fwcheck.extraction.source import ByteSource, Joined
 
 RUNS = 200_000  # pieces of one file
@@ -101,6 +104,31 @@ class Heap:
         if left:
             raise FormatError(f"{left} bytes of {size} are in no cluster")
         return pieces[0] if len(pieces) == 1 and isinstance(pieces[0], ByteSource) else Joined(pieces)
+
+
+def place(heap: Heap, entry: Entry, cluster: int, offset: int, problems: list[str], *, chained: bool = True) -> None:
+    """Finds the clusters of a file of ``entry.size`` bytes and sets how to read it; what is missing shortens it."""
+    wanted = -(-entry.size // heap.cluster)
+    try:
+        chain = heap.chain(cluster, wanted) if chained else heap.contiguous(cluster, wanted)
+    except QuotaExceeded as error:
+        note(problems, f"{entry.path}: {error}")
+        return
+    if chain.complaint:
+        note(problems, f"{entry.path}: {chain.complaint}")
+    if chain.clusters < wanted:
+        if chain.ended:
+            note(problems, f"{entry.path}: its chain ends {wanted - chain.clusters} clusters too early")
+        entry.detail = {**entry.detail, "stored size": entry.size}
+        entry.size = chain.clusters * heap.cluster
+    if not chain.runs:
+        return
+    entry.locality = offset + heap.place(chain.runs[0])
+    if len(chain.runs) == 2:
+        entry.offset = entry.locality
+        entry.open = partial(heap.source.window, heap.place(chain.runs[0]), entry.size)
+    else:
+        entry.open = partial(heap.content, chain.runs, entry.size)
 
 
 def dos_time(date: int, time: int) -> int:

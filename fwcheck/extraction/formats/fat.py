@@ -17,9 +17,9 @@ from struct import Struct, unpack_from
 
 import msgspec
 
-from fwcheck.extraction.errors import FormatError, QuotaExceeded, Truncated
+from fwcheck.extraction.errors import FormatError, Truncated
 from fwcheck.extraction.format import Container, Entry, Format, Signature
-from fwcheck.extraction.formats._fat_chains import Heap, dos_time
+from fwcheck.extraction.formats._fat_chains import Heap, dos_time, place
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import note
 from fwcheck.extraction.source import ByteSource, Joined
@@ -215,31 +215,6 @@ class FileSystem:
             return entry
         place(self.heap, entry, _cluster(raw, self.geometry.bits), self.offset, self.problems)
         return entry
-
-
-def place(heap: Heap, entry: Entry, cluster: int, offset: int, problems: list[str], *, chained: bool = True) -> None:
-    """Finds the clusters of a file of ``entry.size`` bytes and sets how to read it; what is missing shortens it."""
-    wanted = -(-entry.size // heap.cluster)
-    try:
-        chain = heap.chain(cluster, wanted) if chained else heap.contiguous(cluster, wanted)
-    except QuotaExceeded as error:
-        note(problems, f"{entry.path}: {error}")
-        return
-    if chain.complaint:
-        note(problems, f"{entry.path}: {chain.complaint}")
-    if chain.clusters < wanted:
-        if chain.ended:
-            note(problems, f"{entry.path}: its chain ends {wanted - chain.clusters} clusters too early")
-        entry.detail = {**entry.detail, "stored size": entry.size}
-        entry.size = chain.clusters * heap.cluster
-    if not chain.runs:
-        return
-    entry.locality = offset + heap.place(chain.runs[0])
-    if len(chain.runs) == 2:
-        entry.offset = entry.locality
-        entry.open = partial(heap.source.window, heap.place(chain.runs[0]), entry.size)
-    else:
-        entry.open = partial(heap.content, chain.runs, entry.size)
 
 
 def _cluster(raw: bytes, bits: int) -> int:
