@@ -29,6 +29,7 @@ TOOLS = {
     "squashfs-tools": "mksquashfs",
     "e2fsprogs": "mke2fs",
     "u-boot-tools": "mkimage",
+    "arm-trusted-firmware-tools": "fiptool",
     "device-tree-compiler": "dtc",
     "mtd-utils": "mkfs.jffs2",
     "cpio": "cpio",
