@@ -1,22 +1,30 @@
-"""Secure Boot signatures behind an Espressif image (ESP-IDF, "Secure Boot V1" and "Secure Boot V2").
+"""Secure Boot signatures behind an Espressif image (ESP-IDF, "Secure Boot V1" and "Secure Boot V2"; espsecure).
 
 Version 2: behind the image, padded to 4 KiB with 0xFF, stands a sector with up to three blocks of 1,216 bytes: magic 0xE7,
-version (2: RSA-3072 PSS, 3: ECDSA), SHA-256 of the padded image, public key, signature, CRC32. Numbers are little-endian.
+version (2: RSA-3072 PSS, 3: ECDSA), kind of hash (1: SHA-384), 0, hash of the padded image, public key, signature, CRC32 of
+1,196 bytes. An RSA key is modulus, exponent and two values derived of them (384, 4, 384 and 4 bytes); an ECDSA key is the
+number of the curve (1: P-192, 2: P-256, 3: P-384) and a point in 64 bytes, 96 for P-384. Numbers are little-endian.
+
+Version 1: 68 bytes, u32 0 and the two numbers of an ECDSA P-256 signature; the public key is in the boot loader.
 """
 
 from __future__ import annotations
 
 import hashlib
 import zlib
+from typing import Final
 
 import msgspec
 
+from fwcheck.extraction.formats._digests import digest
+from fwcheck.extraction.formats._signed import BAD, UNCHECKED, ecdsa, rsa_pss
 from fwcheck.extraction.source import ByteSource
 
-_SECTOR = 4096
-_BLOCK = 1216
+_SECTOR: Final = 4096
+_BLOCK: Final = 1216
 _RSA, _ECDSA = 2, 3
-_V1_SIZE = 68
+_V1_SIZE: Final = 68
+_CURVES = {1: (192, 24), 2: (256, 32), 3: (384, 48)}  # bits and bytes of a number
 
 
 class EspSignature(msgspec.Struct, kw_only=True):
@@ -43,18 +51,25 @@ def signature_detail(source: ByteSource, offset: int, end: int) -> EspSignature 
 
 
 def _version_2(source: ByteSource, offset: int, padded: int, blocks: list[bytes], length: int) -> EspSignature:
-    digest = hashlib.sha256()
-    for chunk in source.window(offset, padded - offset).chunks():
-        digest.update(chunk)
     found, problems, keys = [], [], []
     for block in blocks:
-        kind = "RSA-3072 PSS" if block[1] == _RSA else f"ECDSA P-{_curve(block)}"
-        crc_right = zlib.crc32(block[:1196]) == int.from_bytes(block[1196:1200], "little")
-        hash_right = block[4:36] == digest.digest()
-        state = _verified(block) if crc_right and hash_right else "wrong CRC32" if not crc_right else "wrong image hash"
+        wide = block[1] == _ECDSA and block[2] == 1
+        hashed, key_at = (48, 52) if wide else (32, 36)
+        curve, number = _CURVES.get(block[key_at], (0, 32))
+        right = block[4:key_at] == digest(source, offset, padded - offset, "sha384" if wide else "sha256")
+        if zlib.crc32(block[:1196]) != int.from_bytes(block[1196:1200], "little"):
+            state = "wrong CRC32"
+        elif not right:
+            state = "wrong image hash"
+        elif block[1] == _RSA:
+            state = _rsa(block)
+        else:
+            state = _ecdsa(block[key_at + 1 :], curve, number, block[4 : 4 + hashed])
+        kind = "RSA-3072 PSS" if block[1] == _RSA else f"ECDSA P-{curve}"
         found.append(f"{kind} signature of Secure Boot V2 ({state})")
-        keys.append(hashlib.sha256(block[36:812] if block[1] == _RSA else block[36:101]).hexdigest())
-        if state not in {"valid for the key beside it", "not verified"}:
+        key_end = 812 if block[1] == _RSA else key_at + 1 + (96 if wide else 64)
+        keys.append(hashlib.sha256(block[key_at:key_end]).hexdigest())
+        if state in BAD or state.startswith("wrong"):
             problems.append(f"signature block: {state}")
     return EspSignature(
         end=padded + length,
@@ -64,29 +79,15 @@ def _version_2(source: ByteSource, offset: int, padded: int, blocks: list[bytes]
     )
 
 
-def _curve(block: bytes) -> int:
-    return {1: 192, 2: 256, 3: 384}.get(block[36], 0)
-
-
-def _verified(block: bytes) -> str:
-    """Verifies an RSA block with the public key beside it: whether the chip trusts that key, its eFuses know."""
-    if block[1] != _RSA:
-        return "not verified"
-    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415  # heavy, and few images are signed
-    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils  # noqa: PLC0415
-
+def _rsa(block: bytes) -> str:
     modulus, exponent = int.from_bytes(block[36:420], "little"), int.from_bytes(block[420:424], "little")
-    try:
-        key = rsa.RSAPublicNumbers(exponent, modulus).public_key()
-        key.verify(
-            block[812:1196][::-1],
-            block[4:36],
-            padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32),
-            utils.Prehashed(hashes.SHA256()),
-        )
-    except InvalidSignature:
-        return "invalid for the key beside it"
-    except ValueError:
-        return "impossible key"
-    return "valid for the key beside it"
+    return rsa_pss(modulus, exponent, block[812:1196][::-1], block[4:36])
+
+
+def _ecdsa(fields: bytes, curve: int, number: int, hashed: bytes) -> str:
+    """``fields`` begin with the point, behind which stands the signature, both in fields of 64 bytes or two P-384 numbers."""
+    if not curve:
+        return UNCHECKED
+    field = max(64, 2 * number)
+    x, y, r, s = (int.from_bytes(fields[at : at + number], "little") for at in (0, number, field, field + number))
+    return ecdsa(curve, (x, y), (r, s), hashed)

@@ -2,11 +2,14 @@
 
 A header, segments with their load addresses, a checksum byte that ends a block of 16, on the ESP32 family optionally the
 SHA-256 of all that, and behind it a Secure Boot signature: version 2 in a sector of its own, version 1 as 68 bytes.
+
+The second generation of ESP8266 images begins with a header of its own (0xEA, 4) and one segment that runs from flash and is
+outside the checksum, then follows an image as above, then a CRC32 of all of it, inverted where its highest bit is set and else
+one more. Images of the Arduino core are two: the boot loader, filled with 0xAA to 4 KiB, and the application.
 """
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from typing import Final
 
@@ -14,8 +17,9 @@ import msgspec
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._digests import digest, verdict
 from fwcheck.extraction.formats._esp_signature import signature_detail
-from fwcheck.extraction.formats._parts import code, words
+from fwcheck.extraction.formats._parts import code, crc32, words
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 
@@ -23,6 +27,7 @@ _CHECKSUM_SEED: Final = 0xEF
 _APPLICATION = 0xABCD5432  # esp_app_desc_t.magic_word
 _BOOT_LOADER = 0x50  # esp_bootloader_desc_t.magic_byte
 _SEGMENT_LIMIT = 16 << 20
+_SECTOR: Final = 4096
 _CHIPS = {
     0: "ESP32", 2: "ESP32-S2", 5: "ESP32-C3", 9: "ESP32-S3", 12: "ESP32-C2", 13: "ESP32-C6", 16: "ESP32-H2", 18: "ESP32-P4",
     20: "ESP32-C61", 23: "ESP32-C5", 25: "ESP32-H21", 28: "ESP32-H4",
@@ -47,7 +52,12 @@ class Esp(Format):
     name = "esp"
     title = "Espressif image (ESP8266, ESP32 family)"
     specification = "esptool documentation: Firmware Image Format; ESP-IDF esp_app_format.h, Secure Boot V2"
-    category = "firmware"
+    category = "microcontroller"
+    reads = (
+        "all segments, application and boot loader description, checksum and SHA-256, Secure Boot 1 and 2 (RSA-PSS and ECDSA "
+        "blocks verified with the key in them), ESP8266 images of both generations"
+    )
+    not_read = "images under flash encryption; Secure Boot 1 signatures are told, not verified: their key is in the boot loader"
     signatures = (
         # e_magic, 1..16 segments, SPI mode; entry point in 0x40......; extended header; load address of the first segment
         Signature(
@@ -56,11 +66,14 @@ class Esp(Format):
             width=28,
         ),
         Signature(pattern=rb"\xe9[\x01-\x10][\x00-\x03][\x00-\xff]{4}\x40[\x00-\xff]{3}[\x3f\x40]", width=12),
+        Signature(pattern=rb"\xea\x04[\x00-\x03][\x00-\xff]{4}\x40\x00{4}[\x00-\xff]{2}[\x00-\x0f]\x00", width=16),
     )
     priority = 40
 
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
         head = source.read(offset, 8)
+        if head[:2] == b"\xea\x04":
+            return _esp8266_v2(source, offset)
         if head[0] != 0xE9 or not 1 <= head[1] <= 16:
             raise FormatError("not an Espressif image header")
         try:
@@ -82,7 +95,7 @@ def _esp32(source: ByteSource, offset: int, head: bytes) -> Container:
     integrity = "checksum"
     if extended[15]:
         stored = source.peek(end, 32)
-        right = len(stored) == 32 and _sha256(source, offset, end - offset) == stored
+        right = len(stored) == 32 and digest(source, offset, end - offset) == stored
         checks.append(f"SHA-256 {'right' if right else 'wrong'}")
         integrity = "hash"
         if not right:
@@ -111,7 +124,34 @@ def _esp8266(source: ByteSource, offset: int, head: bytes) -> Container:
         raise FormatError("wrong checksum of an ESP8266 image")
     detail: dict[str, str | int] = {"chip": "ESP8266", **_header_detail(head)}
     detail |= {"integrity": "checksum", "integrity_detail": "checksum byte"}
-    return Container(format="esp", size=image.end - offset, entries=_entries(source, image), detail=detail)
+    end = image.end
+    fill = source.peek(end, -end % _SECTOR) if offset % _SECTOR == 0 else b""
+    if fill and fill == b"\xaa" * len(fill):
+        end += len(fill)
+    return Container(format="esp", size=end - offset, entries=_entries(source, image), detail=detail)
+
+
+def _esp8266_v2(source: ByteSource, offset: int) -> Container:
+    address, size = struct.unpack("<II", source.view(offset + 8, 8))
+    inner = offset + 16 + size
+    second = source.peek(inner, 8)
+    if address or size % 16 or len(second) < 8 or second[0] != 0xE9 or not 1 <= second[1] <= 16:
+        raise FormatError("not an ESP8266 image of the second generation")
+    image = _segments(source, inner, 8, second[1])
+    if not image.checksum_right:
+        raise FormatError("wrong checksum of an ESP8266 image")
+    problems: list[str] = []
+    checks = ["checksum byte"]
+    stored = source.peek(image.end, 4)
+    value = crc32(source, offset, image.end - offset)
+    value = value ^ 0xFFFFFFFF if value >> 31 else value + 1
+    if len(stored) == 4:
+        checks.append(verdict(stored == value.to_bytes(4, "little"), "CRC32", problems))
+    end = image.end + (len(stored) if not problems else 0)
+    detail: dict[str, str | int] = {"chip": "ESP8266", "image_version": 2, **_header_detail(second)}
+    detail |= {"integrity": "checksum", "integrity_detail": ", ".join(checks)}
+    entries = [code(source, "segment-irom", offset + 16, size), *_entries(source, image)]
+    return Container(format="esp", size=end - offset, entries=entries, detail=detail, problems=problems)
 
 
 def _header_detail(head: bytes) -> dict[str, str | int]:
@@ -144,13 +184,6 @@ def _exclusive_or(source: ByteSource, offset: int, size: int) -> int:
             number = (number >> (8 * length)) ^ (number & ((1 << (8 * length)) - 1))
         result ^= number
     return result
-
-
-def _sha256(source: ByteSource, offset: int, size: int) -> bytes:
-    digest = hashlib.sha256()
-    for chunk in source.window(offset, size).chunks():
-        digest.update(chunk)
-    return digest.digest()
 
 
 def _description(source: ByteSource, image: _Image) -> dict[str, str | int]:

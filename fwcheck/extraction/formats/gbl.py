@@ -5,9 +5,13 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+import msgspec
+
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._digests import digest
 from fwcheck.extraction.formats._parts import crc32, part
+from fwcheck.extraction.formats._signed import BAD, UNCHECKED, ecdsa
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 
@@ -16,11 +20,13 @@ _SIGNATURE, _CERTIFICATE, _ENCRYPTED = 0xF70A0AF7, 0xF30B0BF3, 0xF90707F9
 _TAGS = {
     _HEADER: "header", 0xF40A0AF4: "application-info", 0xF50909F5: "boot-loader", 0xF60808F6: "metadata",
     0xFE0101FE: "program", 0xFD0303FD: "erase-and-program", 0xFD0505FD: "program-lz4", 0xFD0707FD: "program-lzma",
-    0x5EA617EB: "secure-element-upgrade", 0xFA0606FA: "encryption-header", _ENCRYPTED: "encrypted", _CERTIFICATE: "certificate",
-    _SIGNATURE: "signature", _END: "end",
+    0xF80A0AF8: "delta", 0xF80B0BF8: "delta-lz4", 0xF80C0CF8: "delta-lzma", 0x76A617EB: "version-dependency",
+    0x5EA617EB: "secure-element-upgrade", 0xFB0505FB: "encryption-header", 0xFA0606FA: "encryption-init",
+    _ENCRYPTED: "encrypted", _CERTIFICATE: "certificate", _SIGNATURE: "signature", _END: "end",
 }  # fmt: skip
 _ADDRESSED = {"program": 0, "erase-and-program": 0, "program-lz4": 0, "program-lzma": 0, "boot-loader": 4}
-_PARTS = {*_ADDRESSED, "metadata", "secure-element-upgrade", "encrypted", "certificate"}
+_PARTS = {*_ADDRESSED, "metadata", "secure-element-upgrade", "delta", "delta-lz4", "delta-lzma"}
+_SCHEME: Final = "AES-128-CTR, GBL"
 _RESIDUE: Final = 0x2144DF1C  # CRC32 of anything followed by its own CRC32, little-endian
 _TAG_LIMIT: Final = 4096
 
@@ -31,7 +37,11 @@ class Gbl(Format):
     name = "gbl"
     title = "Gecko Boot Loader image (GBL)"
     specification = "Silicon Labs UG266 and UG489"
-    category = "firmware"
+    category = "microcontroller"
+    reads = (
+        "all tags; program data with its address, LZ4 and LZMA streams inside; CRC32; signature by the certificate in the file"
+    )
+    not_read = "encrypted tags (told), delta patches, signatures whose key is only in the device"
     signatures = (Signature(pattern=rb"\xeb\x17\xa6\x03\x08\x00\x00\x00\x00\x00\x00\x03", width=12),)
     priority = 20
 
@@ -52,11 +62,12 @@ class Gbl(Format):
         if len(tags) < 3 and problems:
             raise FormatError("a GBL header without tags")
         signed = "signature" in tags
+        words = _signed(source, offset, problems) if signed else "no signature"
         detail |= {
             "type_flags": f"0x{flags:08x}",
             "encrypted": "yes" if "encrypted" in tags else "no",
             "integrity": "signature" if signed else "checksum",
-            "integrity_detail": f"{'ECDSA P-256 signature (not verified), ' if signed else 'no signature, '}{checked}",
+            "integrity_detail": f"{words}, {checked}",
         }
         return Container(format=self.name, size=end - offset, entries=entries, detail=detail, problems=problems)
 
@@ -73,7 +84,7 @@ def _walk(source: ByteSource, offset: int) -> tuple[int, list[str], list[Entry],
         if name == "application-info" and length >= 12:
             kind, version, capabilities = struct.unpack("<III", source.view(at + 8, 12))
             detail |= {"application_type": f"0x{kind:x}", "application_version": version, "capabilities": f"0x{capabilities:x}"}
-        if name in _PARTS:
+        if name in _PARTS or name == "encrypted":
             entries.append(_entry(source, name, len(entries), at + 8, length))
         tags.append(name)
         at += 8 + length
@@ -82,13 +93,34 @@ def _walk(source: ByteSource, offset: int) -> tuple[int, list[str], list[Entry],
 
 def _entry(source: ByteSource, name: str, number: int, at: int, length: int) -> Entry:
     """A data tag without its address (and version) fields."""
+    label = f"{name}-{number}"
+    if name == "encrypted":
+        return msgspec.structs.replace(part(source, label, at, length, {"encryption": _SCHEME}), role="encrypted")
     skip = _ADDRESSED[name] + 4 if name in _ADDRESSED else 0
     if length < skip:
-        return part(source, f"{name}-{number}", at, length)
-    label = f"{name}-{number}"
+        return part(source, label, at, length)
     if skip:
         label += f"@0x{int.from_bytes(source.view(at + skip - 4, 4), 'little'):08x}"
     return part(source, label, at + skip, length - skip)
+
+
+def _signed(source: ByteSource, offset: int, problems: list[str]) -> str:
+    """The signature is of all tags before its own; a certificate (u32, the point, u32, signature) holds the key."""
+    at, point = offset, b""
+    tag, length = struct.unpack("<II", source.view(at, 8))
+    while tag != _SIGNATURE:
+        if tag == _CERTIFICATE and length >= 68:
+            point = source.read(at + 12, 64)
+        at += 8 + length
+        tag, length = struct.unpack("<II", source.view(at, 8))
+    state = UNCHECKED
+    if point and length == 64:
+        x, y = int.from_bytes(point[:32]), int.from_bytes(point[32:])
+        raw = source.read(at + 8, 64)
+        state = ecdsa(256, (x, y), (int.from_bytes(raw[:32]), int.from_bytes(raw[32:])), digest(source, offset, at - offset))
+        if state in BAD:
+            problems.append(f"signature: {state}")
+    return f"ECDSA P-256 signature ({state})"
 
 
 FORMATS = (Gbl(),)

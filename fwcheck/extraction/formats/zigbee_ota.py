@@ -28,7 +28,9 @@ class ZigbeeOta(Format):
     name = "zigbee-ota"
     title = "Zigbee OTA upgrade file"
     specification = "Zigbee Cluster Library 11.4 (OTA file format), document 095264"
-    category = "firmware"
+    category = "microcontroller"
+    reads = "header with optional fields, all sub-elements of the standard, those of manufacturers by number; images inside them"
+    not_read = "verification of signatures and integrity codes (told): their keys and certificates are in the devices"
     signatures = (Signature(pattern=rb"\x1e\xf1\xee\x0b\x00\x01[\x38-\x45]\x00[\x00-\x07]\x00", width=10),)
     priority = 20
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 from fwcheck.extraction.errors import ExtractionError, FormatError
 from fwcheck.extraction.formats.esp import FORMATS
@@ -56,6 +56,39 @@ def signature_sector(padded: bytes, key: rsa.RSAPrivateKey) -> bytes:
 @pytest.fixture(scope="module")
 def key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, 3072)
+
+
+def image_v2(irom: bytes = DATA[:4000]) -> bytes:
+    """An ESP8266 image of the second generation, as esptool's elf2image writes it."""
+    out = struct.pack("<BBBBIII", 0xEA, 4, 0, 0, 0x40100004, 0, len(irom)) + irom
+    out += image(None, segments=[(0x40100000, DATA[:400]), (0x3FFE8000, DATA[:80])])
+    value = zlib.crc32(out)
+    return out + struct.pack("<I", value ^ 0xFFFFFFFF if value >> 31 else value + 1)
+
+
+def ecdsa_sector(padded: bytes, curve: ec.EllipticCurve, number: int) -> bytes:
+    wide = curve.key_size == 384
+    kind = hashes.SHA384() if wide else hashes.SHA256()
+    digest = hashlib.new(kind.name, padded).digest()
+    secret = ec.derive_private_key(0x1234567890ABCDEF, curve)
+    point = secret.public_key().public_numbers()
+    r, s = utils.decode_dss_signature(secret.sign(digest, ec.ECDSA(utils.Prehashed(kind))))
+    size = curve.key_size // 8
+    fields = [(a.to_bytes(size, "little") + b.to_bytes(size, "little")).ljust(64, b"\0") for a, b in ((point.x, point.y), (r, s))]
+    block = struct.pack("<BBBx", 0xE7, 3, wide) + digest + bytes([number]) + b"".join(fields)
+    block = block.ljust(1196, b"\0")
+    return (block + struct.pack("<I", zlib.crc32(block)) + bytes(16)).ljust(4096, b"\xff")
+
+
+def seeds() -> list[bytes]:
+    whole = image()
+    padded = whole.ljust(-(-len(whole) // 4096) * 4096, b"\xff")
+    return [
+        whole,
+        image(None, segments=[(0x40201010, DATA[:600])]),
+        image_v2(DATA[:400]),
+        padded + ecdsa_sector(padded, ec.SECP256R1(), 2),
+    ]
 
 
 def segments_of(container) -> list[bytes]:
@@ -122,6 +155,39 @@ def test_a_foreign_signature_is_told_as_invalid(key):
     sector[812] ^= 1
     sector[1196:1200] = struct.pack("<I", zlib.crc32(sector[:1196]))
     assert "invalid for the key beside it" in ESP.open(Memory(padded + sector), 0).detail["integrity_detail"]
+
+
+@pytest.mark.parametrize(("curve", "number"), [(ec.SECP256R1(), 2), (ec.SECP384R1(), 3), (ec.SECP192R1(), 1)])
+def test_an_ecdsa_block_is_verified_with_the_key_beside_it(curve, number):
+    data = image(13)
+    padded = data.ljust(-(-len(data) // 4096) * 4096, b"\xff")
+    sector = ecdsa_sector(padded, curve, number)
+    words = f"ECDSA P-{curve.key_size} signature of Secure Boot V2"
+    assert f"{words} (valid for the key beside it)" in ESP.open(Memory(padded + sector), 0).detail["integrity_detail"]
+    foreign = bytearray(sector)
+    foreign[150 if number == 3 else 101] ^= 1
+    foreign[1196:1200] = struct.pack("<I", zlib.crc32(foreign[:1196]))
+    assert f"{words} (invalid for the key beside it)" in ESP.open(Memory(padded + foreign), 0).detail["integrity_detail"]
+
+
+def test_an_esp8266_image_of_the_second_generation_is_read():
+    data = image_v2()
+    container = ESP.open(Memory(b"\xff" * 16 + data + b"\xff" * 16), 16)
+    assert (container.size, container.problems, container.detail["integrity_detail"]) == (
+        len(data),
+        [],
+        "checksum byte, CRC32 right",
+    )
+    assert segments_of(container) == [DATA[:4000], DATA[:400], DATA[:80]]
+    changed = bytearray(data)
+    changed[100] ^= 1
+    assert ESP.open(Memory(changed), 0).problems == ["wrong CRC32"]
+
+
+def test_the_filling_behind_the_boot_loader_of_the_arduino_core_belongs_to_it():
+    data = image(None, segments=[(0x4010F000, DATA[:3000])])
+    container = ESP.open(Memory(data.ljust(4096, b"\xaa") + image(None, segments=[(0x40201010, DATA[:600])])), 0)
+    assert container.size == 4096
 
 
 def test_padding_behind_an_image_is_no_signature():

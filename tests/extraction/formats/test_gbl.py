@@ -8,6 +8,8 @@ import zlib
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from fwcheck.extraction.errors import ExtractionError, FormatError
 from fwcheck.extraction.formats.gbl import FORMATS
@@ -26,6 +28,20 @@ def gbl(*tags: tuple[int, bytes]) -> bytes:
     return out + struct.pack("<I", zlib.crc32(out))
 
 
+def signed(key: ec.EllipticCurvePrivateKey, damage: bool = False) -> bytes:
+    """A file with a certificate, whose key signs all tags before the signature."""
+    numbers = key.public_key().public_numbers()
+    point = numbers.x.to_bytes(32, "big") + numbers.y.to_bytes(32, "big")
+    tags = [INFO, PROGRAM, (0xF30B0BF3, b"\1\0\0\0" + point + bytes(4) + bytes(64))]
+    r, s = utils.decode_dss_signature(key.sign(gbl(*tags)[:-12], ec.ECDSA(hashes.SHA256())))
+    return gbl(*tags, (0xF70A0AF7, (r ^ damage).to_bytes(32, "big") + s.to_bytes(32, "big")))
+
+
+def seeds() -> list[bytes]:
+    encrypted = gbl((0xFA0606FA, bytes(16)), (0xF90707F9, bytes(range(200))), SIGNATURE)
+    return [gbl(INFO, PROGRAM, (0xF50909F5, b"abc"), SIGNATURE), encrypted, signed(ec.derive_private_key(9, ec.SECP256R1()))]
+
+
 def contents(container) -> dict[str, bytes]:
     return {entry.path: entry.open().read(0, entry.size) for entry in container.entries}
 
@@ -42,6 +58,24 @@ def test_program_and_application_are_read():
 def test_a_signature_tag_is_told():
     detail = GBL.open(Memory(gbl(INFO, PROGRAM, SIGNATURE)), 0).detail
     assert (detail["integrity"], detail["integrity_detail"]) == ("signature", "ECDSA P-256 signature (not verified), CRC32 right")
+
+
+def test_a_signature_is_verified_with_the_certificate_in_the_file():
+    key = ec.derive_private_key(9, ec.SECP256R1())
+    detail = GBL.open(Memory(signed(key)), 0).detail
+    assert detail["integrity_detail"] == "ECDSA P-256 signature (valid for the key beside it), CRC32 right"
+    assert GBL.open(Memory(signed(key, damage=True)), 0).problems == ["signature: invalid for the key beside it"]
+
+
+def test_encrypted_tags_are_told():
+    container = GBL.open(Memory(gbl((0xFA0606FA, bytes(16)), (0xF90707F9, b"secret"))), 0)
+    [entry] = container.entries
+    assert (entry.role, entry.detail["encryption"]) == ("encrypted", "AES-128-CTR, GBL")
+
+
+def test_delta_and_dependency_tags_are_known():
+    container = GBL.open(Memory(gbl((0x76A617EB, bytes(8)), (0xF80A0AF8, b"patch"))), 0)
+    assert (contents(container), container.problems) == ({"delta-0": b"patch"}, [])
 
 
 def test_a_changed_byte_is_told():

@@ -3,32 +3,66 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import random
-import shutil
 import struct
 import subprocess
+import sys
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from fwcheck.extraction.errors import ExtractionError, FormatError
 from fwcheck.extraction.formats.mcuboot import FORMATS
+from fwcheck.extraction.formats.mcuboot_trailer import FORMATS as TRAILERS
 from fwcheck.extraction.source import Memory
 
 MCUBOOT = FORMATS[0]
+TRAILER = TRAILERS[0]
 PAYLOAD = random.Random(1).randbytes(3001)
 
 
 def image(
-    tlvs: list[tuple[int, bytes]] = (), protected: list[tuple[int, bytes]] = (), flags: int = 0, header: int = 512
+    tlvs: list[tuple[int, bytes]] = (),
+    protected: list[tuple[int, bytes]] = (),
+    flags: int = 0,
+    header: int = 512,
+    body: bytes = PAYLOAD,
+    sign=lambda _: [],
 ) -> bytes:
     def area(magic: int, entries: list[tuple[int, bytes]]) -> bytes:
-        body = b"".join(struct.pack("<HH", kind, len(value)) + value for kind, value in entries)
-        return struct.pack("<HH", magic, len(body) + 4) + body
+        packed = b"".join(struct.pack("<HH", kind, len(value)) + value for kind, value in entries)
+        return struct.pack("<HH", magic, len(packed) + 4) + packed
 
     inner = area(0x6908, protected) if protected else b""
-    out = struct.pack("<IIHHIIBBHI", 0x96F3B83D, 0, header, len(inner), len(PAYLOAD), flags, 1, 2, 3, 4).ljust(header, b"\0")
-    out += PAYLOAD + inner
-    return out + area(0x6907, [(0x10, hashlib.sha256(out).digest()), *tlvs])
+    out = struct.pack("<IIHHIIBBHI", 0x96F3B83D, 0, header, len(inner), len(body), flags, 1, 2, 3, 4).ljust(header, b"\0")
+    out += body + inner
+    digest = hashlib.sha256(out).digest()
+    return out + area(0x6907, [(0x10, digest), *tlvs, *sign(digest)])
+
+
+def signers() -> dict[str, tuple[int, object]]:
+    """For each kind of key: the TLV of its signature, and what makes the TLVs for a digest."""
+    rsa_key = rsa.generate_private_key(65537, 2048)
+    pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
+    p256, edwards = ec.derive_private_key(77, ec.SECP256R1()), ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32))
+    return {
+        "RSA-2048 PSS": (rsa_key, 0x20, lambda digest: rsa_key.sign(digest, pss, utils.Prehashed(hashes.SHA256()))),
+        "ECDSA P-256": (p256, 0x22, lambda digest: p256.sign(digest, ec.ECDSA(utils.Prehashed(hashes.SHA256()))) + b"\0\0"),
+        "Ed25519": (edwards, 0x24, edwards.sign),
+    }
+
+
+def seeds() -> list[bytes]:
+    packed = lzma.compress(PAYLOAD, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 131072}])
+    sizes = [(0x70, struct.pack("<I", len(PAYLOAD)))]
+    return [
+        image([(0x01, bytes(32)), (0x22, b"\x30" * 70)], [(0x50, bytes(4)), (0x40, bytes(12))]),
+        image([(0x31, bytes(24))], flags=4, header=32),
+        image([], sizes, flags=0x400, header=32, body=b"\x0c\x5d" + packed),
+    ]
 
 
 def payload(container) -> bytes:
@@ -73,25 +107,77 @@ def test_the_hash_of_an_encrypted_image_is_not_called_wrong():
     assert "cannot be checked" in container.detail["integrity_detail"]
 
 
+def test_an_encrypted_payload_is_told_with_its_scheme():
+    [entry] = MCUBOOT.open(Memory(image([(0x33, bytes(80))], flags=8)), 0).entries
+    assert (entry.role, entry.detail["encryption"]) == ("encrypted", "AES-256-CTR, MCUboot (key: ECIES X25519)")
+
+
+@pytest.mark.parametrize("kind", ["RSA-2048 PSS", "ECDSA P-256", "Ed25519"])
+def test_a_signature_is_verified_with_the_public_key_in_the_image(kind):
+    key, tlv, sign = signers()[kind]
+    encoded = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    detail = MCUBOOT.open(Memory(image(sign=lambda digest: [(0x02, encoded), (tlv, sign(digest))])), 0).detail
+    assert detail["integrity_detail"] == f"{kind} signature (valid for the key beside it), sha256 right"
+    assert detail["key_hash"] == hashlib.sha256(encoded).hexdigest()
+    container = MCUBOOT.open(Memory(image(sign=lambda digest: [(0x02, encoded), (tlv, sign(digest[::-1]))])), 0)
+    assert container.problems == ["signature: invalid for the key beside it"]
+
+
+def test_dependencies_and_ids_are_told():
+    dependency = struct.pack("<B3xBBHI", 1, 2, 0, 5, 9)
+    detail = MCUBOOT.open(Memory(image([], [(0x40, dependency), (0x74, b"\xaa" * 16), (0x60, b"\xa0")])), 0).detail
+    assert (detail["dependencies"], detail["vendor_id"], detail["boot_record"]) == ("image 1 from 2.0.5+9", "aa" * 16, "a0")
+
+
+@pytest.mark.parametrize("thumb", [False, True])
+def test_a_compressed_payload_is_unpacked(thumb):
+    plain = b"\x00\xf0\x00\xf8code" * 500
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 131072}]
+    filters = [{"id": lzma.FILTER_ARMTHUMB}, *filters] if thumb else filters
+    body = b"\x0c\x5d" + lzma.compress(plain, lzma.FORMAT_RAW, filters=filters)
+    data = image([], [(0x70, struct.pack("<I", len(plain)))], flags=0xC00 if thumb else 0x400, body=body)
+    [entry] = MCUBOOT.open(Memory(data), 0).entries
+    assert (entry.open().read(0, entry.size), entry.size) == (plain, len(plain))
+
+
+def test_broken_compressed_data_is_an_error_of_the_member():
+    [entry] = MCUBOOT.open(Memory(image([], [(0x70, bytes(4))], flags=0x400, body=b"\x0c\x5d\x03" + PAYLOAD)), 0).entries
+    with pytest.raises(FormatError):
+        entry.open()
+
+
 def test_a_cut_payload_is_told():
     container = MCUBOOT.open(Memory(image()[:2000]), 0)
     assert (container.size, container.detail["integrity"]) == (2000, "none")
     assert container.problems
 
 
-@pytest.mark.parametrize("arguments", [["--key", "key.pem"], []])
-def test_images_of_imgtool_are_read(tmp_path, arguments):
-    if shutil.which("imgtool") is None:
-        pytest.skip("imgtool is not installed")
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "sha256 right, no signature"),
+        (["--key", "key.pem"], "ECDSA P-256 signature (not verified), sha256 right"),
+        (
+            ["--key", "key.pem", "--public-key-format", "full"],
+            "ECDSA P-256 signature (valid for the key beside it), sha256 right",
+        ),
+        (["--pad", "--confirm"], "sha256 right, no signature"),
+    ],
+)
+def test_images_of_imgtool_are_read(tmp_path, arguments, words):
+    pytest.importorskip("imgtool", reason="imgtool is not installed")
+    tool = [sys.executable, "-c", "from imgtool.main import imgtool; imgtool()"]
     (tmp_path / "app.bin").write_bytes(PAYLOAD)
     common = ["--header-size", "0x200", "--pad-header", "--align", "4", "--version", "1.2.3", "--slot-size", "0x10000"]
-    subprocess.run(["imgtool", "keygen", "-k", "key.pem", "-t", "ecdsa-p256"], cwd=tmp_path, check=True)
-    subprocess.run(["imgtool", "sign", *common, *arguments, "app.bin", "out.bin"], cwd=tmp_path, check=True)
+    subprocess.run([*tool, "keygen", "-k", "key.pem", "-t", "ecdsa-p256"], cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run([*tool, "sign", *common, *arguments, "app.bin", "out.bin"], cwd=tmp_path, check=True, capture_output=True)
     data = (tmp_path / "out.bin").read_bytes()
     container = MCUBOOT.open(Memory(data), 0)
-    assert (payload(container), container.size, container.problems) == (PAYLOAD, len(data), [])
-    assert container.detail["integrity"] == ("signature" if arguments else "hash")
-    assert "sha256 right" in container.detail["integrity_detail"]
+    assert (payload(container), container.size, container.problems) == (PAYLOAD, len(data.rstrip(b"\xff")[: container.size]), [])
+    assert container.detail["integrity_detail"] == words
+    if "--confirm" in arguments:
+        trailer = TRAILER.open(Memory(data), len(data) - 16)
+        assert (trailer.size, trailer.before, trailer.detail["image_ok"]) == (16, 32, "set")
 
 
 @pytest.mark.fuzz

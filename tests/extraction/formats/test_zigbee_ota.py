@@ -21,6 +21,13 @@ def ota(elements: list[tuple[int, bytes]], control: int = 0, optional: bytes = b
     return struct.pack("<IHHHHHIH32sI", *fields) + optional + body
 
 
+def seeds() -> list[bytes]:
+    return [
+        ota([(0, b"firmware" * 50), (1, bytes(50)), (0xF000, b"vendor")]),
+        ota([(0, b"x" * 10)], 7, b"\x02" + bytes(range(8)) + struct.pack("<HH", 1, 5)),
+    ]
+
+
 def contents(container) -> dict[str, bytes]:
     return {entry.path: entry.open().read(0, entry.size) for entry in container.entries}
 
