@@ -28,6 +28,7 @@ LOCKS = {"run": HERE / "requirements" / "run.lock", "dev": HERE / "requirements"
 TOOLS = {
     "squashfs-tools": "mksquashfs",
     "e2fsprogs": "mke2fs",
+    "erofs-utils": "mkfs.erofs",
     "u-boot-tools": "mkimage",
     "arm-trusted-firmware-tools": "fiptool",
     "device-tree-compiler": "dtc",
