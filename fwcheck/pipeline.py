@@ -42,6 +42,7 @@ from fwcheck.model import (
     TierSummary,
     Tool,
 )
+from fwcheck.opinions.ask import Unavailable, ask, chosen, unknown
 from fwcheck.reading import Reader, Reading, Sink
 from fwcheck.workers import Failure, Pool
 
@@ -75,6 +76,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     target: str = "STAR-1"
     jobs: int = 0  # worker processes; 0: one per core
     cache: Path | None = None
+    second_opinions: tuple[str, ...] = ()  # other extractors that are asked about what stays unknown, in this order
     limits: Limits = Limits()
     min_tier: str | None = None
     min_score: int | None = None
@@ -160,6 +162,10 @@ def extract(
     The steps of ``meanwhile`` are done while the workers read. ``sink`` is called in the workers with every content.
     """
     source = open_image(path)
+    try:
+        opinions = chosen(options.second_opinions)
+    except Unavailable as error:
+        raise InputError(f"--second-opinion: {error}") from error
 
     from fwcheck.inspection.preload import begin  # noqa: PLC0415
 
@@ -171,7 +177,14 @@ def extract(
     assembly.paints += found.paints
     assembly.gaps += found.gaps
     inspection_ready()
+    regions = unknown(found.items) if options.second_opinions else []
     _read_all(found.items, explorer, source, assembly, options, progress, meanwhile, sink)
+    if regions:
+        progress("second opinions", 0, 1)
+        with ask(opinions, regions) as found:
+            assembly.paints += found.paints
+            assembly.gaps += found.gaps
+            _read_all(found.items, explorer, source, assembly, options, progress, sink=sink)
     spent = explorer.meter.spent()
     if spent is not None:
         assembly.gaps.append(Gap(node=path.name, reason=f"limit of the whole image: {spent}"))

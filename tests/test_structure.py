@@ -15,7 +15,7 @@ PACKAGE = ROOT / "fwcheck"
 # Lower rooms first; a room imports itself and what stands before it.
 ORDER = (
     "model", "extraction", "inspection", "device", "analysers", "vulnerabilities", "jcstar", "gate", "reports", "workers",
-    "reading", "writing", "pipeline", "cli",
+    "reading", "writing", "opinions", "pipeline", "cli",
 )  # fmt: skip
 FORBIDDEN = {
     ("inspection", "extraction"), ("device", "extraction"), ("device", "inspection"), ("jcstar", "analysers"),

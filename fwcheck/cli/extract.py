@@ -29,6 +29,7 @@ def add(commands: Any) -> None:
     )
     shared.workers(command)
     shared.published_keys(command)
+    shared.second_opinions(command)
     command.add_argument("--quiet", action="store_true", help="no progress, no summary")
     command.set_defaults(run=run)
 
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         writer = Writer(options.output)
         with Progress(options.image.name, options.quiet) as progress:
-            wanted = Options(jobs=options.jobs, limits=shared.limits(options))
+            wanted = Options(jobs=options.jobs, second_opinions=shared.opinions(options), limits=shared.limits(options))
             firmware = extract(options.image, wanted, progress, sink=writer.content)
         manifest = writer.finish(firmware.nodes, firmware.image, firmware.coverage)
     except CannotWrite as error:

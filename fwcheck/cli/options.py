@@ -31,10 +31,26 @@ def published_keys(command: argparse.ArgumentParser) -> None:
     )
 
 
+def second_opinions(command: argparse.ArgumentParser) -> None:
+    """Which other extractors are asked about what stays unknown."""
+    command.add_argument(
+        "--second-opinion",
+        metavar="NAME,NAME",
+        default="",
+        help="ask unblob or binwalk, where installed, about what stays unknown",
+    )
+
+
+def opinions(options: argparse.Namespace) -> tuple[str, ...]:
+    """The second opinions asked for, in order."""
+    return tuple(dict.fromkeys(name for name in options.second_opinion.split(",") if name))
+
+
 def reading(command: argparse.ArgumentParser) -> None:
     """How an image is read."""
     workers(command)
     published_keys(command)
+    second_opinions(command)
     cache = command.add_mutually_exclusive_group()
     cache.add_argument(
         "--cache", metavar="DIR", type=Path, help="where facts about contents are kept (default: %(default)s)", default=_home()

@@ -70,6 +70,7 @@ def _pipeline_options(options: argparse.Namespace) -> Any:
         target=options.target,
         jobs=options.jobs,
         cache=shared.cache(options),
+        second_opinions=shared.opinions(options),
         limits=shared.limits(options),
         min_tier=options.min_tier,
         min_score=options.min_score,

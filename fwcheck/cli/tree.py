@@ -35,7 +35,12 @@ def run(options: argparse.Namespace) -> int:
     from fwcheck.pipeline import Options, extract  # noqa: PLC0415
 
     with Progress(options.image.name, options.quiet) as progress:
-        wanted = Options(jobs=options.jobs, cache=shared.cache(options), limits=shared.limits(options))
+        wanted = Options(
+            jobs=options.jobs,
+            cache=shared.cache(options),
+            second_opinions=shared.opinions(options),
+            limits=shared.limits(options),
+        )
         firmware = extract(options.image, wanted, progress)
     if options.format == "json":
         json.dump({"nodes": [as_json(node) for node in firmware.nodes]}, sys.stdout, indent=1)
