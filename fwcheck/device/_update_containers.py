@@ -14,12 +14,15 @@ from fwcheck.model import Evidence, Location, Node, NodeKind, UpdatePath
 
 # Compressors, archives, file systems and tables: they hold software, but are no wrapping that an updater looks at.
 _PLAIN = frozenset({
-    *("gzip", "xz", "bzip2", "lz4", "lzop", "zstd", "lzma", "lzma-alone", "lzip", "cpio", "tar", "zip", "ar", "7z", "rar", "elf"),
+    *("gzip", "xz", "bzip2", "lz4", "lzop", "zstd", "lzma", "lzma-alone", "lzip", "elf"),
+    *("cpio", "tar", "zip", "ar", "7z", "rar", "cab", "lha", "arj", "arc"),
     *("squashfs", "cramfs", "romfs", "jffs2", "ubi", "ubifs", "yaffs", "yaffs2", "ext", "ext2", "ext3", "ext4", "fat", "vfat"),
     *("pe", "exfat", "ntfs", "iso9660", "erofs", "f2fs", "minix", "gpt", "mbr", "ihex", "intel-hex", "srec", "uf2"),
     *("linux", "kernel", "devicetree"),
 })  # fmt: skip
 _MEANT: dict[str, Verified] = {"none": "none", "checksum": "checksum", "hash": "hash", "signature": "signature"}
+# Update bundles that are formats of their own judge themselves: how they are called, and what takes them.
+_BUNDLES = {"rauc": ("RAUC bundle", "rauc"), "swupdate": ("SWUpdate bundle", "updater"), "mender": ("Mender artifact", "updater")}
 _DEPTH = 4  # containers from the image down that still belong to its wrapping
 
 
@@ -35,9 +38,14 @@ def container_paths(firmware: Firmware) -> Iterator[UpdatePath]:
         seen.add(node.chain)
         yield _of(firmware, node, verified)
     for fs in firmware.filesystems:
-        yield from _bundle(fs)
         yield from _nordic(fs)
-        yield from _rauc(firmware, fs)
+        if not any(fs.chain[: len(outer)] == outer for outer in seen if _format(outer) in _BUNDLES):
+            yield from _bundle(fs)
+            yield from _rauc(firmware, fs)
+
+
+def _format(chain: tuple[str, ...]) -> str:
+    return chain[-1].split("@", 1)[0]
 
 
 def _wraps(firmware: Firmware, node: Node) -> bool:
@@ -54,11 +62,12 @@ def _of(firmware: Firmware, node: Node, verified: Verified) -> UpdatePath:
     where = Evidence(
         location=Location(chain=node.chain, path=node.path, offset=node.offset), text=f"{node.format}: {detail or verified}"[:240]
     )
+    mechanism, sink = _BUNDLES.get(node.format or "", (node.format or "", "bootloader or updater"))
     return UpdatePath(
         source="container",
-        sink="bootloader or updater",
+        sink=sink,
         verified=verified,
-        mechanism=node.format or "",
+        mechanism=mechanism,
         detail=detail,
         root="",
         evidence=(where,),

@@ -242,6 +242,24 @@ def test_the_container_of_an_image_tells_how_it_is_protected(integrity):
     assert (found.source, found.verified) == ("container", integrity)
 
 
+def test_a_bundle_that_judges_itself_is_told_once():
+    chain = ("x.bin", "rauc@0x0")
+    outer = Node(
+        chain=chain, path="", kind=NodeKind.CONTAINER, format="rauc", size=100, offset=0, detail={"integrity": "signature"}
+    )
+    inner = (*chain, "payload", "squashfs@0x0")
+    nodes = [
+        outer,
+        Node(chain=inner, path="", kind=NodeKind.CONTAINER, format="squashfs", size=80, offset=0),
+        Node(chain=inner, path="/manifest.raucm", kind=NodeKind.FILE, size=9),
+    ]
+    image = Image(name="x.bin", size=100, sha256="b" * 64, format="rauc")
+    (found,) = update_paths(Firmware(image, nodes, {}, Coverage()))
+    assert (found.mechanism, found.sink, found.verified) == ("RAUC bundle", "rauc", "signature")
+    (found,) = update_paths(Firmware(image, nodes[1:], {}, Coverage()))
+    assert (found.mechanism, found.verified) == ("RAUC bundle", "hash")
+
+
 def test_compressors_and_small_parts_of_a_dump_are_no_wrapping():
     assert container("gzip", "checksum") == ()
     assert container("uimage", "checksum", size=10) == ()
