@@ -38,6 +38,8 @@ TOOLS = {
     "lz4": "lz4",
     "zstd": "zstd",
     "lzop": "lzop",
+    "lzip": "lzip",
+    "ncompress": "compress",
     "xz-utils": "xz",
     "bzip2": "bzip2",
     "fdisk": "sfdisk",

@@ -6,6 +6,7 @@ where a stream breaks, and the content before it, are known to :data:`PIECE` pac
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Protocol
@@ -43,6 +44,27 @@ class Decoder(Protocol):
     def decompress(self, data: bytes | memoryview, max_length: int = -1) -> bytes: ...
 
 
+class Inflate:
+    """zlib's decoder, of raw deflate data unless told otherwise, with the interface of the other decoders."""
+
+    def __init__(self, window: int = -zlib.MAX_WBITS) -> None:
+        self._zlib = zlib.decompressobj(window)
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        return self._zlib.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._zlib.unused_data
+
+    def decompress(self, data: bytes | memoryview, max_length: int = -1) -> bytes:
+        out = self._zlib.decompress(self._zlib.unconsumed_tail or data, max_length)
+        self.needs_input = not self._zlib.unconsumed_tail and len(out) < max_length
+        return out
+
+
 class Progress(msgspec.Struct, kw_only=True):
     """How far one stream was decoded. ``at`` is the offset in the source up to which packed bytes were accepted."""
 
@@ -71,7 +93,7 @@ def feed(decoder: Decoder, source: ByteSource, progress: Progress, errors: tuple
         progress.at = at
         if piece:
             yield piece
-    progress.at = at - len(decoder.unused_data)
+    progress.at = at - len(decoder.unused_data or b"")  # lz4 has None where nothing is left
 
 
 def keep(pieces: Iterable[bytes], progress: Progress, offset: int, limits: Limits) -> ByteSource:

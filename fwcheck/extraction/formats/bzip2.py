@@ -24,6 +24,7 @@ class Bzip2(Format):
     title = "bzip2 stream"
     specification = "bzip2 1.0.8 sources"
     category = "stream"
+    reads = "several streams, CRC32 of blocks and streams verified"
     signatures = (Signature(pattern=_PATTERN, width=10),)
 
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
-from fwcheck.extraction.formats._stream import Broken, Progress, feed, keep, part_name, stream_container
+from fwcheck.extraction.formats._stream import Broken, Inflate, Progress, feed, keep, part_name, stream_container
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 
@@ -20,27 +20,6 @@ _NAME_LIMIT = 1024
 _SYSTEMS = {0: "FAT", 3: "Unix", 7: "Macintosh", 10: "TOPS-20", 11: "NTFS", 13: "RISC OS", 255: "unknown"}
 
 
-class _Inflate:
-    """zlib's raw deflate decoder with the interface of the other decoders."""
-
-    def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(-zlib.MAX_WBITS)
-        self.needs_input = True
-
-    @property
-    def eof(self) -> bool:
-        return self._zlib.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._zlib.unused_data
-
-    def decompress(self, data: bytes | memoryview, max_length: int = -1) -> bytes:
-        out = self._zlib.decompress(self._zlib.unconsumed_tail or data, max_length)
-        self.needs_input = not self._zlib.unconsumed_tail and len(out) < max_length
-        return out
-
-
 class Gzip(Format):
     """gzip stream of one or more members; bytes behind the last one are not claimed."""
 
@@ -48,6 +27,8 @@ class Gzip(Format):
     title = "gzip stream"
     specification = "RFC 1952"
     category = "stream"
+    reads = "all header fields, several members, header CRC16, CRC32 and length of every member; a broken stream up to its break"
+    not_read = "other methods than deflate; the extra field; multi-member padding"
     signatures = (Signature(pattern=_PATTERN, width=10),)
 
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
@@ -101,7 +82,7 @@ def _members(source: ByteSource, progress: Progress) -> Iterator[bytes]:
         progress.at = start + length
         crc = size = 0
         try:
-            for piece in feed(_Inflate(), source, progress, (zlib.error,)):
+            for piece in feed(Inflate(), source, progress, (zlib.error,)):
                 crc, size = zlib.crc32(piece, crc), size + len(piece)
                 yield piece
         except Broken:

@@ -12,6 +12,8 @@ from fwcheck.extraction.source import ByteSource
 
 FRAME = b"\x04\x22\x4d\x18"
 LEGACY = b"\x02\x21\x4c\x18"
+MOZILLA = b"mozLz40\0"
+_BLOCK_UNPACKED = 256 << 20
 _LEGACY_BLOCK = 8 << 20  # unpacked size of every block but the last
 _LEGACY_PACKED = _LEGACY_BLOCK + _LEGACY_BLOCK // 255 + 16
 
@@ -23,6 +25,8 @@ class Lz4(Format):
     title = "LZ4 frames"
     specification = "LZ4 Frame Format Description 1.6"
     category = "stream"
+    reads = "several frames, block and content XXH32 verified"
+    not_read = "dictionaries, skippable frames before the first frame"
     # FLG: version 01, reserved bit clear; BD: a block maximum of 64 KiB to 4 MiB, the other bits clear
     signatures = (Signature(pattern=rb"\x04\x22\x4d\x18[\x40\x41\x44\x45\x48-\x7d][\x40\x50\x60\x70]", width=6),)
 
@@ -48,6 +52,8 @@ class Lz4Legacy(Format):
     title = "LZ4 legacy frame"
     specification = "LZ4 Frame Format Description 1.6, Legacy frame; linux/lib/decompress_unlz4.c"
     category = "stream"
+    reads = "blocks of 8 MiB, several frames in a row"
+    not_read = "an end that follows a whole block of exactly 8 MiB cannot be told; there is no checksum"
     signatures = (Signature(pattern=rb"\x02\x21\x4c\x18[\x00-\xff]{3}\x00", width=8),)
 
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
@@ -59,6 +65,44 @@ class Lz4Legacy(Format):
             raise FormatError("no LZ4 data: too little came out to be told from chance")
         detail: dict[str, str | int] = {"blocks": progress.units, "integrity": "none", "integrity_detail": "no checksum"}
         return stream_container(self.name, offset, progress, content, detail)
+
+
+class Lz4Block(Format):
+    """mozLz4 file: a magic, the unpacked size in four bytes, and one LZ4 block up to the end of the source."""
+
+    name = "lz4-block"
+    title = "LZ4 block with its size (mozLz4)"
+    specification = "Mozilla toolkit/components/lz4; LZ4 Block Format Description"
+    category = "stream"
+    reads = "one block of up to 256 MiB that fills its file or part"
+    not_read = "blocks in the midst of other bytes: nothing says where they end"
+    signatures = (Signature(pattern=rb"mozLz40\x00[\x00-\xff]{3}[\x00-\x10]", width=12),)
+
+    def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
+        size = int.from_bytes(source.read(offset + 8, 4), "little")
+        if source.peek(offset, 8) != MOZILLA or not 0 < size <= _BLOCK_UNPACKED:
+            raise FormatError("not a mozLz4 header")
+        progress = Progress(at=offset + 12)
+        content = keep(_one_block(source, progress, size), progress, offset, limits)
+        detail: dict[str, str | int] = {"integrity": "none", "integrity_detail": "no checksum"}
+        return stream_container(self.name, offset, progress, content, detail)
+
+
+def _one_block(source: ByteSource, progress: Progress, size: int) -> Iterator[bytes]:
+    from lz4 import block  # noqa: PLC0415
+
+    packed = source.size - progress.at
+    if size > packed * 255 + 64:
+        raise Broken(f"no block of {packed} bytes unpacks to {size}")
+    try:
+        piece = block.decompress(source.view(progress.at, packed), uncompressed_size=size)
+    except (block.LZ4BlockError, ValueError, MemoryError) as error:
+        raise Broken(str(error)) from error
+    if len(piece) != size:
+        raise Broken(f"{size} bytes announced, {len(piece)} came out")
+    progress.at = source.size
+    progress.units = 1
+    yield piece
 
 
 def _frames(source: ByteSource, progress: Progress) -> Iterator[bytes]:
@@ -95,4 +139,4 @@ def _blocks(source: ByteSource, progress: Progress) -> Iterator[bytes]:
             return
 
 
-FORMATS = (Lz4(), Lz4Legacy())
+FORMATS = (Lz4(), Lz4Legacy(), Lz4Block())

@@ -35,6 +35,11 @@ class LzmaAlone(Format):
     title = "LZMA-alone stream (.lzma)"
     specification = "lzma-file-format.txt of XZ Utils; LZMA specification of the LZMA SDK"
     category = "stream"
+    reads = (
+        "all properties with lc + lp up to 4, declared and unknown sizes, end markers; usual properties anywhere, "
+        "others where a part begins"
+    )
+    not_read = "lc + lp above 4, unpacked sizes above 1 GiB; there is no checksum to be checked"
     signatures = (
         Signature(pattern=_PROPERTIES + _LARGE + _SIZE, width=14),
         Signature(pattern=_ANY + _SIZE, width=14, anywhere=False),

@@ -33,6 +33,8 @@ class Lzop(Format):
     title = "lzop file"
     specification = "lzop 1.04 file layout; linux/lib/decompress_unlzo.c"
     category = "stream"
+    reads = "LZO1X of all levels, header checksum, Adler-32 and CRC32 of unpacked and packed blocks verified"
+    not_read = "several files in one archive, filters, blocks above 256 KiB"
     signatures = (Signature(pattern=rb"\x89LZO\x00\x0d\x0a\x1a\x0a", width=9),)
 
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
@@ -98,13 +100,10 @@ def _blocks(source: ByteSource, progress: Progress, flags: int) -> Iterator[byte
             if not 0 < packed <= size <= _BLOCK_LIMIT:
                 raise Broken("impossible block sizes")
             at = progress.at + 8
-            sums = [(bit, zlib.adler32 if bit == _ADLER_D else zlib.crc32) for bit in (_ADLER_D, _CRC_D) if flags & bit]
-            expected = [int.from_bytes(source.view(at + 4 * index, 4), "big") for index in range(len(sums))]
-            # Checksums of the packed bytes are stored only where a block was packed at all.
-            at += 4 * len(sums) + (4 * (flags & (_ADLER_C | _CRC_C)).bit_count() if packed < size else 0)
+            right, at = _sums(source, at, flags, packed < size)
             raw = source.read(at, packed)
             piece = raw if packed == size else bytes(lzo.decompress(raw, output_size_hint=size))
-            if len(piece) != size or [check(piece) for _, check in sums] != expected:
+            if len(piece) != size or not right(raw, piece):
                 raise Broken("wrong length or checksum of a block")
             progress.at = at + packed
             yield piece
@@ -114,6 +113,21 @@ def _blocks(source: ByteSource, progress: Progress, flags: int) -> Iterator[byte
         raise Broken(f"the file is cut off: {error}") from error
     progress.at += 4
     progress.units = 1
+
+
+def _sums(source: ByteSource, at: int, flags: int, both: bool) -> tuple[Callable[[bytes, bytes], bool], int]:
+    """A test of a block (packed, unpacked) against the checksums at ``at``, and the offset behind them.
+
+    Checksums of the packed bytes are stored only where a block was packed at all (``both``).
+    """
+    order = ((_ADLER_D, zlib.adler32), (_CRC_D, zlib.crc32), (_ADLER_C, zlib.adler32), (_CRC_C, zlib.crc32))
+    used = [(bit, check) for bit, check in order if flags & bit and (both or bit in {_ADLER_D, _CRC_D})]
+    expected = [int.from_bytes(source.view(at + 4 * index, 4), "big") for index in range(len(used))]
+
+    def right(packed: bytes, unpacked: bytes) -> bool:
+        return expected == [check(unpacked if bit in {_ADLER_D, _CRC_D} else packed) for bit, check in used]
+
+    return right, at + 4 * len(used)
 
 
 FORMATS = (Lzop(),)

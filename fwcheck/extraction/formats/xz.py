@@ -26,6 +26,11 @@ class Xz(Format):
     title = "xz stream"
     specification = "The .xz File Format 1.2.1"
     category = "stream"
+    reads = (
+        "several streams with padding between them, all filters and checks of liblzma (CRC32, CRC64, SHA-256 verified), "
+        "index and footer"
+    )
+    not_read = "dictionaries that need more than 256 MiB"
     signatures = (Signature(pattern=_PATTERN, width=8),)
 
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:

@@ -37,6 +37,8 @@ class Zstd(Format):
     title = "Zstandard stream"
     specification = "RFC 8878"
     category = "stream"
+    reads = "several frames, skippable frames (seek tables too), content checksum verified, windows up to 128 MiB"
+    not_read = "frames that need a dictionary: their number is told; zstd before 0.8"
     signatures = (
         # frame header descriptor: the reserved bit 3 is zero
         Signature(

@@ -21,6 +21,7 @@ from fwcheck.extraction.format import Format
 from fwcheck.extraction.formats.bzip2 import FORMATS as BZIP2
 from fwcheck.extraction.formats.gzip import FORMATS as GZIP
 from fwcheck.extraction.formats.lz4 import FORMATS as LZ4
+from fwcheck.extraction.formats.lzip import FORMATS as LZIP
 from fwcheck.extraction.formats.lzma_alone import FORMATS as LZMA
 from fwcheck.extraction.formats.lzop import FORMATS as LZOP
 from fwcheck.extraction.formats.xz import FORMATS as XZ
@@ -50,8 +51,56 @@ TOOLS = [
     ("lz4", ["-l"], LZ4[1]),
     ("lzop", [], LZOP[0]),
     ("lzop", ["-9", "--crc32"], LZOP[0]),
+    ("lzip", ["-9"], LZIP[0]),
+    ("lzip", ["-1", "-s", "1MiB"], LZIP[0]),
 ]
 NAMES = [" ".join([tool, *arguments]) for tool, arguments, _ in TOOLS]
+
+SMALL = TEXT[:6000] + NOISE[:300]
+
+
+def seeds() -> list[bytes]:
+    """One small image per format: gzip, xz, bzip2, lzma, zstd, lz4, lz4-legacy, lzop, lzip, lz4-block."""
+    import lz4.block
+    import lz4.frame
+    import zstandard
+
+    block = lz4.block.compress(SMALL, store_size=False)
+    return [
+        gzip.compress(SMALL, mtime=0) + gzip.compress(b"more", mtime=0),
+        lzma.compress(SMALL),
+        bz2.compress(SMALL),
+        lzma.compress(SMALL, lzma.FORMAT_ALONE),
+        zstandard.ZstdCompressor(write_checksum=True).compress(SMALL),
+        lz4.frame.compress(SMALL, content_checksum=True),
+        b"\x02\x21\x4c\x18" + struct.pack("<I", len(block)) + block,
+        lzop(SMALL),
+        lzip(SMALL),
+        b"mozLz40\0" + struct.pack("<I", len(SMALL)) + block,
+    ]
+
+
+def lzop(content: bytes, flags: int = 0x303) -> bytes:
+    """An lzop file with all four checksums per block, after the layout of lzop 1.04."""
+    from lzallright import LZOCompressor
+
+    header = struct.pack(">HHHBBIIIIB", 0x1040, 0x20A0, 0x0940, 1, 5, flags, 0o644, 0, 0, 4) + b"name"
+    out = b"\x89LZO\0\r\n\x1a\n" + header + struct.pack(">I", zlib.adler32(header))
+    for at in range(0, len(content), 4096):
+        block = content[at : at + 4096]
+        squeezed = bytes(LZOCompressor().compress(block))
+        stored = squeezed if len(squeezed) < len(block) else block
+        out += struct.pack(">II", len(block), len(stored))
+        sums = [zlib.adler32(block), zlib.crc32(block)]
+        sums += [zlib.adler32(stored), zlib.crc32(stored)] if stored is squeezed else []
+        out += struct.pack(f">{len(sums)}I", *sums) + stored
+    return out + bytes(4)
+
+
+def lzip(content: bytes, power: int = 20) -> bytes:
+    """An lzip member, after the lzip manual."""
+    raw = lzma.compress(content, lzma.FORMAT_ALONE, filters=[{"id": lzma.FILTER_LZMA1, "dict_size": 1 << power}])[13:]
+    return b"LZIP\1" + bytes([power]) + raw + struct.pack("<IQQ", zlib.crc32(content), len(content), 26 + len(raw))
 
 
 def packed(tool: str, arguments: list[str], content: bytes = CONTENT) -> bytes:
@@ -279,6 +328,54 @@ class TestZstd:
         container = ZSTD[0].open(Memory(b"\x28\xb5\x2f\xfd\x00\x58" + blocks), 0, Limits(ratio_floor=4 << 20))
         assert 0 < len(unpacked(container)) <= 4 << 20
         assert any("quota" in problem for problem in container.problems)
+
+
+class TestLzip:
+    def test_members_are_joined_and_wrong_sums_told(self):
+        stream = lzip(TEXT) + lzip(NOISE)
+        container = LZIP[0].open(Memory(stream + b"LZIP\1trailing"), 0)
+        assert unpacked(container) == TEXT + NOISE
+        assert (container.size, container.detail["members"], container.problems) == (len(stream), 2, [])
+        hurt = bytearray(lzip(TEXT))
+        hurt[-18] ^= 1
+        container = LZIP[0].open(Memory(hurt), 0)
+        assert unpacked(container) == TEXT
+        assert container.problems
+        assert container.detail["integrity_detail"].endswith("wrong")
+
+
+class TestLzop:
+    def test_every_checksum_of_a_block_is_looked_at(self):
+        stream = lzop(TEXT)
+        container = LZOP[0].open(Memory(stream + TRAILER), 0)
+        assert (unpacked(container), container.size, container.problems) == (TEXT, len(stream), [])
+        first = stream.index(struct.pack(">I", 4096))
+        for at in range(first + 8, first + 24, 4):
+            hurt = bytearray(stream)
+            hurt[at] ^= 1
+            with pytest.raises(FormatError):
+                LZOP[0].open(Memory(hurt), 0)
+
+
+class TestLz4Block:
+    def test_a_block_with_its_size_is_read(self):
+        stream = seeds()[9]
+        container = LZ4[2].open(Memory(stream), 0)
+        assert (unpacked(container), container.size) == (SMALL, len(stream))
+
+    def test_another_size_is_refused(self):
+        stream = seeds()[9]
+        with pytest.raises(FormatError):
+            LZ4[2].open(Memory(stream[:8] + struct.pack("<I", len(SMALL) + 1) + stream[12:]), 0)
+
+
+def test_each_seed_is_announced_and_read():
+    formats = (GZIP[0], XZ[0], BZIP2[0], LZMA[0], ZSTD[0], *LZ4[:2], LZOP[0], LZIP[0], LZ4[2])
+    for format, seed in zip(formats, seeds(), strict=True):
+        assert announced(format, seed, 0), format.name
+        container = format.open(Memory(seed), 0)
+        assert unpacked(container).startswith(SMALL)
+        assert container.size == len(seed)
 
 
 @settings(max_examples=25, deadline=None)
