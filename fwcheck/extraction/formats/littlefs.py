@@ -3,8 +3,8 @@
 Layout of version 2: metadata pairs, two blocks each of which is a log of commits: revision (little-endian), then tags
 (big-endian, each XORed with the one before; valid bit, type 11 bits, id 10, length 10) with their data, ended by a CRC tag. Pair
 (0, 1) begins with the superblock entry: ``littlefs``, version, block size, block count, limits. Small files stand in the log;
-others are skip lists: block n of a file begins with ctz(n) + 1 pointers to earlier ones (none for n = 0). Version 1 has one commit
-per block, with entries of type, lengths, pointers, name. Source: littlefs SPEC.md and DESIGN.md (on-disk versions 2.1 and 1.2).
+others are skip lists: block n of a file begins with ctz(n) + 1 pointers to earlier ones (none for n = 0). Version 1 has one
+commit per block, with entries of type, lengths, pointers, name. Source: littlefs SPEC.md and DESIGN.md (on-disk 2.1 and 1.2).
 Modification times are the attribute ``t`` of the ports of ESP-IDF and Arduino.
 """
 
