@@ -12,17 +12,32 @@ import zlib
 import pytest
 
 from fwcheck.extraction.errors import ExtractionError, FormatError
-from fwcheck.extraction.formats.uboot_env import FORMATS
+from fwcheck.extraction.explore import Explorer
+from fwcheck.extraction.formats.uboot_env import FORMATS, defaults
+from fwcheck.extraction.limits import Limits
 from fwcheck.extraction.source import Memory
 
 ENV = FORMATS[0]
 TEXT = b"bootargs=console=ttyS0,115200 root=/dev/mtdblock2\0bootcmd=bootm 0x9f020000\0bootdelay=1\0ipaddr=192.168.1.1\0\0"
 
 
-def environment(size: int = 0x10000, redundant: bool = False, pad: bytes = b"\0") -> bytes:
+def environment(
+    size: int = 0x10000, redundant: bool = False, pad: bytes = b"\0", text: bytes = TEXT, order: str = "<", rest: bytes = b""
+) -> bytes:
     header = 5 if redundant else 4
-    body = TEXT.ljust(size - header, pad)
-    return struct.pack("<I", zlib.crc32(body)) + (b"\1" if redundant else b"") + body
+    body = (text + rest).ljust(size - header, pad)
+    return struct.pack(order + "I", zlib.crc32(body)) + (b"\1" if redundant else b"") + body
+
+
+def seeds() -> list[bytes]:
+    unusual = b"zzz=1\0" + TEXT
+    return [
+        environment(0x1000),
+        environment(0x4000, True, b"\xff"),
+        environment(0x1F00, order=">"),
+        bytes(256) + environment(0x800, text=unusual),
+        environment(0x2000, rest=b"old=strings\0" * 3),
+    ]
 
 
 @pytest.mark.parametrize("size", [0x1000, 0x4000, 0x10000, 0x20000])
@@ -72,3 +87,49 @@ def test_truncation_and_mutations_raise_nothing_else():
             assert container.size == 0x1000
         except ExtractionError:
             continue
+
+
+@pytest.mark.parametrize("size", [0x1F00, 0x3300, 0x13000, 0x700])
+def test_sizes_that_are_no_powers_of_two_come_out(size):
+    assert ENV.open(Memory(environment(size) + b"\xff" * 5000), 0).size == size
+
+
+def test_the_crc_may_be_big_endian_and_says_so():
+    container = ENV.open(Memory(environment(order=">")), 0)
+    assert (container.size, container.detail["endian"]) == (0x10000, "big")
+
+
+def test_what_an_older_u_boot_left_behind_the_text_belongs_to_it():
+    data = environment(0x2000, rest=b"stale=value\0other=1\0\0")
+    container = ENV.open(Memory(data), 0)
+    assert (container.size, container.detail["variables"]) == (0x2000, 4)
+
+
+def test_the_flag_of_a_redundant_environment_is_told():
+    assert ENV.open(Memory(environment(redundant=True)), 0).detail["flag"] == 1
+
+
+@pytest.mark.parametrize("redundant", [False, True])
+def test_an_environment_of_unusual_variables_is_met_at_its_bootcmd(redundant):
+    data = environment(0x1000, redundant, text=b"zzz=1\0" + TEXT)
+    image = b"\xff" * 512 + data + b"\xff" * 700
+    found = Explorer(Limits()).explore(anchored(image), ("image",), 0)
+    (item,) = [item for item in found.items if item.node.format == "uboot-env"]
+    assert (item.node.offset, item.node.size, item.node.detail["variables"]) == (512, 0x1000, 5)
+
+
+def test_default_variables_of_a_boot_loader_are_read_without_a_crc():
+    code = b"\x27\xbd\xff\xe0" * 500 + b"%s: error\0" + TEXT + b"\x01\x02" * 900
+    assert defaults(memoryview(code)) == {
+        "default_bootcmd": "bootm 0x9f020000",
+        "default_bootargs": "console=ttyS0,115200 root=/dev/mtdblock2",
+        "default_bootdelay": "1",
+        "default_ipaddr": "192.168.1.1",
+    }
+    assert defaults(memoryview(b"\0bootcmd=\1\2\3" * 20)) == {}
+
+
+def anchored(data: bytes) -> Memory:
+    source = Memory(data)
+    source.origin = 0
+    return source

@@ -1,0 +1,154 @@
+"""U-Boot itself: machine code without a magic of its own, told by how it begins, and by its version banner.
+
+It begins with the exception vectors of its processor (arch/*/cpu/start.S, arch/arm/lib/vectors.S of U-Boot):
+
+ARM      a branch, then seven times ``ldr pc, [pc, #20]`` (0xe59ff014); before 2014 words follow at 0x40: link address, then
+         offsets of BSS and of the end, or (before 2010) absolute addresses
+ARM64    ``b reset``, ``nop``, then 64-bit words: link address, end, begin and end of BSS, counted from the beginning
+MIPS     at least six branches with a NOP in their delay slot; Ingenic: ``bal`` over a GP word and ``lw gp, 0(ra)``
+PowerPC  the magic of U-Boot images, then the banner
+
+Where no word tells the end, the code reaches to the next device tree, image, environment or filling of a whole block of 4 KiB.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from typing import Final
+
+from fwcheck.extraction.errors import FormatError
+from fwcheck.extraction.format import Container, Format, Signature
+from fwcheck.extraction.formats._parts import code
+from fwcheck.extraction.formats.uboot_env import defaults, is_environment
+from fwcheck.extraction.limits import DEFAULT, Limits
+from fwcheck.extraction.source import ByteSource
+
+_LARGEST: Final = 4 << 20
+_FILLINGS: Final = (b"\xff", b"\0")
+_BLOCK: Final = 4096
+_BANNER: Final = re.compile(rb"U-Boot (?:SPL |TPL )?(?:20[0-9]{2}\.[01][0-9]|1\.[0-9]\.[0-9])[\x20-\x7e]{0,100}")
+_DATED: Final = re.compile(rb"\([A-Z][a-z]{2} [ 0-3][0-9] 20[0-9]{2} - [0-9]{2}:[0-9]{2}:[0-9]{2}[^)]{0,16}\)")
+_FDT: Final = re.compile(rb"\xd0\x0d\xfe\xed\x00[\x00-\x0f][\x00-\xff]{14}\x00\x00\x00[\x10\x11]\x00\x00\x00\x10", re.DOTALL)
+# what begins the next flash partition
+_NEXT: Final = (
+    b"\x27\x05\x19\x56",
+    b"hsqs",
+    b"sqsh",
+    b"UBI#",
+    b"UBI!",
+    b"HDR0",
+    b"\x85\x19\x03\x20",
+    b"\x19\x85\x20\x03",
+    b"\x45\x3d\xcd\x28",
+)
+_UIMAGE: Final = b"\x27\x05\x19\x56"
+_MIPS_BIG: Final = rb"(?:\x10\x00[\x00-\x0f][\x00-\xff]\x00\x00\x00\x00){6}"
+_MIPS_LITTLE: Final = rb"(?:[\x00-\xff][\x00-\x0f]\x00\x10\x00\x00\x00\x00){6}"
+_STARTS: Final = (
+    ("ARM", rb"[\x00-\xff]{2}\x00\xea(?:\x14\xf0\x9f\xe5){7}", 32),
+    ("ARM64", rb"[\x00-\xff]{2}[\x00-\x0f]\x14\x1f\x20\x03\xd5[\x00-\xff]{5}\x00{3}(?:[\x00-\xff]{3}\x00{5}){3}", 40),
+    ("MIPS, big-endian", _MIPS_BIG, 48),
+    ("MIPS, little-endian", _MIPS_LITTLE, 48),
+    ("MIPS, little-endian", rb"\x02\x00\x11\x04\x00\x00\x00\x00[\x00-\xff]{3}\x80\x00\x00\xfc\x8f", 16),
+    ("PowerPC", rb"\x27\x05\x19\x56U-Boot [12]", 12),
+)  # fmt: skip
+
+
+class UBoot(Format):
+    """U-Boot proper, from its exception vectors to its end; what is appended (device tree, environment) stays outside."""
+
+    name = "uboot"
+    title = "U-Boot binary"
+    specification = "U-Boot arch/*/cpu/start.S, arch/arm/lib/vectors.S"
+    category = "executable"
+    reads = "version, architecture, extent, default environment; ARM, ARM64, MIPS, PowerPC"
+    not_read = (
+        "x86 and RISC-V binaries; code behind vectors of another shape; SPLs that lie in front are found by their own headers"
+    )
+    signatures = tuple(Signature(pattern=pattern, width=width) for _, pattern, width in _STARTS)
+    priority = 60
+
+    def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
+        head = source.peek(offset, 128)
+        architecture = next((name for name, pattern, _ in _STARTS if re.match(pattern, head, re.DOTALL)), None)
+        if architecture is None:
+            raise FormatError("no vectors that U-Boot begins with")
+        data = source.view(offset, min(_LARGEST, source.size - offset))
+        banner = _banner(data)
+        if banner is None:
+            raise FormatError("no banner of U-Boot behind the vectors")
+        announced = _announced(architecture, head)
+        tree = _FDT.search(data, banner.end())
+        limit = _image(data, banner.end(), tree.start() if tree else len(data))
+        size = announced if banner.end() <= announced <= limit else _reach(source, offset, banner.end(), limit)
+        detail: dict[str, str | int] = {
+            "version": banner[0].decode("ascii", "replace").strip(),
+            "architecture": architecture,
+            "extent": "announced by the code" if size == announced else "up to what follows",
+            "device_tree_appended": "yes" if tree and tree.start() == limit and limit - size < _BLOCK else "no",
+        }
+        return Container(
+            format=self.name,
+            size=size,
+            entries=[code(source, "u-boot", offset, size)],
+            detail=detail | defaults(data[:size]) | {"integrity": "none", "integrity_detail": "no check of its own"},
+        )
+
+
+def _banner(data: memoryview) -> re.Match[bytes] | None:
+    """The banner with its date of build; without a date only one that begins a string of its own."""
+    plain = None
+    for found in _BANNER.finditer(data):
+        if _DATED.search(found[0]):
+            return found
+        if plain is None and (found.start() == 0 or data[found.start() - 1] == 0):
+            plain = found
+    return plain
+
+
+def _announced(architecture: str, head: bytes) -> int:
+    """The size that words behind the vectors give; 0 where there are none."""
+    if architecture == "ARM64":
+        words: tuple[int, ...] = struct.unpack_from("<4Q", head, 8)
+        return max(words[1], words[2])
+    if architecture != "ARM" or len(head) < 0x60:
+        return 0
+    fields: tuple[int, ...] = struct.unpack_from("<4I", head, 0x40)
+    base, second, third, fourth = fields
+    if second == base and base:  # absolute: link address, beginning, begin of BSS
+        return third - base if 0 < third - base <= _LARGEST else 0
+    if base % 4096 == 0 and 0 < second <= third <= _LARGEST:  # offsets: begin of BSS, its end, end of the relocations
+        return max(second, fourth) if 0 < fourth <= _LARGEST else second
+    return 0
+
+
+def _image(data: memoryview, begin: int, end: int) -> int:
+    """Where the first U-Boot image between ``begin`` and ``end`` begins, such as a packed second stage; else ``end``."""
+    for found in re.finditer(_UIMAGE, data[begin:end]):
+        header = bytes(data[begin + found.start() :][:64])
+        if zlib.crc32(header[:4] + bytes(4) + header[8:]) == int.from_bytes(header[4:8], "big"):
+            return begin + found.start()
+    return end
+
+
+def _reach(source: ByteSource, offset: int, begin: int, limit: int) -> int:
+    """Where the code ends that reaches at least to ``begin``: at the first block that begins something else, or is filling."""
+    first = (offset + begin) // _BLOCK * _BLOCK + _BLOCK
+    end = offset + limit
+    for at in range(first, offset + limit, _BLOCK):
+        block = source.peek(at, _BLOCK)
+        if (
+            block.startswith(_NEXT)
+            or not block.strip(block[:1] if block[:1] in _FILLINGS else b"\0")
+            or is_environment(source, at)
+        ):
+            end = at
+            break
+    tail = source.read(max(offset + begin, end - _BLOCK), end - max(offset + begin, end - _BLOCK))
+    filling = max(len(tail) - len(tail.rstrip(value)) for value in _FILLINGS)
+    return end - offset - (filling if filling >= 16 else 0)
+
+
+FORMATS = (UBoot(),)

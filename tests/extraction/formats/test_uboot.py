@@ -1,0 +1,142 @@
+"""U-Boot binaries: told by vectors and banner, with the extent their words give or up to what follows."""
+
+from __future__ import annotations
+
+import random
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+
+from fwcheck.extraction.errors import FormatError
+from fwcheck.extraction.formats.uboot import FORMATS
+from fwcheck.extraction.source import Mapped, Memory
+
+UBOOT = FORMATS[0]
+CORPUS = Path(__file__).parents[4] / "shared" / "corpus" / "open"
+BANNER = b"U-Boot 2013.07 (Mar 01 2018 - 10:00:00)\0"
+DEFAULTS = b"bootargs=console=ttyS1 mem=39M\0bootcmd=sf probe; bootm 0x80600000\0bootdelay=3\0\0"
+LDR = struct.pack("<I", 0xE59FF014)
+
+
+def code(size: int, seed: int = 1) -> bytes:
+    chance = random.Random(seed)
+    return (b"".join(bytes([chance.randrange(1, 255), 0x00, 0xA0, 0xE1]) for _ in range(size // 4))).ljust(size, b"\1")
+
+
+def arm(offsets: tuple[int, int, int, int] | None = None, size: int = 20_000) -> bytes:
+    words = struct.pack("<4I", *offsets) if offsets else b"\x01\xf0\x20\xe3" * 4
+    head = struct.pack("<I", 0xEA0000B8) + LDR * 7 + struct.pack("<8I", *range(0x4A000060, 0x4A000068)) + words
+    return (head + code(8000) + BANNER + DEFAULTS).ljust(size - 4, b"\7") + b"tail"
+
+
+def arm64(size: int = 20_000) -> bytes:
+    head = struct.pack("<IIQQQQ", 0x1400000A, 0xD503201F, 0x4A000000, size, size, size + 0x3000)
+    return (head + code(8000) + BANNER).ljust(size, b"\7")
+
+
+def mips(big: bool, size: int = 20_000) -> bytes:
+    head = struct.pack(f"{'>' if big else '<'}24I", *(word for n in range(12) for word in (0x100000FF - n, 0)))
+    return (head + code(8000) + BANNER).ljust(size, b"\7")
+
+
+def ingenic() -> bytes:
+    return (struct.pack("<4I", 0x04110002, 0, 0x801398D0, 0x8FFC0000) + code(8000) + BANNER + DEFAULTS).ljust(20_000, b"\7")
+
+
+def powerpc() -> bytes:
+    return (b"\x27\x05\x19\x56" + BANNER + code(8000)).ljust(20_000, b"\7")
+
+
+def seeds() -> list[bytes]:
+    return [arm(), arm((0x87800000, 19_000, 30_000, 20_000)), arm64(), mips(True), ingenic(), powerpc()]
+
+
+@pytest.mark.parametrize(
+    ("data", "architecture"),
+    [
+        (arm(), "ARM"),
+        (arm64(), "ARM64"),
+        (mips(True), "MIPS, big-endian"),
+        (mips(False), "MIPS, little-endian"),
+        (ingenic(), "MIPS, little-endian"),
+        (powerpc(), "PowerPC"),
+    ],
+)
+def test_it_reaches_to_the_filling_behind_it(data, architecture):
+    image = b"\xff" * 4096 + data + b"\xff" * 20_000
+    container = UBOOT.open(Memory(image), 4096)
+    (entry,) = container.entries
+    assert (container.size, container.detail["architecture"]) == (len(data), architecture)
+    assert container.detail["version"] == "U-Boot 2013.07 (Mar 01 2018 - 10:00:00)"
+    assert entry.open().read(0, entry.size) == data
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (0x87800000, 19_000, 30_000, 20_000),  # offsets of BSS, its end, the end
+        (0x80800000, 0x80800000, 0x80800000 + 20_000, 0x80900000),  # addresses: link, begin, BSS
+    ],
+)
+def test_the_size_in_an_arm_binary_is_taken(words):
+    container = UBOOT.open(Memory(arm(words) + code(9000)), 0)
+    assert (container.size, container.detail["extent"]) == (20_000, "announced by the code")
+
+
+def test_the_size_in_an_arm64_binary_is_taken():
+    assert UBOOT.open(Memory(arm64() + code(9000)), 0).size == 20_000
+
+
+def fdt() -> bytes:
+    return struct.pack(">10I", 0xD00DFEED, 500, 56, 400, 40, 17, 16, 0, 20, 300).ljust(500, b"\0")
+
+
+def uimage() -> bytes:
+    head = struct.pack(">7I4B32s", 0x27051956, 0, 0, 1000, 0, 0, 0, 5, 2, 2, 1, b"kernel")
+    return head[:4] + struct.pack(">I", zlib.crc32(head)) + head[8:] + b"k" * 1000
+
+
+def environment() -> bytes:
+    body = DEFAULTS.ljust(4092, b"\0")
+    return struct.pack("<I", zlib.crc32(body)) + body
+
+
+@pytest.mark.parametrize("behind", [fdt(), uimage()])
+def test_it_ends_where_a_device_tree_or_an_image_begins(behind):
+    container = UBOOT.open(Memory(arm(size=20_480) + behind + code(9000)), 0)
+    assert container.size == 20_480
+    assert container.detail["device_tree_appended"] == ("yes" if behind == fdt() else "no")
+
+
+def test_it_ends_where_an_environment_begins():
+    assert UBOOT.open(Memory(ingenic().ljust(20_480, b"\7") + environment() + code(9000)), 0).size == 20_480
+
+
+def test_default_environment_is_told():
+    detail = UBOOT.open(Memory(ingenic()), 0).detail
+    assert (detail["default_bootdelay"], detail["default_bootargs"]) == ("3", "console=ttyS1 mem=39M")
+
+
+def test_vectors_without_a_banner_and_a_banner_without_vectors_are_refused():
+    for data in (arm().replace(b"U-Boot", b"u-boot"), code(9000) + BANNER, mips(True)[8:].replace(b"U-Boot", b"Redboo")):
+        with pytest.raises(FormatError):
+            UBOOT.open(Memory(data), 0)
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize(
+    ("name", "offset", "size", "version"),
+    [
+        ("cam-sannce_sannce-flash8m.bin", 0x6800, 0x35800, "U-Boot 2013.07"),
+        ("deb-uboot-nanopi-neo_u-boot-sunxi-with-spl.bin", 0x8040, 0x69204 - 0, "U-Boot 2023.01+dfsg-2+deb12u3"),
+        ("tplink-wr841nv11-160325_wr841n_v11_160325.bin", 0x200, 0x37C0, "U-Boot 1.1.4"),
+    ],
+)
+def test_real_ones_end_exactly_where_the_next_thing_begins(name, offset, size, version):
+    if not (CORPUS / name).exists():
+        pytest.skip("the shared corpus is not here")
+    container = UBOOT.open(Mapped.open(CORPUS / name), offset)
+    assert container.size == size
+    assert container.detail["version"].startswith(version)
