@@ -31,6 +31,8 @@ class Fdt(Format):
     title = "Flattened device tree and U-Boot FIT image"
     specification = "Devicetree Specification 0.4; Flattened Image Tree Specification"
     category = "firmware"
+    reads = "device trees of version 16 and 17; FIT images with data inside or behind the tree; CRC32, MD5, SHA hashes recomputed"
+    not_read = "FIT signatures are told, not verified; ciphered FIT images stay ciphered"
     signatures = (Signature(pattern=rb"\xd0\x0d\xfe\xed[\x00-\xff]{16}\x00\x00\x00[\x10\x11]\x00\x00\x00[\x02-\x11]", width=28),)
     priority = 20
 

@@ -57,6 +57,8 @@ class TpLink(Format):
     title = "TP-Link firmware image (header versions 1, 2, 3)"
     specification = "OpenWrt firmware-utils (mktplinkfw, mktplinkfw2); analyses of version 3 images"
     category = "firmware"
+    reads = "header versions 1, 2 and 3, with and without boot loader; MD5 recomputed with the public salts; RSA signatures told"
+    not_read = "RSA signatures are not verified"
     signatures = (
         Signature(pattern=rb"\x01\x00\x00\x00[A-Za-z][\x20-\x7e]{4}[\x00\x20-\x7e]{19}[\x20-\x7e]", width=29),
         Signature(pattern=rb"[\x02\x03]\x00\x00\x00[\x20-\x7e]{4}[\x00\x20-\x7e\xff]{44}", width=52),

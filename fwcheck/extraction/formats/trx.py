@@ -26,6 +26,8 @@ class Trx(Format):
     title = "TRX firmware image (Broadcom)"
     specification = "linux/drivers/mtd/parsers/parser_trx.c"
     category = "firmware"
+    reads = "versions 1 and 2, all partitions; CRC32 recomputed"
+    not_read = "vendor trailers behind the image"
     signatures = (Signature(pattern=rb"HDR0[\x00-\xff]{10}[\x01\x02]\x00", width=16),)
     priority = 20
 

@@ -64,6 +64,8 @@ class UImage(Format):
     title = "U-Boot legacy image (uImage)"
     specification = "U-Boot include/image.h"
     category = "firmware"
+    reads = "single and multi-file images, scripts, magics of OpenWrt's loader and of Netgear; header and data CRC32 recomputed"
+    not_read = "other vendors' magics"
     signatures = (
         Signature(pattern=rb"\x27\x05\x19\x56", width=4),
         Signature(pattern=rb"(?:OKLI|2003|3700|3701|3703)[\x00-\xff]{24}[\x00-\x1c][\x00-\x1a][\x01-\x16][\x00-\x06]", width=32),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import shutil
 import struct
@@ -53,6 +54,50 @@ FIT = """/dts-v1/;
 };
 """
 SIGNATURE = 'signature-1 { algo = "sha256,rsa2048"; key-name-hint = "dev"; sign-images = "kernel", "ramdisk"; };'
+
+
+def blob(tree: dict) -> bytes:
+    """A device tree of version 17 as the specification describes it: nodes are dictionaries, properties bytes."""
+    strings = b""
+
+    def node(name: str, content: dict) -> bytes:
+        nonlocal strings
+        out = struct.pack(">I", 1) + name.encode() + b"\0"
+        out += bytes(-len(out) % 4)
+        for key, value in content.items():
+            if isinstance(value, dict):
+                out += node(key, value)
+                continue
+            out += struct.pack(">III", 3, len(value), len(strings)) + value + bytes(-len(value) % 4)
+            strings += key.encode() + b"\0"
+        return out + struct.pack(">I", 2)
+
+    structure = node("", tree) + struct.pack(">I", 9)
+    head = (0xD00DFEED, 56 + len(structure) + len(strings), 56, 56 + len(structure), 40, 17, 16, 0, len(strings), len(structure))
+    return struct.pack(">10I", *head) + bytes(16) + structure + strings
+
+
+def seeds() -> list[bytes]:
+    kernel = b"kernel" * 40
+    image = {
+        "description": b"Linux\0", "type": b"kernel\0", "arch": b"arm64\0", "os": b"linux\0", "compression": b"none\0",
+        "hash-1": {"algo": b"sha256\0", "value": hashlib.sha256(kernel).digest()},
+    }  # fmt: skip
+    configuration = {"default": b"conf\0", "conf": {"kernel": b"kernel-1\0"}}
+    board = {"model": b"Board\0", "compatible": b"vendor,board\0", "chosen": {"bootargs": b"console=ttyS0\0"}}
+    inside = {"images": {"kernel-1": {**image, "data": kernel}}, "configurations": configuration}
+    outside = {**image, "data-offset": bytes(4), "data-size": struct.pack(">I", len(kernel))}
+    tree = blob({"images": {"kernel-1": outside}, "configurations": configuration})
+    tree += bytes(-len(tree) % 4)
+    return [blob(board), blob(inside), tree + kernel]
+
+
+@pytest.mark.parametrize(("number", "form"), [(0, "fdt"), (1, "fit"), (2, "fit")])
+def test_trees_of_an_independent_writer_are_read(number, form):
+    image = seeds()[number]
+    container = FDT.open(Memory(b"1234" + image), 4)
+    assert (container.format, container.size, container.problems) == (form, len(image), [])
+    assert [entry.open().read(0, entry.size) for entry in container.entries] == ([] if form == "fdt" else [b"kernel" * 40])
 
 
 def run(folder: Path, *command: str) -> None:

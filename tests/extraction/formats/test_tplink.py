@@ -52,6 +52,13 @@ def simple(version: int = 1) -> bytes:
     return signed(head + KERNEL + ROOTFS, SALT, 0x4C if version == 1 else 0x40)
 
 
+def seeds() -> list[bytes]:
+    boot = b"U-Boot 1.1.4".ljust(0x1000, b"\xff")
+    inner = bytes(header_1(512 + len(KERNEL) + len(ROOTFS))) + KERNEL + ROOTFS
+    outer = header_1(512 + len(boot) + len(inner), boot=(0, 0xC454)) + boot + inner
+    return [simple(1), simple(2), simple(3), signed(outer, BOOT_SALT, 0x4C)]
+
+
 def contents(container) -> dict[str, bytes]:
     return {entry.path: entry.open().read(0, entry.size) for entry in container.entries}
 

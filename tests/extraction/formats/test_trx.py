@@ -30,6 +30,10 @@ def trx(parts: list[bytes], version: int = 1, flags: int = 0) -> bytes:
     return b"HDR0" + struct.pack("<II", len(body) + 12, zlib.crc32(body) ^ 0xFFFFFFFF) + body
 
 
+def seeds() -> list[bytes]:
+    return [trx([b"kernel" * 50, b"rootfs" * 80]), trx([b"a" * 40, b"b" * 50, b"c" * 60, b"d" * 70], version=2)]
+
+
 def contents(container) -> list[bytes]:
     return [entry.open().read(0, entry.size) for entry in container.entries]
 

@@ -37,6 +37,26 @@ def kernel_image(tmp_path_factory) -> bytes:
     return mkimage(folder, *arguments, "-n", "MIPS Linux-5.4", "-d", "kernel.gz")
 
 
+def uimage(data: bytes, kind: int = 2, magic: bytes = b"\x27\x05\x19\x56", name: bytes = b"MIPS Linux-5.4") -> bytes:
+    """An image as include/image.h of U-Boot describes it."""
+    rest = struct.pack(">5I4B32s", 1, len(data), 0x80001000, 0x80300000, zlib.crc32(data), 5, 5, kind, 1, name)
+    return magic + struct.pack(">I", zlib.crc32(magic + bytes(4) + rest)) + rest + data
+
+
+def seeds() -> list[bytes]:
+    parts = [b"kernel" * 50, b"ramdisk!" * 30, b"fdt" * 20]
+    table = b"".join(struct.pack(">I", len(each)) for each in parts) + bytes(4)
+    multi = table + b"".join(each + bytes(-len(each) % 4) for each in parts)
+    script = struct.pack(">II", 11, 0) + b"echo hello\n"
+    return [uimage(KERNEL), uimage(multi, 4), uimage(script, 6), uimage(KERNEL, magic=b"3700")]
+
+
+@pytest.mark.parametrize("image", seeds())
+def test_images_of_an_independent_writer_are_read(image):
+    container = UIMAGE.open(Memory(b"?" + image + b"?"), 1)
+    assert (container.size, container.problems) == (len(image), [])
+
+
 def contents(container) -> dict[str, bytes]:
     found = {}
     for entry in container.entries:
