@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
+from fwcheck.extraction.anchors import anchors, split
 from fwcheck.extraction.format import Format, Signature
 from fwcheck.extraction.registry import registered
 from fwcheck.extraction.source import ByteSource, Window
 
 SCAN_CHUNK = 8 << 20
 HIT_LIMIT = 20_000  # at once; the search goes on behind what they lead to
+_RUN = 64 << 10
+_RUNS = (memoryview(bytes(_RUN)), memoryview(b"\xff" * _RUN))  # erased flash and padding
 _DISORDER = 4096  # bytes within which matches of different signatures may come in any order
 
 Hit = tuple[int, int, Format]  # offset, rank of the format, format
@@ -42,6 +46,30 @@ def _places(every: list[_Signed]) -> list[_Place]:
     ]
 
 
+class _Search(NamedTuple):
+    """What the engine looks for: an expression, the signature it stands for, how many of its bytes lie before the match's end.
+
+    ``whole`` is the signature when the expression is only an anchor of it.
+    """
+
+    expression: bytes
+    signature: int
+    end: int
+    whole: re.Pattern[bytes] | None
+
+
+def _searches(signed: list[_Signed]) -> Iterator[_Search]:
+    for number, (_, _, sign) in enumerate(signed):
+        found = anchors(sign.pattern, sign.width)
+        if found is None:
+            yield from (_Search(each, number, sign.width, None) for each in split(sign.pattern))
+            continue
+        whole = re.compile(sign.pattern, re.DOTALL)
+        for each in found:
+            literal = b"".join(b"\\x%02x" % byte for byte in each.literal)
+            yield _Search(literal, number, each.end, whole)
+
+
 class Signatures:
     """The compiled signatures of a set of formats."""
 
@@ -54,13 +82,23 @@ class Signatures:
         self._start = _places(every)
         self._overlap = max((sign.width for _, _, sign in self._anywhere), default=1) - 1
         self.head = max((sign.offset + sign.width for _, _, sign in every), default=0)
+        self._searches = list(_searches(self._anywhere))
         self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
         self._database.compile(
-            expressions=[sign.pattern for _, _, sign in self._anywhere],
-            ids=list(range(len(self._anywhere))),
-            elements=len(self._anywhere),
-            flags=[hyperscan.HS_FLAG_DOTALL] * len(self._anywhere),
+            expressions=[each.expression for each in self._searches],
+            ids=list(range(len(self._searches))),
+            elements=len(self._searches),
+            flags=[hyperscan.HS_FLAG_DOTALL] * len(self._searches),
         )
+
+    @property
+    def count(self) -> int:
+        """How many signatures are looked for at every offset."""
+        return len(self._anywhere)
+
+    def searches(self) -> list[tuple[str, bytes]]:
+        """The expressions the pass looks for, each with the name of the format it stands for."""
+        return [(self._anywhere[each.signature][1].name, each.expression) for each in self._searches]
 
     def everywhere(self, source: ByteSource, begin: int = 0) -> tuple[list[Hit], int]:
         """Places in ``source`` from ``begin`` on where a format may begin, sorted by offset and rank, and how far they reach.
@@ -69,18 +107,18 @@ class Signatures:
         source are not in them: see :meth:`at_start`.
         """
         hits: set[tuple[int, int]] = set()
-        overlap, base, last, tail = self._overlap, 0, 0, b""  # base: offset of the bytes being scanned; last: end of a match
+        last = 0  # where the last match ended
+        for at, data in self._stretches(source, begin):
+            last = self._scan(source, at, data, begin, hits) or last
+            if len(hits) >= HIT_LIMIT:
+                break
+        # Matches come nearly in the order of their ends: of what begins shortly before the last one some may still be missing.
+        reach = max(begin, last - self.head - _DISORDER) if len(hits) >= HIT_LIMIT else source.size
+        return [(at, rank, self._formats[rank]) for at, rank in sorted(hits) if at < reach], reach
 
-        def found(index: int, _begin: int, end: int, _flags: int, _context: object) -> bool | None:
-            nonlocal last
-            rank, _, sign = self._anywhere[index]
-            at = base + end - sign.width - sign.offset
-            last = base + end
-            if at >= begin:
-                hits.add((at, rank))
-            return True if len(hits) >= HIT_LIMIT else None
-
-        # The seam between two chunks is scanned on its own; a hit wholly inside one chunk comes twice and counts once.
+    def _stretches(self, source: ByteSource, begin: int) -> Iterator[tuple[int, bytes | memoryview]]:
+        """The source in pieces that overlap by what a match across their seam needs; long runs of one byte are left out."""
+        overlap, tail = self._overlap, b""
         for at in range(begin, source.size, SCAN_CHUNK):
             length = min(SCAN_CHUNK, source.size - at)
             if source.hole(at, length):
@@ -88,27 +126,40 @@ class Signatures:
                 continue
             chunk = source.view(at, length)
             if tail:
-                base = at - len(tail)
-                self._scan(tail + bytes(chunk[:overlap]), found)
-            base = at
-            if len(hits) < HIT_LIMIT:
-                self._scan(chunk, found)
+                yield at - len(tail), tail + bytes(chunk[:overlap])
+            for low, high in _uneven(chunk, overlap):
+                yield at + low, chunk[low:high]
             tail = bytes(chunk[-overlap:]) if overlap else b""
             source.release(at, length)
-            if len(hits) >= HIT_LIMIT:
-                break
-        # Matches come nearly in the order of their ends: of what begins shortly before the last one some may still be missing.
-        reach = max(begin, last - self.head - _DISORDER) if len(hits) >= HIT_LIMIT else source.size
-        return [(at, rank, self._formats[rank]) for at, rank in sorted(hits) if at < reach], reach
 
-    def _scan(self, data: bytes | memoryview, found: Callable[[int, int, int, int, object], bool | None]) -> None:
+    def _scan(self, source: ByteSource, base: int, data: bytes | memoryview, begin: int, hits: set[tuple[int, int]]) -> int:
+        """Adds the places in ``data``, which stands at ``base`` of the source; the end of the last match in it, 0 without one."""
         import hyperscan  # noqa: PLC0415
 
-        try:
+        searches, anywhere, size, last = self._searches, self._anywhere, len(data), 0
+
+        def found(index: int, _begin: int, end: int, _flags: int, _context: object) -> bool | None:
+            nonlocal last
+            search = searches[index]
+            rank, _, sign = anywhere[search.signature]
+            start = end - search.end
+            last = base + end
+            at = base + start - sign.offset
+            if at < begin:
+                return None
+            if search.whole is not None:
+                inside = start >= 0 and start + sign.width <= size
+                # What the seam cuts is compared in the source itself.
+                whole = data if inside else source.peek(base + start, sign.width)
+                if search.whole.match(whole, start if inside else 0) is None:
+                    return None
+            hits.add((at, rank))
+            return True if len(hits) >= HIT_LIMIT else None
+
+        with contextlib.suppress(hyperscan.ScanTerminated):
             # The stubs of hyperscan leave memoryview out; its documentation and its C code take any buffer.
             self._database.scan(data, match_event_handler=found)  # type: ignore[type-var]
-        except hyperscan.ScanTerminated:
-            return
+        return last
 
     def at_start(self, head: bytes | memoryview) -> list[Hit]:
         """The formats whose signature stands at the beginning of a source with these first bytes."""
@@ -117,6 +168,21 @@ class Signatures:
             if some.match(head, offset):
                 ranks.update((rank, each) for rank, each, pattern in each_of if pattern.match(head, offset))
         return [(0, rank, each) for rank, each in sorted(ranks.items())]
+
+
+def _uneven(chunk: memoryview, margin: int) -> Iterator[tuple[int, int]]:
+    """The stretches of a chunk that are not one byte over and over, with a margin on both sides, in order."""
+    begin: int | None = None
+    for at in range(0, len(chunk), _RUN):
+        block = chunk[at : at + _RUN]
+        even = any(block == run[: len(block)] for run in _RUNS)
+        if begin is None and not even:
+            begin = max(0, at - margin)
+        elif begin is not None and even and at - begin > _RUN:
+            yield begin, min(len(chunk), at + margin)
+            begin = None
+    if begin is not None:
+        yield begin, len(chunk)
 
 
 @cache
