@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import msgspec
+
 from fwcheck.device._update_scripts import Verified
 from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.model import Evidence, Location, Node, NodeKind, UpdatePath
@@ -37,6 +39,7 @@ def container_paths(firmware: Firmware) -> Iterator[UpdatePath]:
             continue
         seen.add(node.chain)
         yield _of(firmware, node, verified)
+    yield from _openwrt(firmware)
     for fs in firmware.filesystems:
         yield from _nordic(fs)
         if not any(fs.chain[: len(outer)] == outer for outer in seen if _format(outer) in _BUNDLES):
@@ -72,6 +75,17 @@ def _of(firmware: Firmware, node: Node, verified: Verified) -> UpdatePath:
         root="",
         evidence=(where,),
     )
+
+
+def _openwrt(firmware: Firmware) -> Iterator[UpdatePath]:
+    """The signature that OpenWrt lays behind an image; its checksum in the metadata says no more than that of the image."""
+    for node in firmware.nodes:
+        signed = node.format == "openwrt-metadata" and node.detail.get("integrity") == "signature"
+        if signed and node.kind is NodeKind.CONTAINER and len(node.chain) <= _DEPTH:
+            yield msgspec.structs.replace(
+                _of(firmware, node, "signature"), sink="sysupgrade", mechanism="OpenWrt image signature"
+            )
+            return
 
 
 def _bundle(fs: FileSystem) -> Iterator[UpdatePath]:

@@ -242,6 +242,11 @@ def test_the_container_of_an_image_tells_how_it_is_protected(integrity):
     assert (found.source, found.verified) == ("container", integrity)
 
 
+@pytest.mark.parametrize(("integrity", "expected"), [("signature", ["signature"]), ("checksum", [])])
+def test_the_signature_behind_an_openwrt_image(integrity, expected):
+    assert [each.verified for each in container("openwrt-metadata", integrity, size=16)] == expected
+
+
 def test_a_bundle_that_judges_itself_is_told_once():
     chain = ("x.bin", "rauc@0x0")
     outer = Node(
