@@ -55,6 +55,8 @@ TOOLS = {
     "age": "age",
     "gnupg": "gpg",
     "openssh-client": "ssh-keygen",
+    "srecord": "srec_cat",
+    "dfu-util": "dfu-suffix",
     "binutils": "ar",
     "dpkg": "dpkg-deb",
     "rpm": "rpmbuild",

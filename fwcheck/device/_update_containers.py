@@ -24,7 +24,10 @@ _PLAIN = frozenset({
 })  # fmt: skip
 _MEANT: dict[str, Verified] = {"none": "none", "checksum": "checksum", "hash": "hash", "signature": "signature"}
 # Update bundles that are formats of their own judge themselves: how they are called, and what takes them.
-_BUNDLES = {"rauc": ("RAUC bundle", "rauc"), "swupdate": ("SWUpdate bundle", "updater"), "mender": ("Mender artifact", "updater")}
+_BUNDLES = {
+    "rauc": ("RAUC bundle", "rauc"), "swupdate": ("SWUpdate bundle", "updater"), "mender": ("Mender artifact", "updater"),
+    "nordic-dfu": ("Nordic DFU package", "bootloader"),
+}  # fmt: skip
 _DEPTH = 4  # containers from the image down that still belong to its wrapping
 
 
@@ -41,8 +44,8 @@ def container_paths(firmware: Firmware) -> Iterator[UpdatePath]:
         yield _of(firmware, node, verified)
     yield from _openwrt(firmware)
     for fs in firmware.filesystems:
-        yield from _nordic(fs)
         if not any(fs.chain[: len(outer)] == outer for outer in seen if _format(outer) in _BUNDLES):
+            yield from _nordic(fs)
             yield from _bundle(fs)
             yield from _rauc(firmware, fs)
 

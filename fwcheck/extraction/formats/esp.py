@@ -5,7 +5,8 @@ SHA-256 of all that, and behind it a Secure Boot signature: version 2 in a secto
 
 The second generation of ESP8266 images begins with a header of its own (0xEA, 4) and one segment that runs from flash and is
 outside the checksum, then follows an image as above, then a CRC32 of all of it, inverted where its highest bit is set and else
-one more. Images of the Arduino core are two: the boot loader, filled with 0xAA to 4 KiB, and the application.
+one more. Images of the Arduino core are two: the boot loader, filled with 0xAA to 4 KiB, and the application; in the last eight
+bytes of the filling are the size of both and their CRC-32, most significant bit first, with these eight bytes as zeros.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import msgspec
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
-from fwcheck.extraction.formats._digests import digest, verdict
+from fwcheck.extraction.formats._digests import crc32_msb_first, digest, verdict
 from fwcheck.extraction.formats._esp_signature import signature_detail
 from fwcheck.extraction.formats._parts import code, crc32, words
 from fwcheck.extraction.limits import DEFAULT, Limits
@@ -124,11 +125,25 @@ def _esp8266(source: ByteSource, offset: int, head: bytes) -> Container:
         raise FormatError("wrong checksum of an ESP8266 image")
     detail: dict[str, str | int] = {"chip": "ESP8266", **_header_detail(head)}
     detail |= {"integrity": "checksum", "integrity_detail": "checksum byte"}
-    end = image.end
-    fill = source.peek(end, -end % _SECTOR) if offset % _SECTOR == 0 else b""
-    if fill and fill == b"\xaa" * len(fill):
-        end += len(fill)
-    return Container(format="esp", size=end - offset, entries=_entries(source, image), detail=detail)
+    end, problems = image.end, list[str]()
+    if offset % _SECTOR == 0 and end % _SECTOR:
+        end = _filled(source, offset, end, detail, problems)
+    return Container(format="esp", size=end - offset, entries=_entries(source, image), detail=detail, problems=problems)
+
+
+def _filled(source: ByteSource, offset: int, end: int, detail: dict[str, str | int], problems: list[str]) -> int:
+    """The filling behind the Arduino core's boot loader, at whose end are size and CRC of the whole file."""
+    fill = source.peek(end, -end % _SECTOR)
+    if len(fill) < -end % _SECTOR or fill[:-8].strip(b"\xaa"):
+        return end
+    size, crc = struct.unpack("<II", fill[-8:].rjust(8, b"\xaa"))
+    if fill[-8:].strip(b"\xaa"):
+        if not _SECTOR <= size <= source.size - offset:
+            return end
+        value = crc32_msb_first(source, offset, size, (_SECTOR - 8, 8))
+        checked = verdict(value == crc, "CRC32 of boot loader and application", problems)
+        detail["integrity_detail"] = f"checksum byte, {checked}"
+    return end + len(fill)
 
 
 def _esp8266_v2(source: ByteSource, offset: int) -> Container:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from fwcheck.extraction.errors import FormatError
-from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.format import Container, Format, Signature
+from fwcheck.extraction.formats._memory_image import ranges
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource, Memory
-from fwcheck.model import NodeKind
 
 _DATA, _END, _SEGMENT, _START_SEGMENT, _LINEAR, _START_LINEAR = range(6)
 _SIZE_LIMIT: Final = 64 << 20  # of the text
-_HOLE_LIMIT: Final = 64 << 10  # a hole up to this is filled with 0xFF, as erased flash reads; a larger one begins another part
-_PARTS_LIMIT: Final = 256
 _LINE_LIMIT: Final = 600
 
 
@@ -23,7 +21,9 @@ class IntelHex(Format):
     name = "intel-hex"
     title = "Intel HEX"
     specification = "Intel, Hexadecimal Object File Format Specification, revision A, 1988"
-    category = "firmware"
+    category = "microcontroller"
+    reads = "all record types with segment and linear addresses, checksums, start address; overlapping and unordered records"
+    not_read = "universal hex files for several boards"
     signatures = (Signature(pattern=rb":[0-9A-Fa-f]{6}0[0-5]", width=9, anywhere=False),)
     priority = 20
 
@@ -41,7 +41,7 @@ class IntelHex(Format):
         if not reader.chunks:
             raise FormatError("no Intel HEX records")
         problems = [] if reader.ended else [f"no end record: {reader.reason or 'the file is cut off'} at 0x{offset + at:x}"]
-        entries = _entries(reader.chunks, problems)
+        entries = ranges([(address, Memory(data)) for address, data in reader.chunks], problems)
         detail: dict[str, str | int] = {"records": reader.records}
         if reader.start is not None:
             detail["start_address"] = f"0x{reader.start:08x}"
@@ -88,36 +88,6 @@ class _Reader:
             self.chunks[-1][1].extend(data)
         else:
             self.chunks.append((address, bytearray(data)))
-
-
-def _entries(chunks: list[tuple[int, bytearray]], problems: list[str]) -> list[Entry]:
-    """Joins chunks in the order of their addresses."""
-    parts: list[tuple[int, bytearray]] = []
-    for address, data in sorted(chunks, key=lambda each: each[0]):
-        hole = address - parts[-1][0] - len(parts[-1][1]) if parts else -1
-        if parts and hole < 0:
-            problems.append(f"records overlap at 0x{address:x}")
-            parts[-1][1].extend(data[-hole:])
-        elif parts and hole <= min(_HOLE_LIMIT, len(parts[-1][1]) + len(data)):
-            parts[-1][1].extend(b"\xff" * hole + data)
-        elif len(parts) < _PARTS_LIMIT:
-            parts.append((address, bytearray(data)))
-        else:
-            problems.append(f"more than {_PARTS_LIMIT} ranges: the others stay unread")
-            break
-    return [_part(address, bytes(data)) for address, data in parts]
-
-
-def _part(address: int, data: bytes) -> Entry:
-    detail: dict[str, str | int] = {"address": f"0x{address:08x}"}
-    return Entry(
-        path=f"0x{address:08x}",
-        kind=NodeKind.REGION,
-        size=len(data),
-        role="part",
-        detail=detail,
-        open=lambda: Memory(data),
-    )
 
 
 FORMATS = (IntelHex(),)

@@ -190,6 +190,31 @@ def test_the_filling_behind_the_boot_loader_of_the_arduino_core_belongs_to_it():
     assert container.size == 4096
 
 
+def test_the_crc_of_an_arduino_image_is_recomputed():
+    front = image(None, segments=[(0x4010F000, DATA[:3000])]).ljust(4088, b"\xaa")
+    back = image(None, segments=[(0x40201010, DATA[:600])])
+    value = 0xFFFFFFFF
+    for byte in front + bytes(8) + back:
+        value ^= byte << 24
+        for _ in range(8):
+            value = (value << 1 ^ (0x04C11DB7 if value >> 31 else 0)) & 0xFFFFFFFF
+    data = front + struct.pack("<II", 4096 + len(back), value) + back
+    container = ESP.open(Memory(data), 0)
+    assert (container.size, container.problems) == (4096, [])
+    assert container.detail["integrity_detail"] == "checksum byte, CRC32 of boot loader and application right"
+    assert ESP.open(Memory(data[:-1] + b"?"), 0).problems == ["wrong CRC32 of boot loader and application"]
+
+
+@pytest.mark.corpus
+def test_a_real_arduino_image_is_explained_whole():
+    path = CORPUS / "tasmota-8.5.0_tasmota.bin"
+    if not path.exists():
+        pytest.skip("the shared corpus is not here")
+    container = ESP.open(Mapped.open(path), 0)
+    assert (container.size, container.problems) == (4096, [])
+    assert "CRC32 of boot loader and application right" in container.detail["integrity_detail"]
+
+
 def test_padding_behind_an_image_is_no_signature():
     assert ESP.open(Memory(image() + bytes(200)), 0).detail["integrity"] == "hash"
 

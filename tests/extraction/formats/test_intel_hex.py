@@ -32,6 +32,14 @@ def memory(address: int, data: bytes, width: int = 16) -> bytes:
     return out
 
 
+def seeds() -> list[bytes]:
+    unordered = memory(0x2000, b"b" * 64) + memory(0x1000, b"a" * 64) + record(3, 0, bytes(4)) + record(2, 0, b"\x10\x00")
+    return [
+        memory(0x26000, bytes(range(256)) * 3) + record(5, 0, b"\x00\x02\x60\x01") + END,
+        unordered + record(0, 0x20, b"segment") + END,
+    ]
+
+
 def contents(container) -> dict[str, bytes]:
     return {entry.path: entry.open().read(0, entry.size) for entry in container.entries}
 
@@ -51,6 +59,33 @@ def test_small_holes_are_erased_flash_and_large_ones_part_the_image():
         "0x00001000": b"a" * 64 + b"\xff" * 64 + b"b" * 64,
         "0x10001000": b"uicr" * 4,
     }
+
+
+def test_overlapping_records_are_told_and_the_first_counts():
+    text = memory(0x1000, b"a" * 32) + memory(0x1010, b"b" * 32) + END
+    container = HEX.open(Memory(text), 0)
+    assert contents(container) == {"0x00001000": b"a" * 32 + b"b" * 16}
+    assert container.problems == ["pieces overlap at 0x1010", "pieces overlap at 0x1020"][: len(container.problems)]
+    assert container.problems
+
+
+def test_segment_addresses_and_start_addresses_are_read():
+    text = record(2, 0, b"\x10\x00") + record(0, 0x20, b"segment!") + record(5, 0, b"\x08\x00\x01\x31") + END
+    container = HEX.open(Memory(text), 0)
+    assert contents(container) == {"0x00010020": b"segment!"}
+    assert container.detail["start_address"] == "0x08000131"
+
+
+def test_files_of_intelhex_are_read(tmp_path):
+    intelhex = pytest.importorskip("intelhex", reason="intelhex is not installed")
+    image = intelhex.IntelHex()
+    image.puts(0x8000000, b"flash" * 100)
+    image.puts(0x10001014, b"uicr")
+    image.start_addr = {"EIP": 0x8000101}
+    image.write_hex_file(str(tmp_path / "out.hex"))
+    container = HEX.open(Memory((tmp_path / "out.hex").read_bytes()), 0)
+    assert contents(container) == {"0x08000000": b"flash" * 100, "0x10001014": b"uicr"}
+    assert container.detail["start_address"] == "0x08000101"
 
 
 def test_a_broken_record_ends_the_file_and_is_told():
