@@ -51,6 +51,8 @@ TOOLS = {
     "dosfstools": "mkfs.fat",
     "mtools": "mcopy",
     "exfatprogs": "mkfs.exfat",
+    "xorriso": "xorriso",
+    "genisoimage": "genisoimage",
     "openssl": "openssl",
     "age": "age",
     "gnupg": "gpg",
