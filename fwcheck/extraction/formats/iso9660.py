@@ -287,8 +287,8 @@ class Iso9660(Format):
     specification = "ECMA-119; Joliet; IEEE P1281 and P1282 (Rock Ridge); El Torito 1.0"
     category = "file system"
     reads = (
-        "primary, Joliet and Rock Ridge trees (names, owners, modes, links, devices, times, moved directories), what only a second "
-        "tree names, files of several extents, zisofs, El Torito boot images as parts; hybrid discs with MBR or GPT"
+        "primary, Joliet and Rock Ridge trees (names, owners, modes, links, devices, times, moved directories), what only a "
+        "second tree names, files of several extents, zisofs, El Torito boot images as parts; hybrid discs with MBR or GPT"
     )
     not_read = "interleaved files, extended attribute records, sparse files (SF), zisofs 2, raw 2,352-byte sectors"
     signatures = (Signature(pattern=rb"\x01CD001\x01\x00", width=8, offset=FIRST * SECTOR),)

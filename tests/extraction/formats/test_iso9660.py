@@ -226,8 +226,8 @@ def test_a_hybrid_disc_is_an_iso_volume(tree: Path, tmp_path: Path) -> None:
         pytest.skip("xorriso is not installed")
     target = tmp_path / "disc.iso"
     subprocess.run(
-        [program, "-as", "mkisofs", "-quiet", "-R", "-o", str(target), "-e", "boot/efi.img", "-no-emul-boot", "-isohybrid-gpt-basdat",
-         "--protective-msdos-label", str(tree)], check=True, capture_output=True,
+        [program, "-as", "mkisofs", "-quiet", "-R", "-o", str(target), "-e", "boot/efi.img", "-no-emul-boot",
+         "-isohybrid-gpt-basdat", "--protective-msdos-label", str(tree)], check=True, capture_output=True,
     )  # fmt: skip
     data = target.read_bytes()
     assert data[510:512] == b"\x55\xaa"
