@@ -122,11 +122,7 @@ def _header(files: Files, limits: Limits, problems: list[str]) -> dict[str, str 
         return {}
     if not isinstance(info, dict):
         return {}
-    provides, depends = (
-        info.get(key) if isinstance(info.get(key), dict) else {} for key in ("artifact_provides", "artifact_depends")
-    )
-    assert isinstance(provides, dict)
-    assert isinstance(depends, dict)
+    provides, depends = _object(info.get("artifact_provides")), _object(info.get("artifact_depends"))
     payloads = info.get("payloads", info.get("updates"))
     kinds = [each.get("type") for each in payloads if isinstance(each, dict)] if isinstance(payloads, list) else []
     found = {
