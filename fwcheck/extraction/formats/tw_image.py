@@ -3,8 +3,8 @@
 Header, little-endian: total size, 1, time, total size again, length of the kernel's U-Boot image, size of the root file system's
 partition, where it begins, CRC32 of everything behind the header, CRC32 of the header (itself zero), build number, then texts:
 file system (16), description, model, version, vendor (32 each), filled with 0xFF. An update (``.upf``) has 512 bytes in front: a
-line of copyright (64), a date (32), two bytes, the build number at 0x64, CRC32 of the whole file (itself zero) at 0x68, a version
-at 0x7c. The layout is taken from images: all CRCs come out.
+line of copyright (64), a date (32), two bytes, the build number at 0x64, CRC32 of the whole file (itself zero, big-endian) at
+0x68, a version at 0x7c. The layout is taken from images: all CRCs come out.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class TwUpdate(Format):
         size = min(total, source.size - offset - _HEADER)
         problems: list[str] = []
         crc = zlib.crc32(raw[:_FILE_CRC_AT] + bytes(4) + raw[_FILE_CRC_AT + 4 :])
-        stored = int.from_bytes(raw[_FILE_CRC_AT : _FILE_CRC_AT + 4], "little")
+        stored = int.from_bytes(raw[_FILE_CRC_AT : _FILE_CRC_AT + 4], "big")
         right = crc32(source, offset + _HEADER, size, crc) == stored if size == total else None
         return Container(
             format=self.name,

@@ -33,7 +33,7 @@ def image(kernel: bytes = b"kernel" * 300, rootfs: bytes = b"hsqs" * 512) -> byt
 def update() -> bytes:
     line = b"Copyright 2000-2010 T&W. All rights reserved.".ljust(64, b"\0") + b"Thu Jul  7 09:23:03 2016".ljust(32, b"\0")
     head = (line + b"\2\1\0\0\x35\xbe\xfd\xdf" + bytes(4) + b"ABC".ljust(16, b"\0") + b"V5.0").ljust(512, b"\0")
-    return head[:0x68] + struct.pack("<I", zlib.crc32(head + image())) + head[0x6C:] + image()
+    return head[:0x68] + struct.pack(">I", zlib.crc32(head + image())) + head[0x6C:] + image()
 
 
 def seeds() -> list[bytes]:
