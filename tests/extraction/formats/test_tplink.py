@@ -55,7 +55,7 @@ def simple(version: int = 1) -> bytes:
 def seeds() -> list[bytes]:
     boot = b"U-Boot 1.1.4".ljust(0x1000, b"\xff")
     inner = bytes(header_1(512 + len(KERNEL) + len(ROOTFS))) + KERNEL + ROOTFS
-    outer = header_1(512 + len(boot) + len(inner), boot=(0, 0xC454)) + boot + inner
+    outer = header_1(512 + len(boot) + len(inner), boot=(0, 0x800)) + boot + inner
     return [simple(1), simple(2), simple(3), signed(outer, BOOT_SALT, 0x4C)]
 
 
