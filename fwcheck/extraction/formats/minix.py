@@ -1,9 +1,9 @@
 """The MINIX file system, versions 1, 2 and 3, in both byte orders.
 
 Layout: superblock at 1,024 (versions 1 and 2: inodes 0, zones 2, blocks of the inode map 4 and of the zone map 6, first data zone
-8, log of zone size 10, largest file 12, magic 16, zones 20; version 3: inodes 0, maps 6 and 8, first zone 10, log 12, largest file
-16, zones 20, magic 24, block size 28), both maps, inodes of 32 or 64 bytes, zones. The last two or three zone numbers of an inode
-are indirect. Directory entries: inode (16 bits; 32 in version 3) and a name of 14, 30 or 60 bytes.
+8, log of zone size 10, largest file 12, magic 16, zones 20; version 3: inodes 0, maps 6 and 8, first zone 10, log 12, largest
+file 16, zones 20, magic 24, block size 28), both maps, inodes of 32 or 64 bytes, zones. The last two or three zone numbers of an
+inode are indirect. Directory entries: inode (16 bits; 32 in version 3) and a name of 14, 30 or 60 bytes.
 Source: Linux kernel, ``include/uapi/linux/minix_fs.h`` and ``fs/minix``; MINIX 3, ``servers/mfs``.
 """
 
