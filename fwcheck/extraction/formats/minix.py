@@ -247,7 +247,7 @@ class Minix(Format):
     title = "MINIX file system 1, 2, 3"
     specification = "Linux kernel, include/uapi/linux/minix_fs.h; fs/minix"
     category = "file system"
-    reads = "versions 1, 2 and 3 in both byte orders; names of 14, 30 and 60 bytes; indirect blocks, holes, links, devices, hard links"
+    reads = "versions 1 to 3, both byte orders; names of 14, 30 and 60 bytes; indirect blocks, holes, links, devices, hard links"
     not_read = "volumes whose zones are several blocks; allocation maps"
     signatures = (
         Signature(pattern=_MAPS + rb"\x00\x1C\x08\x10[\x7F\x8F]\x13[\x00-\x03]\x00", width=16, offset=SUPERBLOCK + 4),
