@@ -43,6 +43,7 @@ TOOLS = {
     "lzop": "lzop",
     "lzip": "lzip",
     "ncompress": "compress",
+    "coreboot-utils": "cbfstool",
     "xz-utils": "xz",
     "bzip2": "bzip2",
     "fdisk": "sfdisk",
