@@ -1,7 +1,7 @@
-"""RAR archives of version 4 and 5: every block is walked, so that the extent is exact; stored members are read.
+r"""RAR archives of version 4 and 5: every block is walked, so that the extent is exact; stored members are read.
 
-Layout: RARLAB, "RAR 5.0 archive format" (see ``_rar5``), and technote.txt of RAR 4: the marker ``Rar!\\x1a\\x07\\x00``, then blocks of
-CRC (16 bits of the CRC32 of the rest of the header), type, flags, header size and, with flag 0x8000, size of the data behind.
+Layout: RARLAB, "RAR 5.0 archive format" (see ``_rar5``), and technote.txt of RAR 4: the marker ``Rar!\x1a\x07\x00``, then blocks
+of CRC (16 bits of the CRC32 of the rest of the header), type, flags, header size and, with flag 0x8000, size of the data behind.
 """
 
 from __future__ import annotations
