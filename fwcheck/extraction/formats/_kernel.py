@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 
 from fwcheck.extraction.errors import ExtractionError
-from fwcheck.extraction.format import Format
+from fwcheck.extraction.format import Container, Format
 from fwcheck.extraction.limits import Limits
 from fwcheck.extraction.source import ByteSource
 
@@ -43,14 +44,25 @@ def packed_kernel(source: ByteSource, begin: int, end: int) -> tuple[int, str] |
 
 def compression(source: ByteSource, at: int, end: int, only: int | None = None) -> str:
     """The name of the stream that begins at ``at`` and decodes; empty when there is none."""
-    window = source.window(at, end - at)
+    for each, _ in _decoded(source.window(at, end - at), only):
+        return each.name
+    return ""
+
+
+def opened(window: ByteSource, limits: Limits) -> ByteSource | None:
+    """The beginning of what the stream at the beginning of a window unpacks to; None when there is none."""
+    for _, container in _decoded(window, None, limits):
+        for entry in container.entries:
+            return entry.open() if entry.open is not None else None
+    return None
+
+
+def _decoded(window: ByteSource, only: int | None, limits: Limits | None = None) -> Iterator[tuple[Format, Container]]:
     head = window.peek(0, 32)
     for rank, (each, pattern) in enumerate(_streams()):
         if (only is not None and rank != only) or not pattern.match(head):
             continue
         try:
-            each.open(window, 0, _BLOCK if each.name == "lz4-legacy" else _TRIAL)
+            yield each, each.open(window, 0, limits or (_BLOCK if each.name == "lz4-legacy" else _TRIAL))
         except ExtractionError:
             continue
-        return each.name
-    return ""

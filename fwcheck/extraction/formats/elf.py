@@ -1,6 +1,7 @@
 """ELF files in raw bytes: where they end (System V ABI, chapters 4 and 5).
 
-Nothing is unpacked: the file itself is the content that is inspected.
+Nothing is unpacked: the file itself is the content that is inspected. Of a Linux kernel the initramfs and the configuration are
+parts.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from typing import Final
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
+from fwcheck.extraction.formats._elf_kernel import SMALLEST, embedded
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 
 _NOBITS: Final = 8
+_EXECUTABLE: Final = 2
+_SECTION_SIZES: Final = {1: 40, 2: 64}
 _TYPES = {1: "relocatable", 2: "executable", 3: "shared", 4: "core"}
 _HEADERS = {1: "HHIIIIIHHHHHH", 2: "HHIQQQIHHHHHH"}  # per class, behind e_ident
 # layout of an entry, then the positions of its type, offset and size in the file
@@ -28,6 +32,10 @@ class Elf(Format):
     title = "ELF file in raw bytes"
     specification = "System V ABI, Object Files"
     category = "executable"
+    reads = (
+        "extent of 32- and 64-bit files of both byte orders; initramfs (plain or packed) and configuration inside a Linux kernel"
+    )
+    not_read = "archives and images inside other programs; what is appended behind the last section"
     signatures = (
         Signature(pattern=rb"\x7fELF[\x01\x02][\x01\x02]\x01[\x00-\xff]{9}(?:[\x01-\x04]\x00|\x00[\x01-\x04])", width=18),
     )
@@ -57,9 +65,13 @@ class Elf(Format):
         # A table entry that lies must not claim what follows the file: only ranges that are there count.
         inside = max(end for end in ends if end <= available)
         problems = [f"{max(ends)} bytes named, {available} there"] if max(ends) > available else []
+        init = None
+        if type == _EXECUTABLE and inside >= SMALLEST and section == _SECTION_SIZES[kind]:
+            init = _section(source, offset, section_at, sections, fields[-1], order, _SECTION[kind], b".init.data")
         return Container(
             format=self.name,
             size=inside,
+            entries=embedded(source, offset, inside, init) if type == _EXECUTABLE else [],
             detail={
                 "type": _TYPES[type],
                 "machine": machine,
@@ -82,6 +94,30 @@ def _table(source: ByteSource, at: int, size: int, count: int, order: str, form:
     # PT_NULL and SHT_NULL are 0; a section without bits has an offset, but no bytes there
     skip = {0, _NOBITS} if form[0] in {each[0] for each in _SECTION.values()} else {0}
     return [entry[form[2]] + entry[form[3]] for entry in entries if entry[form[1]] not in skip]
+
+
+def _section(
+    source: ByteSource,
+    offset: int,
+    at: int,
+    count: int,
+    names: int,
+    order: str,
+    form: tuple[str, int, int, int],
+    wanted: bytes,
+) -> tuple[int, int] | None:
+    """Begin and end in the source of the section with a name; None when there is none."""
+    layout = struct.Struct(order + form[0])
+    raw = source.peek(offset + at, layout.size * count)
+    rows = list(layout.iter_unpack(raw[: len(raw) - len(raw) % layout.size]))
+    if not names < len(rows):
+        return None
+    strings = source.peek(offset + rows[names][form[2]], min(rows[names][form[3]], 1 << 20))
+    for row in rows:
+        if strings[row[0] : row[0] + len(wanted) + 1] == wanted + b"\0" and row[1] != _NOBITS:
+            begin, size = offset + row[form[2]], row[form[3]]
+            return (begin, begin + size) if begin + size <= source.size else None
+    return None
 
 
 FORMATS = (Elf(),)

@@ -86,3 +86,7 @@ def test_truncations_and_mutations_raise_nothing_else(real):
             assert 0 < ELF.open(Memory(image), 0).size <= len(image)
         except ExtractionError:
             continue
+
+
+def seeds() -> list[bytes]:
+    return [elf32("<"), elf32(">")]
