@@ -19,6 +19,7 @@ import msgspec
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Entry
 from fwcheck.extraction.formats import _tiano
+from fwcheck.extraction.formats._x86_filter import undone
 from fwcheck.extraction.limits import Limits, bounded
 from fwcheck.extraction.members import note
 from fwcheck.extraction.source import ByteSource
@@ -210,7 +211,7 @@ def unpacked(source: ByteSource, at: int, length: int, method: str, limits: Limi
         content = spool(bounded(_lzma(source, at, length), length, limits))
         if method == "lzma":
             return content
-        return spool(bounded(_x86(content), content.size, limits))
+        return spool(bounded(undone(content), content.size, limits))
     if method == "gzip":
         return spool(bounded(_gzip(source, at, length), length, limits))
     if method in {"efi-standard", "tiano"}:
@@ -259,15 +260,3 @@ def _gzip(source: ByteSource, at: int, length: int) -> Iterator[bytes]:
             data = decoder.unconsumed_tail
     except zlib.error as error:
         raise FormatError(f"a gzip section: {error}") from error
-
-
-def _x86(content: ByteSource) -> Iterator[bytes]:
-    """Undoes the x86 branch filter: liblzma does it on the way through an LZMA2 stream of stored chunks."""
-    decoder = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2}])
-    try:
-        for number, chunk in enumerate(content.chunks(_PIECE)):
-            header = struct.pack(">BH", 2 if number else 1, len(chunk) - 1)
-            yield decoder.decompress(header + bytes(chunk))
-        yield decoder.decompress(b"\0")
-    except lzma.LZMAError as error:
-        raise FormatError(f"x86 filter of an LZMA section: {error}") from error
