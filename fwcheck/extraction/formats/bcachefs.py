@@ -41,8 +41,8 @@ class Bcachefs(Identified):
             problems = ["the superblock does not say how large the volume is: all that follows was taken for it"]
         return Facts(
             size=size or source.size - offset, problems=problems,
-            detail=described(version=f"{version >> 10}.{version & 1023}", block_size=block * 512, devices=devices, uuid=raw[56:72].hex(),
-                             volume=words(raw[72:104])),
+            detail=described(version=f"{version >> 10}.{version & 1023}", block_size=block * 512, devices=devices,
+                             uuid=raw[56:72].hex(), volume=words(raw[72:104])),
         )  # fmt: skip
 
 

@@ -73,7 +73,8 @@ def bcachefs() -> bytes:
 
 def btrfs() -> bytes:
     body = placed(4096, (32, UUID), (48, struct.pack("<QQ", 65536, 1) + b"_BHRfS_M"), (112, struct.pack("<Q", 81920)),
-                  (136, struct.pack("<QIII", 1, 4096, 16384, 16384)), (201, struct.pack("<QQ", 1, 81920)), (299, b"LAB"))  # fmt: skip
+                  (136, struct.pack("<QIII", 1, 4096, 16384, 16384)), (201, struct.pack("<QQ", 1, 81920)),
+                  (299, b"LAB"))  # fmt: skip
     return placed(81920, (65536, crc32c(body[32:]) + body[4:]))
 
 
