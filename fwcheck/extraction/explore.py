@@ -75,6 +75,7 @@ class Explorer:
         self.meter: Meter = self.limits.meter
         self._index = SignatureIndex()
         self._explored: dict[tuple[int, int, int], tuple[ByteSource, str]] = {}
+        self._root: tuple[str, ...] = ()  # chain of what is explored at the top
         self._tries = XOR_TRIES
 
     def explore(self, source: ByteSource, chain: tuple[str, ...], depth: int, carve: bool = True) -> Findings:
@@ -83,6 +84,7 @@ class Explorer:
         Raises nothing for bad input: what was found before a limit was hit stands, and the limit is among the gaps.
         """
         out = Findings()
+        self._root = chain
         try:
             self._explore(source, chain, depth, carve, out)
         except Spent as error:
@@ -134,7 +136,7 @@ class Explorer:
                 if offset < end:
                     continue
                 self.meter.check()
-                container = None if _itself(each, chain) else self._open(each, source, offset, chain, out)
+                container = None if _itself(each, chain, offset, self._root) else self._open(each, source, offset, chain, out)
                 if container is None:
                     rejects += 1
                     if rejects >= REJECTS:
@@ -320,9 +322,16 @@ class Explorer:
         return detail, reason
 
 
-def _itself(each: Format, chain: tuple[str, ...]) -> bool:
-    """Whether a source is the code that a format has just explained: one without a magic would meet itself over and over."""
-    return each.category in _EXPLAINS_CODE and any(name.startswith(f"{each.name}@") for name in chain[-2:])
+def _itself(each: Format, chain: tuple[str, ...], offset: int, root: tuple[str, ...]) -> bool:
+    """Whether a source is the code that a format has just explained: it would meet itself over and over.
+
+    One without a magic anywhere in it; any other where the source is a content of its own (no member of a file system, whose
+    path is absolute) and the header stands at its beginning.
+    """
+    if each.category in _EXPLAINS_CODE and any(name.startswith(f"{each.name}@") for name in chain[-2:]):
+        return True
+    own = offset == 0 and chain == root and len(chain) > 1 and not chain[-1].startswith("/")
+    return own and chain[-2].startswith(f"{each.name}@")
 
 
 def _paint(source: ByteSource, offset: int, size: int, which: Class, out: Findings) -> None:
