@@ -12,6 +12,7 @@ from typing import Final
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
 from fwcheck.extraction.formats._elf_kernel import SMALLEST, embedded
+from fwcheck.extraction.formats._qcom_hash_segment import Segment, hash_segment
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 
@@ -19,9 +20,12 @@ _NOBITS: Final = 8
 _EXECUTABLE: Final = 2
 _SECTION_SIZES: Final = {1: 40, 2: 64}
 _TYPES = {1: "relocatable", 2: "executable", 3: "shared", 4: "core"}
+_SIZES: Final = {1: 32, 2: 56}  # of a program header
 _HEADERS = {1: "HHIIIIIHHHHHH", 2: "HHIQQQIHHHHHH"}  # per class, behind e_ident
 # layout of an entry, then the positions of its type, offset and size in the file
 _PROGRAM = {1: ("8I", 0, 1, 4), 2: ("IIQQQQQQ", 0, 2, 5)}
+_PROGRAM_FLAGS = {1: 6, 2: 1}
+_PROCESSOR_FLAGS: Final = 0x0F000000  # Qualcomm's images tell by them what a segment is
 _SECTION = {1: ("10I", 1, 4, 5), 2: ("IIQQQQIIQQ", 1, 4, 5)}
 
 
@@ -33,7 +37,8 @@ class Elf(Format):
     specification = "System V ABI, Object Files"
     category = "executable"
     reads = (
-        "extent of 32- and 64-bit files of both byte orders; initramfs (plain or packed) and configuration inside a Linux kernel"
+        "extent of 32- and 64-bit files of both byte orders; initramfs (plain or packed) and configuration inside a Linux kernel;"
+        " the hash segment of Qualcomm's images: digests of all segments are recomputed, signers and root certificate told"
     )
     not_read = "archives and images inside other programs; what is appended behind the last section"
     signatures = (
@@ -68,6 +73,7 @@ class Elf(Format):
         init = None
         if type == _EXECUTABLE and inside >= SMALLEST and section == _SECTION_SIZES[kind]:
             init = _section(source, offset, section_at, sections, fields[-1], order, _SECTION[kind], b".init.data")
+        segments = _segments(source, offset + program_at, programs, order, kind) if program == _SIZES[kind] else []
         return Container(
             format=self.name,
             size=inside,
@@ -79,6 +85,7 @@ class Elf(Format):
                 "endian": "little" if order == "<" else "big",
                 "integrity": "none",
                 "integrity_detail": "no check",
+                **hash_segment(source, offset, segments, problems),
             },
             problems=problems,
         )
@@ -93,7 +100,22 @@ def _table(source: ByteSource, at: int, size: int, count: int, order: str, form:
     entries = layout.iter_unpack(raw[: len(raw) - len(raw) % size])
     # PT_NULL and SHT_NULL are 0; a section without bits has an offset, but no bytes there
     skip = {0, _NOBITS} if form[0] in {each[0] for each in _SECTION.values()} else {0}
-    return [entry[form[2]] + entry[form[3]] for entry in entries if entry[form[1]] not in skip]
+    rows = list(entries)
+    ends = [entry[form[2]] + entry[form[3]] for entry in rows if entry[form[1]] not in skip]
+    if form[0] in {each[0] for each in _PROGRAM.values()}:  # Qualcomm's hash segments are PT_NULL
+        flags = 6 if form[0] == _PROGRAM[1][0] else 1
+        ends += [row[form[2]] + row[form[3]] for row in rows if row[form[1]] == 0 and row[flags] & _PROCESSOR_FLAGS]
+    return ends
+
+
+def _segments(source: ByteSource, at: int, count: int, order: str, kind: int) -> list[Segment]:
+    """The program headers, if any of them carries the flags of a Qualcomm image."""
+    form = _PROGRAM[kind]
+    layout = struct.Struct(order + form[0])
+    raw = source.peek(at, layout.size * count)
+    rows = layout.iter_unpack(raw[: len(raw) - len(raw) % layout.size])
+    out = [Segment(row[form[2]], row[form[3]], row[_PROGRAM_FLAGS[kind]]) for row in rows]
+    return out if any(each.flags & _PROCESSOR_FLAGS for each in out) else []
 
 
 def _section(
