@@ -228,6 +228,10 @@ class Cpio(Format):
     title = "cpio (newc, crc, odc, old binary)"
     specification = "Linux kernel, driver-api/early-userspace/buffer-format.rst; cpio(5)"
     category = "archive"
+    reads = (
+        "newc, crc (checksums recomputed), odc, old binary in both byte orders; hard links; archives laid one behind the other"
+    )
+    not_read = "HP-UX device numbers; archives over several volumes"
     signatures = (
         Signature(pattern=rb"07070[12][0-9A-Fa-f]{8}", width=14),
         Signature(pattern=rb"070707[0-7]{12}", width=18),

@@ -26,6 +26,8 @@ SPARSE_LIMIT = 100_000  # pieces of one sparse file
 FILES = frozenset(b"\x007S0")
 DEVICES = {ord("3"): 0o020000, ord("4"): 0o060000, ord("6"): 0o010000}
 
+_SYSUPGRADE = re.compile(r"/sysupgrade-([^/]{1,100})/(?:CONTROL|kernel|root)$")  # OpenWrt scripts/sysupgrade-tar.sh
+
 Opener = Callable[[], ByteSource]
 
 
@@ -311,6 +313,10 @@ class Tar(Format):
     title = "tar (v7, ustar, GNU, PAX)"
     specification = "POSIX.1-2017, pax; GNU tar manual, appendix D"
     category = "archive"
+    reads = (
+        "v7, ustar, GNU, PAX; long names, base-256 numbers, sparse files (GNU, PAX 0.0 to 1.0), links, devices; header checksums"
+    )
+    not_read = "members continued from another volume"
     signatures = (
         Signature(pattern=rb"ustar[\x00 ]", width=6, offset=257),
         Signature(pattern=rb"[ 0-7]{6}[\x00 ]{2}", width=8, offset=148, anywhere=False),
@@ -321,6 +327,9 @@ class Tar(Format):
             raise FormatError("no tar header")
         archive = Archive(source, offset, limits)
         detail: dict[str, str | int] = {"variant": archive.variant, "members": len(archive.entries)}
+        boards = (_SYSUPGRADE.match(entry.path) for entry in archive.entries[:16])
+        if board := next((found[1] for found in boards if found), None):
+            detail["sysupgrade_board"] = "".join(char if char.isprintable() else "?" for char in board)
         return Container(
             format=self.name, size=archive.end - offset, entries=archive.entries, detail=detail, problems=archive.problems
         )

@@ -29,7 +29,8 @@ from fwcheck.model import NodeKind
 LOCAL, CENTRAL, END, END64, LOCATOR64, DESCRIPTOR = (
     b"PK" + two for two in (b"\3\4", b"\1\2", b"\5\6", b"\6\6", b"\6\7", b"\7\10")
 )
-ENCRYPTED, STREAMED = 0x1, 0x8  # general purpose flags
+ENCRYPTED, STREAMED, STRONG = 0x1, 0x8, 0x40  # general purpose flags
+AES = 99
 UNIX = 3
 TARGET_LIMIT = 4096
 INDEX_LIMIT = 100_000
@@ -59,6 +60,16 @@ class Member(msgspec.Struct, kw_only=True):
     directory: bool = False
     uid: int = 0
     gid: int = 0
+    aes: int = 0  # bits of the key, for AES as WinZip stores it
+
+    @property
+    def encryption(self) -> str:
+        """The scheme of an encrypted member; empty for one in clear."""
+        if not self.flags & ENCRYPTED and self.method != AES:
+            return ""
+        if self.method == AES:
+            return f"AES-{self.aes or 256}-CTR, WinZip AE"
+        return "PKWARE strong encryption" if self.flags & STRONG else "ZipCrypto, PKWARE"
 
 
 class Directory(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,10 +207,12 @@ def _dos_time(date: int, time: int) -> int:
 
 
 def _unix_extra(one: Member, extra: bytes) -> None:
-    """Info-ZIP's extended time stamp (0x5455) and owner (0x7875)."""
+    """Info-ZIP's extended time stamp (0x5455) and owner (0x7875), WinZip's AES (0x9901) with the method inside it."""
     for kind, field in _extra(extra):
         if kind == 0x5455 and len(field) >= 5 and field[0] & 1:
             one.mtime = unpack_from("<i", field, 1)[0]
+        elif kind == 0x9901 and len(field) >= 7 and one.method == AES:
+            one.aes = {1: 128, 2: 192, 3: 256}.get(field[4], 256)
         elif kind == 0x7875 and len(field) >= 3:
             width = field[1]
             one.uid = int.from_bytes(field[2 : 2 + min(width, 4)], "little")
@@ -278,7 +291,7 @@ def content(source: ByteSource, one: Member, limits: Limits) -> ByteSource:
     raw = source.peek(one.at, _LOCAL.size)
     if len(raw) < _LOCAL.size or raw[:4] != LOCAL:
         raise FormatError("no ZIP local header where the directory says")
-    if one.flags & ENCRYPTED or one.method == 99:
+    if one.encryption:
         raise FormatError("encrypted")
     data = one.at + _LOCAL.size + sum(unpack_from("<HH", raw, 26))
     if one.method == STORED:
@@ -350,9 +363,12 @@ def _entry(source: ByteSource, one: Member, path: str, limits: Limits, problems:
             note(problems, f"{path}: {error}")
     elif kind is NodeKind.FILE:
         entry.size = one.size
-        entry.offset = data if data and one.method == STORED and one.size and not one.flags & ENCRYPTED else None
-        entry.detail = {"method": NAMES.get(one.method, str(one.method)), **({"encrypted": 1} if one.flags & ENCRYPTED else {})}
+        entry.offset = data if data and one.method == STORED and one.size and not one.encryption else None
+        entry.detail = {"method": NAMES.get(one.method, str(one.method))}
         entry.open = partial(content, source, one, limits)
+        if one.encryption and data:
+            entry.role, entry.detail = "encrypted", {**entry.detail, "encrypted": 1, "encryption": one.encryption}
+            entry.offset, entry.open = data, partial(source.window, data, one.packed)
     return entry
 
 
@@ -363,6 +379,8 @@ class Zip(Format):
     title = "ZIP (jar, apk)"
     specification = "PKWARE APPNOTE 6.3.10"
     category = "archive"
+    reads = "stored, deflate, bzip2, lzma, xz and zstd members with CRC32; ZIP64, data descriptors, archives without a directory"
+    not_read = "encrypted members (ZipCrypto, AES) are told; shrink, reduce, implode, deflate64, PPMd; archives split over files"
     signatures = (Signature(pattern=rb"PK\x03\x04.[\x00-\x03].{2}[\x00-\x63]\x00", width=10),)
 
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
@@ -376,7 +394,7 @@ class Zip(Format):
         else:
             found, end = walk_locals(source, offset, limits, problems)
         detail: dict[str, str | int] = {"members": len(found)}
-        if encrypted := sum(one.flags & ENCRYPTED for one in found):
+        if encrypted := sum(bool(one.encryption) for one in found):
             detail["encrypted"] = encrypted
         return Container(
             format=self.name, size=end - offset, detail=detail, problems=problems,

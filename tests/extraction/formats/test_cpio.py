@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import struct
 import subprocess
 from pathlib import Path
 
@@ -115,6 +116,36 @@ def newc(name: str, mode: int, data: bytes = b"", **fields: int) -> bytes:
 
 
 END = newc("TRAILER!!!", 0)
+
+
+def seeds() -> list[bytes]:
+    def odc(name: str, data: bytes) -> bytes:
+        return (
+            b"070707"
+            + b"%06o" * 7 % (1, 2, 0o100644, 3, 4, 1, 0)
+            + b"%011o%06o%011o" % (5, len(name) + 1, len(data))
+            + (name.encode() + b"\0" + data)
+        )
+
+    def old(name: str, data: bytes) -> bytes:
+        head = struct.pack("<13H", 0o070707, 1, 2, 0o100644, 3, 4, 1, 0, 0, 5, len(name) + 1, 0, len(data))
+        return head + name.encode() + bytes(1 + (len(name) + 1) % 2) + data + bytes(len(data) % 2)
+
+    several = (
+        newc("dev/console", 0o020600, rmaj=5, rmin=1) + newc("link", 0o120777, b"init") + newc("init", 0o100755, b"#!/bin/sh\n")
+    )
+    summed = newc("init", 0o100755, b"abc", check=294).replace(b"070701", b"070702")
+    return [
+        several + END,
+        summed + END.replace(b"070701", b"070702"),
+        odc("init", b"abc") + odc("TRAILER!!!", b""),
+        old("init", b"abc") + old("a", b"") + old("b", b"x") + old("TRAILER!!!", b""),
+    ]
+
+
+def test_every_seed_is_read_without_a_problem() -> None:
+    assert [listing(data)[0].problems for data in seeds()] == [[], [], [], []]
+    assert [listing(data)[0].detail["variant"] for data in seeds()] == ["newc", "crc", "odc", "binary"]
 
 
 def test_devices_keep_their_numbers() -> None:

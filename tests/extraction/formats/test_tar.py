@@ -142,6 +142,47 @@ def archive(*members: tuple[str, bytes], **fields: int) -> bytes:
     return out.getvalue()
 
 
+def sparse() -> bytes:
+    """PAX sparse format 1.0: the map stands before the content."""
+    content = b"2\n0\n5\n1000\n5\n".ljust(512, b"\0") + b"firstlast!"
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as file:
+        member = tarfile.TarInfo("GNUSparseFile.0/holes")
+        member.size = len(content)
+        member.pax_headers = {
+            "GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "holes", "GNU.sparse.realsize": "2000",
+        }  # fmt: skip
+        file.addfile(member, io.BytesIO(content))
+    return out.getvalue()
+
+
+def seeds() -> list[bytes]:
+    long = "a" * 120
+    made = []
+    for flavour in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w", format=flavour) as file:
+            for name, kind in ((f"{long}/file", tarfile.REGTYPE), ("link", tarfile.SYMTYPE), ("hard", tarfile.LNKTYPE)):
+                member = tarfile.TarInfo(name)
+                member.type, member.mtime = kind, 1_700_000_000
+                member.linkname = {"link": "target", "hard": f"{long}/file"[:99]}.get(name, "")
+                member.size = 5 if kind == tarfile.REGTYPE else 0
+                file.addfile(member, io.BytesIO(b"hello"))
+        made.append(out.getvalue())
+    return [*made, sparse()]
+
+
+def test_a_sparse_file_written_by_hand_has_its_holes_back() -> None:
+    _, entries = listing(sparse())
+    assert content(entries["/holes"]) == b"first" + bytes(995) + b"last!" + bytes(995)
+
+
+def test_the_board_of_a_sysupgrade_archive_is_told() -> None:
+    container, _ = listing(archive(("sysupgrade-board_x/CONTROL", b"BOARD=board_x\n"), ("sysupgrade-board_x/kernel", b"k")))
+    assert container.detail["sysupgrade_board"] == "board_x"
+    assert "sysupgrade_board" not in listing(archive(("etc/sysupgrade-x/CONTROL", b"")))[0].detail
+
+
 def test_names_that_leave_the_archive_stay_inside_and_are_said() -> None:
     container, entries = listing(archive(("../../etc/passwd", b"x"), ("/abs", b"y"), ("./ok", b"z")))
     assert set(entries) == {"/etc/passwd", "/abs", "/ok"}

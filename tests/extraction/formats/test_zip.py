@@ -52,6 +52,12 @@ def archive(
     return bytes(out.data) if isinstance(out, Pipe) else out.getvalue()
 
 
+def seeds() -> list[bytes]:
+    small = {"dir/": b"", "dir/hi": b"hi\n" * 50}
+    packed = [archive(small, method) for method in METHODS.values()]
+    return [*packed, archive(small, streamed=True, comment=b"more"), secret(99)]
+
+
 def listing(data: bytes, offset: int = 0) -> tuple[Container, dict[str, Entry]]:
     container = ZIP.open(Memory(data), offset)
     return container, {entry.path: entry for entry in container.entries}
@@ -114,15 +120,75 @@ def test_zip64_records_are_understood() -> None:
     assert content(found["/big"]) == TEXT
 
 
-def test_encrypted_members_are_named_and_refused(tmp_path: Path) -> None:
+def secret(method: int = 0, flags: int = 1, strength: int = 3) -> bytes:
+    """An archive of one encrypted member: ZipCrypto, strong encryption, or AES as WinZip stores it."""
+    extra = struct.pack("<HHH2sBH", 0x9901, 7, 2, b"AE", strength, 8) if method == 99 else b""
+    packed, name = bytes(range(100)), b"secret"
+    fields = (20, flags, method, 0, 0x5022, 0x12345678, len(packed), 60, len(name), len(extra))
+    local = b"PK\3\4" + struct.pack("<HHHHHIIIHH", *fields) + name + extra
+    central = b"PK\1\2" + struct.pack("<BBHHHHHIIIHHHHHII", 20, 3, *fields, 0, 0, 0, 0o100600 << 16, 0) + name + extra
+    end = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 1, 1, len(central), len(local) + len(packed), 0)
+    return local + packed + central + end
+
+
+@pytest.mark.parametrize(
+    ("data", "scheme"),
+    [
+        (secret(), "ZipCrypto, PKWARE"),
+        (secret(flags=0x41), "PKWARE strong encryption"),
+        (secret(99), "AES-256-CTR, WinZip AE"),
+        (secret(99, strength=1), "AES-128-CTR, WinZip AE"),
+    ],
+)
+def test_encrypted_members_are_told_with_their_scheme(data: bytes, scheme: str) -> None:
+    container, entries = listing(b"prefix" + data, 6)
+    entry = entries["/secret"]
+    assert (container.detail["encrypted"], entry.role, entry.detail["encryption"]) == (1, "encrypted", scheme)
+    assert entry.open is not None
+    assert entry.open().read(0, 100) == bytes(range(100))
+    assert entry.offset is not None
+    assert (b"prefix" + data)[entry.offset : entry.offset + 100] == bytes(range(100))
+
+
+def test_what_info_zip_encrypts_is_told(tmp_path: Path) -> None:
     if shutil.which("zip") is None:
         pytest.skip("zip is not installed")
     (tmp_path / "secret").write_bytes(TEXT)
     subprocess.run(["zip", "-q", "-P", "word", "out.zip", "secret"], cwd=tmp_path, check=True)
     container, entries = listing((tmp_path / "out.zip").read_bytes())
     assert container.detail["encrypted"] == 1
-    with pytest.raises(FormatError, match="encrypted"):
-        content(entries["/secret"])
+    assert (entries["/secret"].role, entries["/secret"].detail["encryption"]) == ("encrypted", "ZipCrypto, PKWARE")
+
+
+def test_a_self_extracting_archive_is_found_behind_its_program() -> None:
+    program = b"MZ" + bytes(998)
+    for data in (program + archive({"a": TEXT}), adjusted(program, archive({"a": TEXT}))):
+        container, entries = listing(data, len(program))
+        assert (container.size, container.problems) == (len(data) - len(program), [])
+        assert content(entries["/a"]) == TEXT
+
+
+def adjusted(program: bytes, data: bytes) -> bytes:
+    """As `zip -A` leaves it: offsets count from the beginning of the program."""
+    out = bytearray(program + data)
+    end = out.rfind(b"PK\5\6")
+    (directory,) = struct.unpack_from("<I", out, end + 16)
+    struct.pack_into("<I", out, end + 16, directory + len(program))
+    struct.pack_into("<I", out, directory + len(program) + 42, len(program))
+    return bytes(out)
+
+
+def test_members_that_share_their_bytes_are_paid_for_one_by_one() -> None:
+    data = bytearray(archive({"a": bytes(1 << 20), "b": b""}))
+    second = data.rfind(b"PK\1\2")
+    first = data.find(b"PK\1\2")
+    data[second + 16 : second + 28] = data[first + 16 : first + 28]  # CRC and sizes of the first
+    data[second + 42 : second + 46] = bytes(4)
+    limits = Limits(bytes_total=(1 << 20) + 1000).metered()
+    entries = {entry.path: entry for entry in ZIP.open(Memory(bytes(data)), 0, limits).entries}
+    assert content(entries["/a"]) == bytes(1 << 20)
+    with pytest.raises(QuotaExceeded):
+        content(entries["/b"])
 
 
 def test_several_archives_in_one_image_are_told_apart() -> None:
