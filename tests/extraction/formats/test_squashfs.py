@@ -12,6 +12,7 @@ import stat
 import struct
 import subprocess
 import tempfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -262,6 +263,15 @@ def test_a_version_4_image_with_a_false_compression_is_read() -> None:
     made = members(files=5)
     for declared in (1, 2, 3, 4, 5, 6, 99):
         assert_holds(made, Writer(made, 4, "little", compress=lzma_5, compression=declared).build())
+
+
+def seeds() -> list[bytes]:
+    made = {path: member for path, member in members(files=6).items() if path != "/noise"}
+    variants: list[tuple[int, str, Compress]] = [
+        (1, "big", zlib.compress), (2, "little", zlib.compress), (3, "big", lzma_13), (3, "little", lzma_stripped),
+        (4, "little", lzma.compress), (4, "big", lzma_4),
+    ]  # fmt: skip
+    return [Writer(made, version, order, compress=compress).build() for version, order, compress in variants]
 
 
 # Access
