@@ -30,9 +30,9 @@ class SquashFs(Format):
     specification = "fs/squashfs/squashfs_fs.h of Linux; squashfs_compat.h of squashfs-tools"
     category = "file system"
     reads = (
-        "versions 1.x, 2.x, 3.x and 4.0 in both byte orders, eight magics; gzip, LZMA, LZO, XZ, LZ4, Zstandard as declared or found"
-        " by trial, LZMA with headers of 13, 5 and 4 bytes or none and any properties; fragments, sparse files, hard links,"
-        " devices"
+        "versions 1.x, 2.x, 3.x and 4.0 in both byte orders, eight magics; gzip, LZMA, LZO, XZ, LZ4, Zstandard as declared or"
+        " found by trial, LZMA with headers of 13, 5 and 4 bytes or none and any properties; fragments, sparse files, hard"
+        " links, devices"
     )
     not_read = "extended attributes (capabilities, ACLs); LZMA with lc + lp above 4; encrypted or otherwise scrambled images"
     signatures = (Signature(pattern=_PATTERN, width=30),)
