@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import zlib
 from array import array
 from collections.abc import Iterable
 
@@ -17,6 +18,8 @@ from fwcheck.extraction.source import ByteSource
 _LANES = 1024  # bytes of one row of the Fletcher sum
 _ROWS = 2048  # rows until a 32-bit lane of the second sum could overflow, at most: 255 * rows * (rows + 1) / 2 < 2**32
 _MASK = 0xFFFFFFFF
+
+_MIRRORED = bytes(int(f"{each:08b}"[::-1], 2) for each in range(256))
 
 Range = tuple[int, int]  # offset, size
 
@@ -55,6 +58,16 @@ def digest(name: str, source: ByteSource, *ranges: Range, before: bytes = b"", b
             hashed.update(chunk)
     hashed.update(behind)
     return hashed.digest()
+
+
+def posix_cksum(source: ByteSource, offset: int, size: int) -> int:
+    """The CRC of the program cksum: not reflected, the length behind the bytes. Mirrored bytes let zlib compute it."""
+    value = _MASK  # zlib begins with the complement of this: zero
+    for chunk in source.window(offset, size).chunks():
+        value = zlib.crc32(bytes(chunk).translate(_MIRRORED), value)
+    length = size.to_bytes((size.bit_length() + 7) // 8, "little")
+    value = zlib.crc32(length.translate(_MIRRORED), value) ^ _MASK
+    return int(f"{value:032b}"[::-1], 2) ^ _MASK
 
 
 def fletcher(pieces: Iterable[bytes | memoryview]) -> int:
