@@ -10,6 +10,7 @@ import lzma
 import zlib
 
 from fwcheck.extraction.errors import FormatError
+from fwcheck.extraction.formats._jffs2_rubin import rubin
 
 NONE, ZERO, RTIME, RUBIN_MIPS, COPY, DYNAMIC_RUBIN, ZLIB, LZO, LZMA = range(9)
 NAMES = {
@@ -34,7 +35,10 @@ def unpack(method: int, packed: bytes, size: int) -> bytes:
         elif method == LZO:
             out = _lzo(packed, size)
         elif method == LZMA:
-            out = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_LZMA_FILTERS).decompress(packed, size)
+            out = _lzma(packed, size)
+        elif method in (RUBIN_MIPS, DYNAMIC_RUBIN):
+            # The number of dynrubin in the header means rubinmips to kernels from 2.6 on, and the other way round.
+            out = rubin(packed, size, dynamic_first=method == RUBIN_MIPS)
         else:
             raise FormatError(f"JFFS2 compressor {NAMES.get(method, method)} cannot be unpacked")
     except (zlib.error, lzma.LZMAError, ValueError) as error:
@@ -42,6 +46,13 @@ def unpack(method: int, packed: bytes, size: int) -> bytes:
     if len(out) != size:
         raise FormatError(f"a node of {size} bytes unpacks to {len(out)}")
     return out
+
+
+def _lzma(packed: bytes, size: int) -> bytes:
+    try:
+        return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_LZMA_FILTERS).decompress(packed, size)
+    except lzma.LZMAError:
+        return _lzo(packed, size)  # the number under which kernels with LZARI have LZO
 
 
 def rtime(packed: bytes, size: int) -> bytes:

@@ -20,6 +20,7 @@ import msgspec
 from fwcheck.extraction.errors import FormatError, QuotaExceeded
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats._jffs2_codecs import COPY, NAMES, NONE, ZERO, unpack
+from fwcheck.extraction.formats._jffs2_xattrs import XATTR, XREF, Attributes
 from fwcheck.extraction.limits import DEFAULT, Limits, bounded
 from fwcheck.extraction.members import decoded, device_name, note
 from fwcheck.extraction.source import ByteSource, Joined
@@ -29,7 +30,7 @@ from fwcheck.model import NodeKind
 ROOT = 1
 ACCURATE = 0x2000  # cleared when a node is made obsolete
 DIRENT, INODE, CLEANMARKER = 0xE001, 0xE002, 0x2003
-KNOWN = frozenset({DIRENT, INODE, CLEANMARKER, 0x2004, 0x2006, 0xE008, 0xE009})  # padding, summary, xattr, xref
+KNOWN = frozenset({DIRENT, INODE, CLEANMARKER, 0x2004, 0x2006, XATTR, XREF})  # padding, summary
 DIRENT_SIZE, INODE_SIZE = 40, 68
 NODE_LIMIT = 4 << 20  # bytes of one node, and of what it unpacks to: no kernel writes more than a page, no tool near this
 DIRTY_LIMIT = 64 << 10  # bytes without a valid node that end the file system, unless they are erased
@@ -88,15 +89,16 @@ class Log:
         self.problems: list[str] = []
         self.count = self.obsolete = 0
         self.methods: Counter[int] = Counter()
+        self.attributes = Attributes(self.order, crc)
         self._markers: list[int] = []
         self._seen: dict[tuple[int, int, int], int] = {}
-        self._broken = 0
+        self.broken = 0
         self.offset = offset
         self.end = self._scan(offset)
         if self.end == offset:
             raise FormatError("no JFFS2 node")
-        if self._broken:
-            note(self.problems, f"{self._broken} nodes have a wrong checksum and were left out, as a mount would")
+        if self.broken:
+            note(self.problems, f"{self.broken} nodes have a wrong checksum and were left out, as a mount would")
 
     def _scan(self, at: int) -> int:
         """Reads nodes until something else begins; the end of the last one. Raises FormatError when the first is none."""
@@ -149,7 +151,7 @@ class Log:
             return 0
         # The checksum was made while the node was still valid.
         if crc(self._header.pack(magic, kind | ACCURATE, size, 0)[:8]) != check:
-            self._broken += 1
+            self.broken += 1
             return 0
         if at + size > self.source.size:
             note(self.problems, f"the node at 0x{at:x} claims {size} bytes, the image ends before")
@@ -163,6 +165,8 @@ class Log:
             keep = self._name if kind == DIRENT else self._content
             if not keep(raw, at):
                 return -1
+        elif kind in (XATTR, XREF):
+            self.broken += not self.attributes.take(kind, self.source.view(at, size))
         self.count += 1
         if self.count > 4 * self.limits.nodes:
             raise QuotaExceeded(f"more than {4 * self.limits.nodes} JFFS2 nodes")
@@ -174,12 +178,12 @@ class Log:
 
     def _name(self, raw: memoryview, at: int) -> bool:
         if len(raw) < DIRENT_SIZE:
-            self._broken += 1
+            self.broken += 1
             return True
         parent, version, inode, _, length, kind, node_crc, name_crc = self._dirent.unpack_from(raw)
         name = bytes(raw[DIRENT_SIZE : DIRENT_SIZE + length])
         if crc(raw[:32]) != node_crc or crc(name) != name_crc or len(name) < length:
-            self._broken += 1
+            self.broken += 1
             return True
         if not self._known((DIRENT, parent, version), node_crc ^ name_crc):
             return False
@@ -190,14 +194,14 @@ class Log:
 
     def _content(self, raw: memoryview, at: int) -> bool:
         if len(raw) < INODE_SIZE:
-            self._broken += 1
+            self.broken += 1
             return True
         (number, version, mode, uid, gid, size, _, mtime, _, begin, packed, unpacked, method, _, _, data_crc, node_crc) = (
             self._inode.unpack_from(raw)
         )
         data = raw[INODE_SIZE : INODE_SIZE + packed]
         if crc(raw[:60]) != node_crc or len(data) < packed or (packed and crc(data) != data_crc):
-            self._broken += 1
+            self.broken += 1
             return True
         if not self._known((INODE, number, version), node_crc):
             return False
@@ -270,8 +274,10 @@ class Tree:
         kind = _KINDS.get(inode.mode & 0o170000, NodeKind.DEVICE)
         entry = Entry(
             path=path, kind=kind, mode=inode.mode & 0o7777, uid=inode.uid, gid=inode.gid, mtime=inode.mtime, locality=inode.data,
-            detail={"inode": name.inode, "links": links} if kind is NodeKind.FILE and links > 1 else {},
+            detail=self._log.attributes.of(name.inode),
         )  # fmt: skip
+        if kind is NodeKind.FILE and links > 1:
+            entry.detail |= {"inode": name.inode, "links": links}
         try:
             if kind is NodeKind.SYMLINK:
                 entry.target = decoded(self._small(inode))
@@ -373,6 +379,12 @@ class Jffs2(Format):
     title = "JFFS2 (both byte orders)"
     specification = "Linux kernel, include/uapi/linux/jffs2.h"
     category = "file system"
+    reads = (
+        "zlib, LZO, LZMA (OpenWrt's), rtime, rubinmips, dynrubin; the newest valid version of each node, obsolete and broken ones"
+        " left out; hard links, devices, attributes; with and without clean markers, summaries, padding of NAND pages; CRC32 of"
+        " every node checked"
+    )
+    not_read = "bit errors are not corrected; LZARI of old vendor kernels"
     signatures = (
         Signature(pattern=rb"\x85\x19(?:[\x01\x02\x08\x09]\xE0|[\x03\x04\x06]\x20|[\x01\x02]\xC0)..[\x00-\x3F]\x00", width=8),
         Signature(pattern=rb"\x19\x85(?:\xE0[\x01\x02\x08\x09]|\x20[\x03\x04\x06]|\xC0[\x01\x02])\x00[\x00-\x3F]..", width=8),
@@ -384,6 +396,8 @@ class Jffs2(Format):
             "byte order": "little" if log.order == "<" else "big",
             "nodes": log.count,
             "erase block": log.erase_block,
+            "integrity": "checksum",
+            "integrity_detail": f"CRC32 of every node, {f'{log.broken} wrong' if log.broken else 'right'}",
         }
         if log.methods:
             detail["compression"] = ", ".join(sorted(NAMES.get(one, str(one)) for one, used in log.methods.items() if used))

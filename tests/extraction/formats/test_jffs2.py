@@ -17,7 +17,7 @@ from support.hostile import exercise, mutations, truncations
 
 from fwcheck.extraction.errors import FormatError, QuotaExceeded
 from fwcheck.extraction.format import Container, Entry
-from fwcheck.extraction.formats._jffs2_codecs import RTIME, rtime, unpack
+from fwcheck.extraction.formats._jffs2_codecs import DYNAMIC_RUBIN, RTIME, RUBIN_MIPS, rtime, unpack
 from fwcheck.extraction.formats.jffs2 import FORMATS, crc
 from fwcheck.extraction.source import Memory
 from fwcheck.model import NodeKind
@@ -248,6 +248,146 @@ def test_overlapping_writes_in_any_order_of_nodes_give_the_last_content(writes: 
     chance.shuffle(nodes)  # type: ignore[attr-defined]
     _, entries = listing(dirent(1, 1, 2, b"f") + b"".join(nodes))
     assert content(entries["/f"]) == bytes(expected)
+
+
+def encode_rubin(data: bytes, weights: list[int], divider: int) -> bytes:
+    """The reference encoder: each bit narrows an interval of 16 bits; what is settled is written, the rest flushed at the end."""
+    upper, out = 1 << 15, []
+    q, p = 0, 2 * upper
+
+    def shift() -> None:
+        nonlocal q
+        out.append("1" if q & upper else "0")
+        q = (q & upper - 1) << 1
+
+    for byte in data:
+        for place, weight in enumerate(weights):
+            while q >= upper or p + q <= upper:
+                shift()
+                p <<= 1
+            low = min(max((divider - weight) * p // divider, 1), p - 1)
+            if byte >> place & 1:
+                q, p = q + low, p - low
+            else:
+                p = low
+    for _ in range(16):
+        shift()
+    bits = "".join(out)
+    return int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+
+
+def dynrubin(data: bytes) -> bytes:
+    weights = [min(max(sum(byte >> place & 1 for byte in data) * 256 // max(len(data), 1), 1), 255) for place in range(8)]
+    return bytes(weights) + encode_rubin(data, weights, 256)
+
+
+def rubinmips(data: bytes) -> bytes:
+    return encode_rubin(data, [277, 249, 290, 267, 229, 341, 212, 241], 1043)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(min_size=1, max_size=300) | st.text("abcdefgh\n ", min_size=1, max_size=300).map(str.encode))
+def test_both_kinds_of_rubin_give_back_what_their_encoders_took_under_either_number(data: bytes) -> None:
+    for packed in (dynrubin(data), rubinmips(data)):
+        assert data in (unpack(RUBIN_MIPS, packed, len(data)), unpack(DYNAMIC_RUBIN, packed, len(data)))
+
+
+def test_rubin_nodes_are_told_apart_by_what_they_use_up() -> None:
+    text = b"".join(b"line %d of a text\n" % number for number in range(200))
+    for packed in (dynrubin(text), rubinmips(text)):
+        for method in (RUBIN_MIPS, DYNAMIC_RUBIN):
+            _, entries = listing(dirent(1, 1, 2, b"f") + inode(2, 1, text, packed=packed, method=method))
+            assert content(entries["/f"]) == text
+    for broken in (b"", dynrubin(text)[:-9], dynrubin(text) + b"more", bytes(40)):
+        with pytest.raises(FormatError):
+            unpack(RUBIN_MIPS, broken, len(text))
+
+
+def test_lzo_under_the_number_of_lzma_is_read() -> None:
+    import lzallright
+
+    text = b"a text of some length " * 150
+    packed = bytes(lzallright.LZOCompressor().compress(text))
+    _, entries = listing(dirent(1, 1, 2, b"f") + inode(2, 1, text, packed=packed, method=8))
+    assert content(entries["/f"]) == text
+
+
+def xattr(number: int, version: int, prefix: int, name: bytes, value: bytes) -> bytes:
+    data = name + b"\0" + value
+    head = struct.pack("<HHI", 0x1985, 0xE008, 32 + len(data))
+    raw = head + struct.pack("<IIIBBHI", crc(head), number, version, prefix, len(name), len(value), crc(data))
+    raw += struct.pack("<I", crc(raw)) + data
+    return raw + b"\xff" * (-len(raw) % 4)
+
+
+def xref(number: int, attribute: int, sequence: int) -> bytes:
+    head = struct.pack("<HHI", 0x1985, 0xE009, 28)
+    raw = head + struct.pack("<IIII", crc(head), number, attribute, sequence)
+    return raw + struct.pack("<I", crc(raw))
+
+
+CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
+
+
+def test_attributes_are_told_in_their_newest_version() -> None:
+    log = dirent(1, 1, 2, b"f") + inode(2, 1, b"x") + xattr(1, 1, 2, b"capability", CAPABILITY) + xref(2, 1, 2)
+    log += xattr(2, 2, 1, b"note", b"new") + xattr(2, 1, 1, b"note", b"old") + xref(2, 2, 4)
+    log += xattr(3, 1, 1, b"gone", b"x") + xref(2, 3, 6) + xref(2, 3, 7)
+    container, entries = listing(log)
+    assert container.problems == []
+    assert entries["/f"].detail == {"security.capability": "cap_net_raw+ep", "user.note": "new"}
+    broken = bytearray(log)
+    broken[log.index(CAPABILITY)] ^= 2
+    container, entries = listing(bytes(broken))
+    assert list(entries["/f"].detail) == ["user.note"]
+    assert container.detail["integrity_detail"] == "CRC32 of every node, 1 wrong"
+
+
+def test_attributes_stored_by_the_tool_are_read(tree: Path) -> None:
+    try:
+        os.setxattr(tree / "text", "user.note", b"stored")
+    except OSError:
+        pytest.skip("no extended attributes here")
+    for order in ("-l", "-b"):
+        assert listing(make(tree, order, "--with-xattr"))[1]["/text"].detail == {"user.note": "stored"}
+
+
+@pytest.mark.parametrize(("order", "node"), [("-l", b"\x85\x19\x06\x20"), ("-b", b"\x19\x85\x20\x06")])
+def test_images_with_summaries_read_back(order: str, node: bytes, tree: Path, tmp_path: Path) -> None:
+    tool = shutil.which("sumtool", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if tool is None:
+        pytest.skip("mtd-utils is not installed")
+    (tmp_path / "image").write_bytes(make(tree, order, "-e", "16KiB", "-p"))
+    command = [tool, "-i", str(tmp_path / "image"), "-o", str(tmp_path / "summed"), "-e", "16KiB", order, "-p"]
+    subprocess.run(command, check=True, capture_output=True)
+    data = (tmp_path / "summed").read_bytes()
+    assert node in data
+    container, entries = listing(data)
+    assert (container.problems, container.size) == ([], len(data))
+    same(entries, tree)
+
+
+def seeds() -> list[bytes]:
+    text = b"a text of some length " * 50
+    packed = zlib.compress(text)
+    first = b"\x85\x19\x03\x20" + struct.pack("<II", 12, crc(b"\x85\x19\x03\x20\x0c\0\0\0"))
+    tree = (
+        dirent(1, 1, 2, b"d", 4) + inode(2, 1, mode=0o040755) + dirent(2, 1, 3, b"f") + inode(3, 1, text, packed=packed, method=6)
+    )
+    tree += (
+        dirent(1, 2, 4, b"l", 10) + inode(4, 1, b"d/f", mode=0o120777) + xattr(1, 1, 2, b"capability", CAPABILITY) + xref(3, 1, 2)
+    )
+    tree += dirent(1, 3, 5, b"c", 2) + inode(5, 1, b"\1\5", mode=0o020600)
+    versions = (
+        dirent(1, 1, 2, b"f")
+        + inode(2, 2, b"XX", 2, 8)
+        + inode(2, 1, b"abcdefgh")
+        + inode(2, 3, b"", size=5)
+        + dirent(1, 2, 2, b"g")
+    )
+    rubin = dirent(1, 1, 2, b"f") + inode(2, 1, text[:200], packed=dynrubin(text[:200]), method=3)
+    rubin += inode(2, 2, text[:100], 200, packed=encode_rtime(text[:100]), method=2)
+    return [first + tree + b"\xff" * 2000 + first, versions, rubin, dirent(1, 1, 2, b"big", order=">")]
 
 
 @pytest.mark.parametrize("data", [b"", b"\x85\x19\x01\xe0", b"\x85\x19\x01\xe0\x40\0\0\0" + bytes(200), b"\x19\x85" * 99])
