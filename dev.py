@@ -72,6 +72,7 @@ TOOLS = {
     "rauc": "rauc",
     "mender-artifact": "mender-artifact",
     "casync": "casync",
+    "ostree": "ostree",
     "gcab": "gcab",
     "7zip": "7zz",
     "jlha-utils": "jlha",
