@@ -60,6 +60,7 @@ TOOLS = {
     "ntfs-3g": "mkfs.ntfs",
     "udftools": "mkudffs",
     "jfsutils": "mkfs.jfs",
+    "genromfs": "genromfs",
     "openssl": "openssl",
     "age": "age",
     "gnupg": "gpg",

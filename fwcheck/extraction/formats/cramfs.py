@@ -60,6 +60,7 @@ class FileSystem:
         if self.flags & ~SUPPORTED or self.root.mode & 0o170000 != 0o040000 or size < HEADER + shift:
             raise FormatError("the fields of the cramfs superblock contradict each other")
         self.problems: list[str] = []
+        self.checked = "without a checksum"
         self.limits = limits
         self.base = offset - shift
         self.size = min(size - shift, source.size - offset)
@@ -73,6 +74,7 @@ class FileSystem:
         found = zlib.crc32(self.source.read(shift, 32) + bytes(4))
         for chunk in self.source.window(shift + 36, self.source.size - shift - 36).chunks():
             found = zlib.crc32(chunk, found)
+        self.checked = f"CRC32 {'right' if found == self.crc else 'wrong'}"
         if found != self.crc:
             note(self.problems, f"the checksum is 0x{found:08x}, the superblock says 0x{self.crc:08x}")
 
@@ -179,6 +181,11 @@ class Cramfs(Format):
     title = "cramfs (both byte orders)"
     specification = "Linux kernel, include/uapi/linux/cramfs_fs.h"
     category = "file system"
+    reads = (
+        "both byte orders; holes, extended block pointers (direct and uncompressed), a boot sector in front, devices and links; "
+        "CRC32 of the whole file system"
+    )
+    not_read = "members of a damaged block; the format stores no times and no more than eight bits of a group"
     signatures = (
         Signature(pattern=rb"\x45\x3D\xCD\x28.{12}Compressed ROMFS", width=32),
         Signature(pattern=rb"\x28\xCD\x3D\x45.{12}Compressed ROMFS", width=32),
@@ -189,6 +196,8 @@ class Cramfs(Format):
         detail: dict[str, str | int] = {"byte order": "little" if system.order == "<" else "big", "files": system.files}
         if system.name:
             detail["volume"] = system.name
+        detail["integrity"] = "checksum" if system.flags & VERSION_2 else "none"
+        detail["integrity_detail"] = system.checked if system.checked.startswith("CRC") else "no checksum that can be checked"
         return Container(format=self.name, size=system.size, entries=system.walk(), detail=detail, problems=system.problems)
 
 

@@ -1,7 +1,8 @@
 """ext2, ext3 and ext4: superblock, block maps, extent trees, inline data, linear directories.
 
 Layout from the Linux kernel documentation, ``filesystems/ext4``, and ``fs/ext4/ext4.h``. All fields are little-endian.
-Checksums are not verified; the journal is not replayed, which is said when it would be needed.
+The checksum of the superblock is verified, those of other metadata are not; the journal is not replayed, which is said when it
+would be needed.
 """
 
 from __future__ import annotations
@@ -14,111 +15,41 @@ import msgspec
 
 from fwcheck.extraction.errors import FormatError, QuotaExceeded
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._ext_attributes import SYSTEM, Attribute, encryption, of_block, of_inode, shown
+from fwcheck.extraction.formats._ext_super import (
+    COMPAT_SPARSE_SUPER2,
+    INCOMPAT_JOURNAL_DEVICE,
+    INCOMPAT_KNOWN,
+    INCOMPAT_META_BG,
+    INCOMPAT_RECOVER,
+    RO_SHARED_BLOCKS,
+    RO_SPARSE_SUPER,
+    SUPERBLOCK,
+    checksum,
+    superblock,
+)
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import decoded, device_name, note
 from fwcheck.extraction.source import ByteSource, Joined
 from fwcheck.model import NodeKind
 
-SUPERBLOCK = 1024  # offset and size of the superblock
 ROOT = 2  # inode number
-
-COMPAT_JOURNAL = 0x4
-COMPAT_SPARSE_SUPER2 = 0x200
-INCOMPAT_RECOVER = 0x4
-INCOMPAT_JOURNAL_DEVICE = 0x8
-INCOMPAT_META_BG = 0x10
-INCOMPAT_EXT4 = 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x2000 | 0x4000 | 0x8000 | 0x10000 | 0x20000
-INCOMPAT_64BIT = 0x80
-INCOMPAT_KNOWN = 0x2 | INCOMPAT_RECOVER | INCOMPAT_META_BG | INCOMPAT_EXT4
-RO_SPARSE_SUPER = 0x1
-RO_EXT4 = 0x8 | 0x10 | 0x20 | 0x40 | 0x200 | 0x400 | 0x4000
-RO_BIGALLOC = 0x200
-RO_SHARED_BLOCKS = 0x4000  # Android: one block may serve several files
 
 FLAG_ENCRYPTED = 0x800
 FLAG_EXTENTS = 0x80000
+FLAG_VERITY = 0x100000
 FLAG_INLINE = 0x10000000
 
 EXTENT_MAGIC = 0xF30A
 EXTENT_DEPTH = 5
 EXTENT_WRITTEN = 0x8000  # a greater length is that of an extent allocated but never written
-XATTR_MAGIC = 0xEA020000
-XATTR_SYSTEM = 7
+ENCRYPTED_NAME = 48  # characters of an encrypted name that are shown
+ATTRIBUTE_BLOCKS = 64  # kept: many inodes share one
 
 # i_mode, i_uid, i_size_lo, i_mtime, i_dtime, i_gid, i_links_count, i_blocks_lo, i_flags
 _INODE = Struct("<HHI8xIIHHII")
 
 Run = tuple[int, int, int]  # first logical block, first physical block, blocks
-
-
-class Superblock(msgspec.Struct, frozen=True, kw_only=True):
-    """The fields of ``struct ext4_super_block`` that reading needs, named as there without the prefix."""
-
-    inodes_count: int
-    blocks_count: int
-    first_data_block: int
-    block_size: int
-    blocks_per_group: int
-    inodes_per_group: int
-    inode_size: int
-    desc_size: int
-    first_meta_bg: int
-    backup_bgs: tuple[int, int]
-    compat: int
-    incompat: int
-    ro_compat: int
-    uuid: str
-    volume: str
-
-    @property
-    def version(self) -> str:
-        """The oldest of the three file systems that knows all features in use."""
-        if self.incompat & INCOMPAT_EXT4 or self.ro_compat & RO_EXT4:
-            return "ext4"
-        return "ext3" if self.compat & COMPAT_JOURNAL else "ext2"
-
-    @property
-    def groups(self) -> int:
-        return -(-(self.blocks_count - self.first_data_block) // self.blocks_per_group)
-
-
-def superblock(data: bytes) -> Superblock:
-    """Reads and validates the 1,024 bytes of a primary superblock; raises FormatError."""
-    if len(data) < SUPERBLOCK or data[56:58] != b"\x53\xef":
-        raise FormatError("no ext superblock")
-    inodes, blocks_lo, _, _, _, first, log_block, log_cluster, per_group, _, inodes_per_group = unpack_from("<11I", data)
-    revision, group = unpack_from("<I", data, 76)[0], unpack_from("<H", data, 90)[0]
-    compat, incompat, ro_compat = unpack_from("<3I", data, 92) if revision else (0, 0, 0)
-    wide = bool(incompat & INCOMPAT_64BIT)
-    block_size = 1024 << log_block if log_block <= 6 else 0
-    inode_size = unpack_from("<H", data, 88)[0] if revision else 128
-    desc_size = unpack_from("<H", data, 254)[0] if wide else 32
-    out = Superblock(
-        inodes_count=inodes, blocks_count=blocks_lo | (unpack_from("<I", data, 336)[0] << 32 if wide else 0),
-        first_data_block=first, block_size=block_size, blocks_per_group=per_group, inodes_per_group=inodes_per_group,
-        inode_size=inode_size, desc_size=desc_size, first_meta_bg=unpack_from("<I", data, 260)[0],
-        backup_bgs=unpack_from("<2I", data, 588), compat=compat, incompat=incompat, ro_compat=ro_compat,
-        uuid=data[104:120].hex(), volume=decoded(data[120:136].split(b"\0")[0]),
-    )  # fmt: skip
-    bigalloc = bool(ro_compat & RO_BIGALLOC)
-    sane = (
-        block_size
-        and group == 0  # a backup superblock stands elsewhere than 1,024 bytes into its file system
-        and revision <= 1
-        and (first == (block_size == 1024) or (bigalloc and first == 0))
-        and (log_cluster == log_block or (bigalloc and log_block <= log_cluster <= log_block + 20))
-        and 8 <= per_group <= 8 * (block_size << (log_cluster - log_block if bigalloc else 0))
-        and 128 <= inode_size <= block_size
-        and inode_size & (inode_size - 1) == 0
-        and 0 < inodes_per_group <= 8 * block_size
-        and out.blocks_count > first + 1
-        and out.groups * inodes_per_group == inodes
-        and 32 <= desc_size <= block_size
-        and desc_size & (desc_size - 1) == 0
-    )
-    if not sane:
-        raise FormatError("the fields of the ext superblock contradict each other")
-    return out
 
 
 class Inode(msgspec.Struct, kw_only=True):
@@ -157,7 +88,9 @@ class FileSystem:
     """A validated file system at ``offset`` of ``source``."""
 
     def __init__(self, source: ByteSource, offset: int, limits: Limits) -> None:
-        self.super = superblock(source.peek(offset + SUPERBLOCK, SUPERBLOCK))
+        raw = source.peek(offset + SUPERBLOCK, SUPERBLOCK)
+        self.super = superblock(raw)
+        self.checksum = checksum(raw, self.super)
         self.limits = limits
         self.problems: list[str] = []
         claimed = self.super.blocks_count * self.super.block_size
@@ -167,6 +100,9 @@ class FileSystem:
         self._tables: dict[int, int] = {}
         self._directory_blocks = 0
         self._index_blocks = 0
+        self._attribute_blocks: dict[int, list[Attribute]] = {}
+        if self.checksum is False:
+            note(self.problems, "the checksum of the superblock is wrong")
         if self.size < claimed:
             note(self.problems, f"the file system claims {claimed} bytes, {self.size} are there")
         if self.super.incompat & INCOMPAT_RECOVER:
@@ -227,8 +163,6 @@ class FileSystem:
 
     def content(self, inode: Inode) -> ByteSource:
         """The bytes of a file, directory or long symbolic link: windows of the image and holes, nothing copied."""
-        if inode.flags & FLAG_ENCRYPTED and inode.kind is NodeKind.FILE:
-            raise FormatError("encrypted")
         if inode.flags & FLAG_INLINE:
             return self._inline(inode)
         size, block_size = inode.size, self.super.block_size
@@ -320,26 +254,29 @@ class FileSystem:
         first = self.source.window(inode.at + 40, min(inode.size, 60))
         if inode.size <= 60:
             return first
-        body = inode.body
-        start = unpack_from("<H", body)[0] if len(body) >= 2 else 0
-        if len(body) < start + 4 or unpack_from("<I", body, start)[0] != XATTR_MAGIC:
-            raise FormatError("inline data without its attribute")
-        at = base = start + 4
-        while at + 16 <= len(body) and body[at : at + 4] != b"\0\0\0\0":
-            name_length, index, value, _, size = unpack_from("<BBHII", body, at)
-            if index == XATTR_SYSTEM and body[at + 16 : at + 16 + name_length] == b"data":
-                if size < inode.size - 60:
+        for one in of_inode(inode.body):
+            if (one.index, one.name) == (SYSTEM, b"data"):
+                if len(one.value) < inode.size - 60:
                     raise FormatError("inline data is shorter than the file")
-                return Joined([first, self.source.window(inode.at + 128 + base + value, inode.size - 60)])
-            at += 16 + (name_length + 3 & ~3)
+                return Joined([first, self.source.window(inode.at + 128 + one.at, inode.size - 60)])
         raise FormatError("inline data without its attribute")
+
+    def attributes(self, inode: Inode) -> list[Attribute]:
+        """The extended attributes of an inode; those of a block that cannot be read are left out."""
+        every = list(of_inode(inode.body))
+        if inode.acl:
+            if inode.acl not in self._attribute_blocks:
+                if len(self._attribute_blocks) >= ATTRIBUTE_BLOCKS:
+                    self._attribute_blocks.clear()
+                size = self.super.block_size
+                self._attribute_blocks[inode.acl] = list(of_block(self.source.peek(inode.acl * size, size)))
+            every += self._attribute_blocks[inode.acl]
+        return every
 
     def target(self, inode: Inode) -> str:
         """Where a symbolic link points: in the inode when it has no blocks of its own."""
         attributes = self.super.block_size // 512 if inode.acl else 0
         fast = not inode.flags & (FLAG_INLINE | FLAG_EXTENTS) and inode.size < 60 and inode.blocks <= attributes
-        if inode.flags & FLAG_ENCRYPTED:
-            raise FormatError("the target of an encrypted symbolic link")
         if fast:
             return decoded(inode.block[: inode.size])
         if inode.size > max(self.super.block_size, 4096):
@@ -385,7 +322,11 @@ class FileSystem:
         while pending:
             path, number = pending.pop()
             try:
-                for name, child in self.names(self.inode(number)):
+                directory = self.inode(number)
+                for stored, child in self.names(directory):
+                    name = stored
+                    if directory.flags & FLAG_ENCRYPTED:
+                        name = f"encrypted-{stored.encode('utf-8', 'surrogateescape').hex()[:ENCRYPTED_NAME]}-{child}"
                     if "/" in name or "\0" in name:
                         note(self.problems, f"{path or '/'}: a name with a separator in it: {name!r}")
                         continue
@@ -404,22 +345,29 @@ class FileSystem:
     def _member(self, path: str, number: int) -> Entry | None:
         try:
             inode = self._live(number)
-            kind = inode.kind
+            kind, hidden = inode.kind, bool(inode.flags & FLAG_ENCRYPTED)
             entry = Entry(
                 path=path, kind=kind, mode=inode.mode & 0o7777, uid=inode.uid, gid=inode.gid, mtime=inode.mtime,
-                target=self.target(inode) if kind is NodeKind.SYMLINK else None,
+                target=self.target(inode) if kind is NodeKind.SYMLINK and not hidden else None,
                 device=inode.device if kind is NodeKind.DEVICE else None,
                 detail={"inode": number, "links": inode.links} if kind is NodeKind.FILE and inode.links > 1 else {},
             )  # fmt: skip
         except FormatError as error:
             note(self.problems, f"{path}: {error}")
             return None
+        every = self.attributes(inode)
+        if every or inode.flags & FLAG_VERITY:
+            entry.detail = {**entry.detail, **shown(every), **({"fs-verity": 1} if inode.flags & FLAG_VERITY else {})}
         if kind is NodeKind.FILE:
             entry.size = inode.size
             entry.open = partial(self.content, inode)
             self._place(entry, inode)
-        elif kind is NodeKind.DIRECTORY and inode.flags & FLAG_ENCRYPTED:
-            note(self.problems, f"{path}: names and contents are encrypted")
+        if hidden:
+            entry.detail = {**entry.detail, "encryption": encryption(every)}
+            if kind is NodeKind.FILE:
+                entry.role = "encrypted"
+            elif kind is NodeKind.DIRECTORY:
+                note(self.problems, f"{path}: names and contents are encrypted")
         return entry
 
     def _live(self, number: int) -> Inode:
@@ -459,6 +407,11 @@ class Ext(Format):
     title = "ext2, ext3, ext4"
     specification = "Linux kernel documentation, filesystems/ext4; fs/ext4/ext4.h"
     category = "file system"
+    reads = (
+        "block maps and extent trees, inline data, holes, hashed directories, 64bit, meta_bg, bigalloc, sparse_super2, "
+        "device nodes, attributes (capabilities and labels in words), fscrypt files as encrypted; checksum of the superblock"
+    )
+    not_read = "the journal, deleted files, checksums of other metadata, attributes in inodes of their own, e2compr compression"
     # s_magic, s_state, s_errors, s_minor_rev_level, s_lastcheck, s_checkinterval, s_creator_os, s_rev_level
     signatures = (
         Signature(
@@ -474,6 +427,9 @@ class Ext(Format):
         detail: dict[str, str | int] = {"block size": layout.block_size, "uuid": layout.uuid}
         if layout.volume:
             detail["volume"] = layout.volume
+        detail["integrity"] = "none" if system.checksum is None else "checksum"
+        if system.checksum is not None:
+            detail["integrity_detail"] = f"CRC32C of the superblock {'right' if system.checksum else 'wrong'}; metadata alone"
         if layout.incompat & INCOMPAT_JOURNAL_DEVICE:
             return Container(
                 format="ext-journal", size=system.size, detail=detail, problems=["an external journal: its blocks are not read"]

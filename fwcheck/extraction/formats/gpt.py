@@ -102,6 +102,11 @@ class Gpt(Format):
     title = "GPT partition table"
     specification = "UEFI specification 2.10, section 5.3"
     category = "partition table"
+    reads = (
+        "sectors of 512 and 4,096 bytes, primary table or its backup, names, types and attributes of partitions, the bytes between "
+        "them; CRC32 of header and entries"
+    )
+    not_read = "the protective MBR, but for its presence"
     signatures = (
         Signature(pattern=rb"EFI PART\x00\x00\x01\x00", width=12, offset=512),
         Signature(pattern=rb"EFI PART\x00\x00\x01\x00", width=12, offset=4096),
@@ -120,7 +125,8 @@ class Gpt(Format):
         size = min(claimed, available)
         taken = _meta(source, table, offset, size)
         taken += _partitions(source, offset, table, size, problems)
-        detail: dict[str, str | int] = {"sector size": sector, "disk": table.disk}
+        detail: dict[str, str | int] = {"sector size": sector, "disk": table.disk, "integrity": "checksum"}
+        detail["integrity_detail"] = f"CRC32 of header right, of entries {'right' if table.sound else 'wrong'}"
         return Container(
             format=self.name, size=size, entries=regions(source, offset, taken, size), detail=detail, problems=problems
         )

@@ -96,6 +96,8 @@ class Mbr(Format):
     title = "MBR partition table"
     specification = "UEFI specification 2.10, section 5.2; Linux kernel, block/partitions/msdos.c"
     category = "partition table"
+    reads = "primary and logical partitions, and the bytes between them, where boot loaders live"
+    not_read = "BSD labels inside a partition; boot code is searched, not explained; sectors of other sizes than 512 bytes"
     signatures = (Signature(pattern=rb"\x55\xAA", width=2, offset=510, anywhere=False),)
     priority = 60  # a GPT brings a protective MBR, which is not the table
 
@@ -129,7 +131,11 @@ class Mbr(Format):
             taken.append((begin, until, _part(source, offset + begin, until - begin, each)))
         end = min(max([(each.start + each.sectors) * SECTOR for each in primary]), source.size - offset)
         end = max(end, *(until for _, until, _ in taken))
-        detail: dict[str, str | int] = {"disk": sector[440:444][::-1].hex(), "partitions": len(partitions)}
+        detail: dict[str, str | int] = {
+            "disk": sector[440:444][::-1].hex(),
+            "partitions": len(partitions),
+            "integrity": "none",
+        }
         return Container(
             format=self.name, size=end, entries=regions(source, offset, taken, end), detail=detail, problems=problems
         )

@@ -134,13 +134,18 @@ class Romfs(Format):
     title = "romfs"
     specification = "Linux kernel documentation, filesystems/romfs"
     category = "file system"
+    reads = "files, directories, hard and symbolic links, devices, sockets, pipes; checksums of the volume and of each header"
+    not_read = ""
     signatures = (Signature(pattern=MAGIC, width=8),)
 
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
         system = FileSystem(source, offset)
-        return Container(
-            format=self.name, size=system.size, entries=system.walk(), detail={"volume": system.volume}, problems=system.problems
-        )
+        detail: dict[str, str | int] = {
+            "volume": system.volume,
+            "integrity": "checksum",
+            "integrity_detail": "sum over the first 512 bytes right; file contents have none",
+        }
+        return Container(format=self.name, size=system.size, entries=system.walk(), detail=detail, problems=system.problems)
 
 
 FORMATS = (Romfs(),)

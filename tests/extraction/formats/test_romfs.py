@@ -57,6 +57,10 @@ def image() -> bytes:
     return bytes(out)
 
 
+def seeds() -> list[bytes]:
+    return [image()]
+
+
 def listing(data: bytes, offset: int = 0) -> tuple[Container, dict[str, Entry]]:
     container = ROMFS.open(Memory(data), offset)
     return container, {entry.path: entry for entry in container.entries}
