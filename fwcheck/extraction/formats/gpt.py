@@ -103,7 +103,7 @@ class Gpt(Format):
     specification = "UEFI specification 2.10, section 5.3"
     category = "partition table"
     reads = (
-        "sectors of 512 and 4,096 bytes, primary table or its backup, names, types and attributes of partitions, the bytes between "
+        "sectors of 512 and 4,096 bytes, primary table or its backup, names, types, attributes of partitions, the bytes between "
         "them; CRC32 of header and entries"
     )
     not_read = "the protective MBR, but for its presence"
