@@ -26,6 +26,7 @@ from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 
 _LARGEST: Final = 4 << 20
+_BANNER_WITHIN: Final = 2 << 20
 _FILLINGS: Final = (b"\xff", b"\0")
 _BLOCK: Final = 4096
 _BANNER: Final = re.compile(rb"U-Boot (?:SPL |TPL )?(?:20[0-9]{2}\.[01][0-9]|1\.[0-9]\.[0-9])[\x20-\x7e]{0,100}")
@@ -43,6 +44,7 @@ _NEXT: Final = (
     b"\x19\x85\x20\x03",
     b"\x45\x3d\xcd\x28",
 )
+_INSIDE: Final = re.compile(rb"(?:\x10\x00[\x00-\x0f][\x00-\xff]|[\x00-\xff][\x00-\x0f]\x00\x10)\x00{4}", re.DOTALL)
 _UIMAGE: Final = b"\x27\x05\x19\x56"
 _MIPS_BIG: Final = rb"(?:\x10\x00[\x00-\x0f][\x00-\xff]\x00\x00\x00\x00){6}"
 _MIPS_LITTLE: Final = rb"(?:[\x00-\xff][\x00-\x0f]\x00\x10\x00\x00\x00\x00){6}"
@@ -72,11 +74,13 @@ class UBoot(Format):
 
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
         head = source.peek(offset, 128)
+        if offset >= 8 and _INSIDE.fullmatch(source.read(offset - 8, 8)) and head.startswith((b"\x10\0", head[:2] + b"\0\x10")):
+            raise FormatError("inside a table of branches, not at its beginning")
         architecture = next((name for name, pattern, _ in _STARTS if re.match(pattern, head, re.DOTALL)), None)
         if architecture is None:
             raise FormatError("no vectors that U-Boot begins with")
         data = source.view(offset, min(_LARGEST, source.size - offset))
-        banner = _banner(data)
+        banner = _banner(data[:_BANNER_WITHIN])
         if banner is None:
             raise FormatError("no banner of U-Boot behind the vectors")
         announced = _announced(architecture, head)

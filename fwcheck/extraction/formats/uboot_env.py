@@ -23,7 +23,7 @@ _USUAL: Final = {factor << bit for bit in range(9, 19) for factor in (1, 3)}  # 
 _SIZES: Final = sorted(_USUAL | set(range(256, 64 << 10, 256)) | set(range(64 << 10, _TEXT_LIMIT, 4096)))
 _VARIABLE: Final = re.compile(rb"[\x21-\x3c\x3e-\x7e]{1,128}=[\t\n\r\x20-\x7e\x80-\xff]*")
 _DEFAULTS: Final = re.compile(rb"(?:[\x21-\x3c\x3e-\x7e]{1,64}=[\t\n\r\x20-\x7e]{0,2048}\x00){3,}")
-_BEGINS: Final = re.compile(rb"[\x21-\x3c\x3e-\x7e]{1,128}=")
+_FIRST: Final = 4096  # bytes within which the first variable ends
 _COMMAND: Final = b"\0bootcmd="
 _ALIGNED: Final = 256  # where environments begin in flash and files
 _NEAR: Final = 8 << 10  # how far from bootcmd a default environment may begin
@@ -106,7 +106,8 @@ def _from_inside(source: ByteSource, offset: int) -> Container:
 def _environment(source: ByteSource, offset: int, header: int) -> tuple[int, list[bytes], str] | None:
     """Size, header included, variables and byte order of the CRC of the environment at ``offset``; None when it is none."""
     at = offset + header
-    if not _BEGINS.match(source.peek(at, 129)):
+    first, ended, _ = source.peek(at, _FIRST).partition(b"\0")
+    if not ended or not _VARIABLE.fullmatch(first):
         return None
     raw = source.peek(at, _TEXT_LIMIT)
     end = raw.find(b"\0\0")

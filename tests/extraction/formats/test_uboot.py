@@ -125,6 +125,12 @@ def test_vectors_without_a_banner_and_a_banner_without_vectors_are_refused():
             UBOOT.open(Memory(data), 0)
 
 
+def test_the_middle_of_a_table_of_branches_is_no_beginning():
+    for big in (True, False):
+        with pytest.raises(FormatError, match="inside a table"):
+            UBOOT.open(Memory(mips(big)), 16)
+
+
 @pytest.mark.corpus
 @pytest.mark.parametrize(
     ("name", "offset", "size", "version"),
