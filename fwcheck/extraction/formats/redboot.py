@@ -140,11 +140,13 @@ def _settings(raw: bytes, order: str) -> tuple[list[tuple[str, str]], bool]:
             return out, False
         kind, key, _, enable = raw[at : at + 4]
         value = at + 4 + key + enable
-        fitting = [length for length in _LENGTHS[kind] if _ends(raw, value + length) or _plausible(raw, value + length)]
+        # Zeros inside a longer value look like the end: another object behind it says more.
+        ends = [value + length for length in _LENGTHS[kind]]
+        fitting = [end for end in ends if _plausible(raw, end)] or [end for end in ends if _ends(raw, end)]
         if not fitting:
             return out, False
-        out.append((words(raw[at + 4 : at + 4 + key]), _shown(kind, raw[value : value + fitting[0]], order)))
-        at = value + fitting[0]
+        out.append((words(raw[at + 4 : at + 4 + key]), _shown(kind, raw[value : fitting[0]], order)))
+        at = fitting[0]
     return out, True
 
 
