@@ -23,6 +23,7 @@ _USUAL: Final = {factor << bit for bit in range(9, 19) for factor in (1, 3)}  # 
 _SIZES: Final = sorted(_USUAL | set(range(256, 64 << 10, 256)) | set(range(64 << 10, _TEXT_LIMIT, 4096)))
 _VARIABLE: Final = re.compile(rb"[\x21-\x3c\x3e-\x7e]{1,128}=[\t\n\r\x20-\x7e\x80-\xff]*")
 _DEFAULTS: Final = re.compile(rb"(?:[\x21-\x3c\x3e-\x7e]{1,64}=[\t\n\r\x20-\x7e]{0,2048}\x00){3,}")
+_SEVERAL: Final = 3
 _FIRST: Final = 4096  # bytes within which the first variable ends
 _COMMAND: Final = b"\0bootcmd="
 _ALIGNED: Final = 256  # where environments begin in flash and files
@@ -120,6 +121,8 @@ def _environment(source: ByteSource, offset: int, header: int) -> tuple[int, lis
     filled = True  # only filling so far behind the text
     for size in _SIZES:
         length = size - header
+        if not filled and len(variables) < _SEVERAL:
+            return None  # one lone text with something else behind it: a string of a program
         if length < end + 2 or not (filled or size in _USUAL):
             continue
         if at + length > source.size:
