@@ -25,7 +25,7 @@ LONG = 256  # characters of a path that cost as much as one more node
 _EXPLAINS_CODE = frozenset({"executable", "microcontroller"})
 SMALL = 1024  # unknown pieces below this are counted, not listed
 XOR = 16 << 10  # unread regions from this size on are tried for a short XOR key
-XOR_TRIES = 256  # of an image: each costs milliseconds
+XOR_TRIES = 64  # of an image: each costs milliseconds
 
 
 class Item(msgspec.Struct, kw_only=True):

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from fwcheck.extraction.coverage import Class, classify, looks_ecb
-from fwcheck.extraction.evenness import SAMPLED, chi_square, evenness, xor_key
+from fwcheck.extraction.evenness import SAMPLED, Evenness, evenness, xor_key
 from fwcheck.extraction.explore import Explorer
 from fwcheck.extraction.limits import Limits
 from fwcheck.extraction.source import Memory
@@ -45,9 +45,9 @@ def explored(data: bytes):
 
 
 def test_chi_square_is_that_of_the_definition():
-    assert chi_square(b"") == 0.0
-    assert chi_square(bytes(range(256)) * 4) == 0.0
-    assert chi_square(b"a" * 256) == pytest.approx(255 * 256)  # (256 - 1)^2 + 255 cells with 1
+    assert Evenness(b"").chi_square == 0.0
+    assert Evenness(bytes(range(256)) * 4).chi_square == 0.0
+    assert Evenness(b"a" * 256).chi_square == pytest.approx(255 * 256)  # (256 - 1)^2 + 255 cells with 1
 
 
 @pytest.mark.parametrize("seed", range(20))
