@@ -24,7 +24,6 @@ _SPREAD: Final = 4 * math.sqrt(2 * _FREEDOM)  # four standard deviations: one ra
 _TELLING: Final = 4096  # bytes below which packed data cannot be told from a cipher's
 _DENSE: Final = 7.2  # bits per byte that code, text and tables stay below
 _FILLINGS: Final = (0x00, 0xFF, 0x20)
-_COMPARED: Final = 16 << 10  # bytes that are held against themselves
 _PERIODS: Final = 64  # longest XOR key looked for
 _LETTERS: Final = bytes(range(97, 123)) + bytes(range(65, 91))
 _CHARACTERS: Final = 20  # different ones that a text has at least
@@ -60,7 +59,38 @@ class Evenness(msgspec.Struct, frozen=True, dict=True):
         return -sum(n / total * math.log2(n / total) for n in self.counts.values()) if total else 0.0
 
     @cached_property
-    def evenness(source: ByteSource, offset: int, length: int) -> Evenness:
+    def chi_square(self) -> float:
+        """Against equal counts, 255 degrees of freedom; 0.0 for no data."""
+        expected = len(self.sample) / 256
+        missing = (256 - len(self.counts)) * expected
+        return sum((n - expected) ** 2 for n in self.counts.values()) / expected + missing if expected else 0.0
+
+    @property
+    def like_cipher(self) -> bool:
+        """Whether chi-square is what random bytes give."""
+        return abs(self.chi_square - _FREEDOM) <= _SPREAD
+
+    def detail(self) -> dict[str, str | int]:
+        """The figures as a node shows them."""
+        return {"entropy": f"{self.entropy:.3f}", "chi_square": f"{self.chi_square:.1f}"}
+
+    def reason(self, which: Class) -> str:
+        """Why a region of this class was not read."""
+        if which is Class.ENCRYPTED:
+            if len(self.sample) < _TELLING or self.like_cipher:
+                return "bytes as even as a cipher's: encrypted, or packed by an unknown method; nothing inside was read"
+            if repeats(self.sample):
+                return "blocks repeat, and are as even as a cipher's: encrypted block by block (ECB); nothing inside was read"
+            return (
+                f"dense, but less even than a cipher's bytes (chi-square {self.chi_square:.0f}, expected {_FREEDOM}): packed "
+                "by an unknown method, or only partly encrypted; nothing inside was read"
+            )
+        if self.entropy >= _DENSE:
+            return "no known container format, dense as packed data or media; searched for strings and patterns only"
+        return "no known container format; searched for strings and patterns only"
+
+
+def evenness(source: ByteSource, offset: int, length: int) -> Evenness:
     """Of a region: all of it up to :data:`SAMPLED` bytes, else pieces from all over it."""
     if length <= SAMPLED:
         return Evenness(source.read(offset, length))
@@ -98,7 +128,6 @@ def xor_key(source: ByteSource, offset: int, length: int) -> tuple[bytes, str] |
 
 def _periods(data: bytes) -> list[int]:
     """Distances at which bytes equal each other far more often than by chance: lengths the key may have, short ones first."""
-    data = data[:_COMPARED]
     number = int.from_bytes(data, "big")
     rates = {}
     for period in range(1, min(_PERIODS, len(data) // 16) + 1):
