@@ -55,7 +55,7 @@ class Apk(Format):
     specification = "Alpine wiki, Apk spec"
     category = "archive"
     reads = "signature, control and data members as one tree; fields of .PKGINFO; data hash recomputed"
-    not_read = "the signature is told, not verified; packages of version 3 (ADB)"
+    not_read = "the signature is told, not verified"
     signatures = (Signature(pattern=rb"\x1f\x8b\x08[\x00-\x1f].{4}[\x00\x02\x04].", width=10, anywhere=False),)
     priority = 31
 
