@@ -1,13 +1,10 @@
-"""What Android's boot images share: sections in whole pages, the version word, and the signature of verified boot 1.0.
+"""What Android's boot images share: sections in whole pages, and the version word.
 
 The version word: major, minor and patch level of the system in 7 bits each, then years since 2000 in 7 bits and the month in 4.
-Verified boot 1.0 puts a DER sequence behind the image: format version, certificate, algorithm, authenticated attributes (target
-and length), signature. Sources: ``bootimg.h`` of Android and "Signature format" of its Verified Boot 1.0 documentation.
+Source: ``bootimg.h`` of Android.
 """
 
 from __future__ import annotations
-
-from struct import unpack
 
 import msgspec
 
@@ -17,7 +14,6 @@ from fwcheck.extraction.members import note
 from fwcheck.extraction.source import ByteSource
 
 PAGES = frozenset(1 << n for n in range(10, 18))
-_ATTRIBUTES_LIMIT = 64
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,34 +68,3 @@ def version(word: int) -> dict[str, str | int]:
     if word & 2047:
         out["os_patch_level"] = f"{2000 + (word >> 4 & 127)}-{word & 15:02}"
     return out
-
-
-class Signature1(msgspec.Struct, frozen=True, kw_only=True):
-    """A signature of verified boot 1.0: its bytes, and the partition it is made for."""
-
-    size: int
-    target: str
-
-
-def signature_1(source: ByteSource, at: int) -> Signature1 | None:
-    """The signature of verified boot 1.0 at ``at``; None when there is none."""
-    head = source.peek(at, 7)
-    if len(head) < 7 or head[:2] != b"\x30\x82" or head[4:6] != b"\x02\x01":
-        return None
-    size = 4 + unpack(">H", head[2:4])[0]
-    raw = source.peek(at, size)
-    found = raw.find(b"\x30", 7)
-    if len(raw) < size or found != 7:  # the certificate follows the version
-        return None
-    return Signature1(size=size, target=_target(raw))
-
-
-def _target(raw: bytes) -> str:
-    """The printable string of the authenticated attributes: the first one that is the path of a partition."""
-    at = raw.find(b"\x13")
-    while 0 <= at < len(raw) - 2:
-        text = raw[at + 2 : at + 2 + raw[at + 1]]
-        if text.startswith(b"/") and len(text) <= _ATTRIBUTES_LIMIT and text.isascii():
-            return text.decode()
-        at = raw.find(b"\x13", at + 1)
-    return ""

@@ -16,7 +16,8 @@ from struct import Struct, pack, unpack_from
 
 from fwcheck.extraction.errors import FormatError, Truncated
 from fwcheck.extraction.format import Container, Format, Signature
-from fwcheck.extraction.formats._android_boot_parts import PAGES, Sections, signature_1, version
+from fwcheck.extraction.formats._android_boot_parts import PAGES, Sections, version
+from fwcheck.extraction.formats._android_signature_1 import signature_1, signer, verified
 from fwcheck.extraction.formats._parts import words
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import note
@@ -37,9 +38,9 @@ class AndroidBoot(Format):
     category = "firmware"
     reads = (
         "versions 0 to 4, with the device tree some vendors append before version 1; the id (SHA-1 or SHA-256 over the sections)"
-        " is recomputed, the signature of verified boot 1.0 told with its target"
+        " is recomputed, an RSA signature of verified boot 1.0 is verified with the certificate inside"
     )
-    not_read = "verification of the verified boot 1.0 signature; vendors' own headers inside kernel and ramdisk"
+    not_read = "ECDSA signatures of verified boot 1.0 (told); page sizes above 128 KiB"
     signatures = (Signature(pattern=MAGIC, width=8),)
     priority = 20
 
@@ -114,8 +115,12 @@ def _container(
     said = [id] if id else []
     if found := signature_1(source, offset + sections.next):
         size = sections.next + found.size
-        said.append(f"verified boot 1.0 signature for {found.target or 'an unnamed partition'} (not verified)")
-        detail["signature_target"] = found.target
+        detail |= signer(found)
+        right = verified(source, offset, sections.next, found)
+        verdict = {True: "right by the certificate inside", False: "wrong", None: "not verified"}[right]
+        said.append(f"verified boot 1.0 signature for {found.target or 'an unnamed partition'}: {verdict}")
+        if right is False:
+            note(problems, "the image is not what its verified boot 1.0 signature was made for")
     if signed:
         said.append(f"{signed} (told by itself)")
     if id is not None and id.endswith("wrong"):

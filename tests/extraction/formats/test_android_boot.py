@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import random
 import shutil
 import struct
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+from support.signing import key
 
 from fwcheck.extraction.errors import FormatError, Truncated
 from fwcheck.extraction.format import Container
@@ -51,21 +59,27 @@ def new(version: int, signature: bytes = b"") -> bytes:
     return b"".join(paged(each, 4096) for each in (head, SECTIONS["kernel"], SECTIONS["ramdisk"], signature))
 
 
-def signature_1() -> bytes:
-    """The shape of a signature: version, a certificate, algorithm, attributes, octets."""
+def der(tag: int, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    length = bytes([len(body)]) if len(body) < 128 else struct.pack(">BH", 0x82, len(body))
+    return bytes([tag]) + length + body
 
-    def der(tag: int, *parts: bytes) -> bytes:
-        body = b"".join(parts)
-        length = bytes([len(body)]) if len(body) < 128 else struct.pack(">BH", 0x82, len(body))
-        return bytes([tag]) + length + body
 
-    attributes = der(0x30, der(0x13, b"/boot"), der(2, b"\x00\x40\x00"))
-    certificate = der(0x30, der(0x30, der(0x13, b"Android"), bytes(200)))
-    return der(0x30, der(2, b"\1"), certificate, der(0x30, der(6, b"\x2a\x86")), attributes, der(4, bytes(256)))
+@cache
+def signature_1(image: bytes) -> bytes:
+    """As boot_signer makes it: over the image and the attributes, with a certificate inside."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Android")])
+    begin = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    builder = x509.CertificateBuilder(name, name, key().public_key(), 7).not_valid_before(begin)
+    certificate = builder.not_valid_after(begin + dt.timedelta(9)).sign(key(), hashes.SHA256()).public_bytes(Encoding.DER)
+    attributes = der(0x30, der(0x13, b"/boot"), der(2, len(image).to_bytes(4, "big")))
+    signature = key().sign(image + attributes, padding.PKCS1v15(), hashes.SHA256())
+    algorithm = der(0x30, der(6, bytes.fromhex("2a864886f70d01010b")), b"\5\0")
+    return der(0x30, der(2, b"\1"), certificate, algorithm, attributes, der(4, signature))
 
 
 def seeds() -> list[bytes]:
-    return [old(0, tree=b"QCDT" + bytes(200)), old(2), new(3), new(4, b"S" * 500), old(1) + signature_1()]
+    return [old(0, tree=b"QCDT" + bytes(200)), old(2), new(3), new(4, b"S" * 500), old(1) + signature_1(old(1))]
 
 
 def opened(data: bytes, offset: int = 0) -> tuple[Container, dict[str, bytes]]:
@@ -120,12 +134,24 @@ def test_a_changed_section_makes_the_id_wrong() -> None:
     assert container.problems
 
 
-def test_a_signature_of_verified_boot_1_is_told() -> None:
-    data = old(0) + signature_1()
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_signature_of_verified_boot_1_is_verified(*, wrong: bool) -> None:
+    data = old(0) + signature_1(old(0))
+    if wrong:
+        data = data[:2048] + bytes([data[2048] ^ 1]) + data[2049:]
     container, _ = opened(data + b"T" * 9)
     assert container.size == len(data)
     assert container.detail["integrity"] == "signature"
     assert container.detail["signature_target"] == "/boot"
+    assert container.detail["signer"] == "CN=Android"
+    verdict = "wrong" if wrong else "right by the certificate inside"
+    assert str(container.detail["integrity_detail"]).endswith(f"verified boot 1.0 signature for /boot: {verdict}")
+    assert bool(container.problems) is wrong
+
+
+def test_a_signature_made_for_another_length_is_wrong() -> None:
+    container, _ = opened(old(0) + signature_1(old(0) + bytes(2048)))
+    assert "signature for /boot: wrong" in str(container.detail["integrity_detail"])
 
 
 def test_what_is_cut_off() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from functools import cache
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import padding
 from support.hostile import exercise
+from support.signing import key
 
 from fwcheck.extraction.errors import FormatError, Truncated
 from fwcheck.extraction.format import Container
@@ -18,29 +18,6 @@ from fwcheck.extraction.source import Memory
 
 VBMETA, FOOTER = FORMATS
 SALT = b"\xd0\x0d\xf0\x0d"
-
-
-P = int(
-    "d5312d9ef79de7c9f4a190e0a87539e2acffdc27cae5b6427e6abb631d4831c48bf7087b4d705fc9882d09e73bd2855a"
-    "8b521293a22d8d3de95d571d5e9cf2823645d5e20728a1ef1fff6f9ed10c1a1c4a9aae92e11e3b01bf8165ac05643459"
-    "9b2056a8c778c2b157a8f9d5762f2532f31c49fd963e873fec417b142ffeb861",
-    16,
-)
-Q = int(
-    "c3c7870b35ed867c9659cf4a38e8c0b7ad8f0151dd2147b55de0b82aec5b3726b97215d43a14fac777a644c3aa2bde18"
-    "305a84ce8e0da177efb495d67419902d5065c88ff14910fa1f1638876fcaaa78983f352c6abda0c9ea3130cfad21ae49"
-    "4a9f4df04c21436065ebdf58c4ab57b3751f5b510c238010c3edf59b13871a13",
-    16,
-)
-
-
-@cache
-def key() -> rsa.RSAPrivateKey:
-    """A key of this test alone, always the same: seeds are compared between processes."""
-    private = pow(65537, -1, (P - 1) * (Q - 1))
-    public = rsa.RSAPublicNumbers(65537, P * Q)
-    parts = private % (P - 1), private % (Q - 1), rsa.rsa_crt_iqmp(P, Q)
-    return rsa.RSAPrivateNumbers(P, Q, private, *parts, public).private_key()
 
 
 def public() -> bytes:
