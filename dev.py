@@ -61,6 +61,7 @@ TOOLS = {
     "udftools": "mkudffs",
     "jfsutils": "mkfs.jfs",
     "genromfs": "genromfs",
+    "qemu-utils": "qemu-img",
     "openssl": "openssl",
     "age": "age",
     "gnupg": "gpg",
