@@ -2,8 +2,9 @@
 
 Header (64 bytes): name ``sunxi-package`` (16), 0x89119800, checksum, serial number, status, number of items, length, version
 (2 words), 12 bytes reserved, ``MIE;``. Items (368 bytes): name (64), offset, length, encrypted, type, load address, index, 276
-bytes reserved, ``IIE;``. The checksum is the sum of all words, 0x5F0A6C39 standing in its place (sbrom_toc.h of Allwinner's
-boot0 and U-Boot).
+bytes reserved, ``IIE;``. U-Boot brings a head of its own: a jump over it, ``uboot``, checksum, alignment, length, length again,
+version, platform (8 each), link address, parameters of the board. The checksum is the sum of all words, 0x5F0A6C39 standing in
+its place (sbrom_toc.h and spare_head.h of Allwinner's boot0 and U-Boot).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from fwcheck.extraction.source import ByteSource
 
 _HEADER: Final = struct.Struct("<16s6I8s12s4s")
 _ITEM: Final = struct.Struct("<64s6I276s4s")
+_HEAD: Final = struct.Struct("<I8s4I8s8sI")
 _STAMP: Final = 0x5F0A6C39
 _ITEMS: Final = 64
 _CODE: Final = frozenset({"optee", "monitor", "scp", "arisc", "opensbi"})  # bare machine code
@@ -92,4 +94,37 @@ def _items(source: ByteSource, offset: int, size: int, count: int, problems: lis
     return entries
 
 
-FORMATS = (SunxiPackage(),)
+class SunxiUboot(Format):
+    """Allwinner's head in front of U-Boot; what it jumps to is a part. Accepted only when the checksum comes out."""
+
+    name = "sunxi-uboot"
+    title = "Allwinner head of U-Boot"
+    specification = "Allwinner spare_head.h (U-Boot)"
+    category = "firmware"
+    reads = "version, platform, link address; checksum recomputed"
+    not_read = "the parameters of the board in the head"
+    signatures = (Signature(pattern=rb"[\x00-\xff]{2}\x00\xeauboot\x00\x00\x00[\x00-\xff]{4}\x00[\x00-\xff]{2}\x00", width=20),)
+    priority = 20
+
+    def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
+        jump, magic, checksum, _, length, _, version, platform, address = _HEAD.unpack(source.read(offset, _HEAD.size))
+        start = 8 + 4 * (jump & 0xFFFFFF)
+        if magic != b"uboot\0\0\0" or not _HEAD.size <= start < length <= min(_LARGEST, source.size - offset) or length % 4:
+            raise FormatError("no Allwinner head of U-Boot")
+        if (sum32(source, offset, length, big=False) - checksum + _STAMP) & 0xFFFFFFFF != checksum:
+            raise FormatError("wrong checksum in an Allwinner head of U-Boot")
+        return Container(
+            format=self.name,
+            size=length,
+            entries=[part(source, "code", offset + start, length - start)],
+            detail={
+                "version": words(version),
+                "platform": words(platform),
+                "load_address": f"0x{address:08x}",
+                "integrity": "checksum",
+                "integrity_detail": "checksum right",
+            },
+        )
+
+
+FORMATS = (SunxiPackage(), SunxiUboot())

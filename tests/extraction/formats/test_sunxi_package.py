@@ -11,7 +11,7 @@ from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.formats.sunxi_package import FORMATS
 from fwcheck.extraction.source import Mapped, Memory
 
-PACKAGE = FORMATS[0]
+PACKAGE, UBOOT = FORMATS
 CORPUS = Path(__file__).parents[4] / "shared" / "corpus" / "open"
 
 
@@ -32,8 +32,37 @@ def package(items: list[tuple[bytes, bytes, int]]) -> bytes:
 ITEMS = [(b"optee", b"\1\2\3" * 333, 0), (b"u-boot", b"loader" * 100, 0), (b"secret", b"\x99" * 500, 1)]
 
 
+def head(code: bytes = b"\1\2\3\4" * 300, size: int = 0x640) -> bytes:
+    """U-Boot with the head that Allwinner's makefiles put in front."""
+    fields = [
+        0xEA000000 | size // 4 - 2,
+        b"uboot",
+        0x5F0A6C39,
+        0x4000,
+        size + len(code),
+        size + len(code),
+        b"4.0.0",
+        b"2.0.0",
+        0x4A000000,
+    ]
+    layout = "<I8s4I8s8sI"
+    body = struct.pack(layout, *fields).ljust(size, b"\0") + code
+    fields[2] = sum(struct.unpack(f"<{len(body) // 4}I", body)) & 0xFFFFFFFF
+    return struct.pack(layout, *fields) + body[struct.calcsize(layout) :]
+
+
 def seeds() -> list[bytes]:
-    return [package(ITEMS), package(ITEMS[:1])]
+    return [package(ITEMS), package(ITEMS[:1]), head()]
+
+
+def test_what_the_head_of_u_boot_jumps_to_comes_out():
+    data = head()
+    container = UBOOT.open(Memory(b"\xff" * 4 + data + b"\xff" * 40), 4)
+    (entry,) = container.entries
+    assert (container.size, entry.open().read(0, entry.size)) == (len(data), b"\1\2\3\4" * 300)
+    assert (container.detail["version"], container.detail["load_address"]) == ("4.0.0", "0x4a000000")
+    with pytest.raises(FormatError, match="checksum"):
+        UBOOT.open(Memory(data[:-4] + b"\0" * 4), 0)
 
 
 def test_items_come_out():
