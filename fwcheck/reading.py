@@ -6,6 +6,7 @@ each content is decoded once and looked at while it is hot.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 import msgspec
@@ -31,6 +32,10 @@ Sink = Callable[[Node, ByteSource], dict[str, str | int]]
 """Takes each content as it is read; what it gives is added to the detail of its node."""
 
 
+_RECENT = 1024  # facts of contents that are kept by a worker
+_TWIN = 4096  # bytes from which that is worth it
+
+
 class Reading(msgspec.Struct, kw_only=True):
     """What reading one item gave. ``deferred``: the parent has to explore this content itself."""
 
@@ -52,6 +57,7 @@ class Reader:
         self._meter = explorer.meter
         self._cache = cache
         self._sink = sink
+        self._recent: dict[str, Facts] = {}
 
     def read(self, item: Item) -> Reading:
         """Reads one item and everything inside it; failures become gaps.
@@ -98,13 +104,28 @@ class Reader:
         if item.source is None:
             self._inside(item, content, held, facts, out)
 
+    def _once(self, held: memoryview) -> Facts:
+        """The facts of a content, from those this process has just read where it is there again: twins come together.
+
+        Both slots of an image, the members of a bomb: the same bytes need not be looked at twice.
+        """
+        digest = hashlib.sha256(held).hexdigest()
+        facts = self._recent.get(digest)
+        if facts is None:
+            facts = self._cache.inspect(held, digest) if self._cache is not None else inspect(held, digest)
+            if facts.size >= _TWIN and facts.text is None:
+                self._recent[digest] = facts
+                if len(self._recent) > _RECENT:
+                    self._recent.pop(next(iter(self._recent)))
+        return facts
+
     def _inspect(self, content: ByteSource) -> tuple[Facts, memoryview | None]:
         if self._sink is not None:
             return glance(content.chunks(), content.size), content.view(0, content.size) if content.size <= WHOLE else None
         if content.size > WHOLE:
             return inspect_stream(content.chunks(), content.size), None
         held = content.view(0, content.size)
-        return (self._cache.inspect(held) if self._cache is not None else inspect(held)), held
+        return self._once(held), held
 
     def _inside(self, item: Item, content: ByteSource, held: memoryview | None, facts: Facts, out: Reading) -> None:
         """Containers inside a file; and a gap when the file looks encrypted and nothing was found in it."""

@@ -17,7 +17,7 @@ from fwcheck.extraction.source import ByteSource, Window
 SCAN_CHUNK = 8 << 20
 HIT_LIMIT = 20_000  # at once; the search goes on behind what they lead to
 _RUN = 64 << 10
-_RUNS = (memoryview(bytes(_RUN)), memoryview(b"\xff" * _RUN))  # erased flash and padding
+_FILLERS = {0: bytes(_RUN), 0xFF: b"\xff" * _RUN}  # padding and erased flash
 _DISORDER = 4096  # bytes within which matches of different signatures may come in any order
 
 Hit = tuple[int, int, Format]  # offset, rank of the format, format
@@ -175,7 +175,7 @@ def _uneven(chunk: memoryview, margin: int) -> Iterator[tuple[int, int]]:
     begin: int | None = None
     for at in range(0, len(chunk), _RUN):
         block = chunk[at : at + _RUN]
-        even = any(block == run[: len(block)] for run in _RUNS)
+        even = block[0] in _FILLERS and bytes(block) == _FILLERS[block[0]][: len(block)]
         if begin is None and not even:
             begin = max(0, at - margin)
         elif begin is not None and even and at - begin > _RUN:

@@ -92,6 +92,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 DEFAULT = Limits()
 
 
+def even(piece: bytes | memoryview) -> bool:
+    """Whether a piece is one byte over and over, as the padding of images is."""
+    head = bytes(piece[:64])
+    if head != head[:1] * len(head):
+        return False
+    return bytes(piece) == head[:1] * len(piece)
+
+
 def bounded(stream: Iterable[bytes], packed: int, limits: Limits = DEFAULT) -> Iterator[bytes]:
     """Passes a decoder's output on until it exceeds the stream quota or the ratio; then raises QuotaExceeded.
 

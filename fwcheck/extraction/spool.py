@@ -9,12 +9,14 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import IO, ClassVar
 from weakref import finalize
 
 from fwcheck.extraction.errors import QuotaExceeded
+from fwcheck.extraction.limits import even
 from fwcheck.extraction.source import CHUNK, ByteSource, Memory
 
 ONE = 8 << 20  # bytes of one stream that may stay in memory
@@ -33,7 +35,7 @@ def spool(pieces: Iterable[bytes | memoryview], memory_limit: int = ONE) -> Byte
     held = bytearray()
     stream = iter(pieces)
     for piece in stream:
-        held += piece
+        held += piece  # small streams stay here, their zeros too
         if len(held) > memory_limit or _Held.total + len(held) > ALL:
             break
     else:
@@ -86,12 +88,21 @@ class _File:
         begin = at = self._end
         self._live += 1
         self._busy = True
+        holes: list[tuple[int, int]] = []
         try:
             at = self._write(held, at)
             held.clear()
             for piece in stream:
-                at = self._write(piece, at)
+                if len(piece) >= _ALIGN and not piece[0] and even(piece):
+                    # Zeros are left out: a hole of the file reads as zeros and takes no room.
+                    holes.append((at - begin, at - begin + len(piece)))
+                    at += len(piece)
+                else:
+                    at = self._write(piece, at)
+            os.ftruncate(self._file.fileno(), at)
         except BaseException as error:
+            # What was written must not shine through the holes of the next stream.
+            os.ftruncate(self._file.fileno(), begin)
             self.gone()
             if isinstance(error, OSError):
                 raise QuotaExceeded(f"no room for unpacked bytes: {error.strerror or error}") from error
@@ -99,7 +110,7 @@ class _File:
         finally:
             self._busy = False
         self._end = at + -at % _ALIGN
-        return _Spooled(self, begin, at - begin)
+        return _Spooled(self, begin, at - begin, joined_ranges(holes))
 
     def _write(self, data: bytes | bytearray | memoryview, at: int) -> int:
         rest = memoryview(data)
@@ -127,12 +138,24 @@ class _File:
             self._file.truncate(0)
 
 
+def joined_ranges(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges (begin, end) in order, with those that touch made one."""
+    out: list[tuple[int, int]] = []
+    for begin, end in ranges:
+        if out and out[-1][1] == begin:
+            out[-1] = (out[-1][0], end)
+        else:
+            out.append((begin, end))
+    return out
+
+
 class _Spooled(ByteSource):
     """A stream in the temporary file. Mapped while in use; a view keeps its mapping alive by itself."""
 
-    def __init__(self, file: _File, begin: int, size: int) -> None:
+    def __init__(self, file: _File, begin: int, size: int, holes: list[tuple[int, int]]) -> None:
         self.size = size
         self._file = file
+        self._holes = holes
         self._begin = begin
         finalize(self, _Spooled._gone, file, begin)
 
@@ -156,13 +179,21 @@ class _Spooled(ByteSource):
                 _File.maps.popitem(last=False)
         return known[offset - begin : offset - begin + length]
 
+    def hole(self, offset: int, length: int) -> bool:
+        index = bisect_right(self._holes, (offset, self.size)) - 1
+        return index >= 0 and self._holes[index][1] >= offset + length
+
     def release(self, offset: int, length: int) -> None:
         _File.forget(self._file, self._begin)
 
     def chunks(self, size: int = CHUNK) -> Iterator[memoryview]:
         # Mapped piece by piece: a stream read once from end to end never stays in memory as a whole.
         step = max(_ALIGN, size - size % _ALIGN)
+        zeros = memoryview(bytes(min(step, self.size) if self._holes else 0))
         for offset in range(0, self.size, step):
+            if self._holes and self.hole(offset, min(step, self.size - offset)):
+                yield zeros[: min(step, self.size - offset)]
+                continue
             yield self._file.map(self._begin + offset, min(step, self.size - offset))
 
 

@@ -73,11 +73,14 @@ class FactsCache:
         """Whether there is a file behind it."""
         return self._connection is not None
 
-    def inspect(self, content: bytes | memoryview) -> Facts:
-        """The facts of a content: from the cache when they are there, else by inspection, and then kept."""
+    def inspect(self, content: bytes | memoryview, sha256: str | None = None) -> Facts:
+        """The facts of a content: from the cache when they are there, else by inspection, and then kept.
+
+        ``sha256`` is the content's own, in hexadecimal, where the caller has it already.
+        """
         if self._connection is None or len(content) < WORTHWHILE:
-            return inspect(content)
-        digest = hashlib.sha256(content).hexdigest()
+            return inspect(content, sha256)
+        digest = sha256 or hashlib.sha256(content).hexdigest()
         facts = self.get(digest)
         if facts is not None and facts.size == len(content):
             return msgspec.structs.replace(facts, text=text_of(content, facts.kind))

@@ -97,7 +97,8 @@ def inspect_stream(chunks: Iterable[bytes | memoryview], size: int) -> Facts:
         if base == 0:
             kind = _guarded("kind", lambda: kinds.identify(piece), kinds.Kind("binary"), problems)  # noqa: B023  # called at once
             sample = piece[:_ENTROPY_SAMPLE]
-        parts.append(_look(piece, kind.kind, problems, base, (low, high)))
+        if piece[:64] != piece[:1] * 64 or piece != piece[:1] * len(piece):  # runs of one byte say nothing
+            parts.append(_look(piece, kind.kind, problems, base, (low, high)))
         seen = base + len(piece)
     if seen != size:
         problems.append(f"content ended after {seen} of {size} bytes")

@@ -51,7 +51,7 @@ def jumble(seed: int) -> bytes:
 def test_nothing_is_missed_and_nothing_added(seed: int, chunk: int, run: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(identify, "SCAN_CHUNK", chunk)
     monkeypatch.setattr(identify, "_RUN", run)
-    monkeypatch.setattr(identify, "_RUNS", (memoryview(bytes(run)), memoryview(b"\xff" * run)))
+    monkeypatch.setattr(identify, "_FILLERS", {0: bytes(run), 0xFF: b"\xff" * run})
     data = jumble(seed)
     assert quickly(data) == slowly(data)
 
