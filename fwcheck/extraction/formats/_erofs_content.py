@@ -12,7 +12,6 @@ from fwcheck.extraction.formats._erofs_layout import (
     CHUNKS,
     INLINE,
     NULL,
-    WIDE,
     ZERO_PADDING,
     Device,
     Inode,
@@ -24,7 +23,8 @@ from fwcheck.extraction.formats._erofs_map import Extent, extents
 from fwcheck.extraction.limits import Limits
 from fwcheck.extraction.source import CHUNK, ByteSource, Joined
 
-_CHUNK_BITS, _CHUNK_INDEX = 0x1F, 0x20
+_CHUNK_BITS, _CHUNK_INDEX, _CHUNK_WIDE = 0x1F, 0x20, 0x40
+_NULL_WIDE = (1 << 48) - 1
 
 
 class Contents:
@@ -53,9 +53,7 @@ class Contents:
         whole = one.size - tail
         pieces: list[ByteSource | int] = []
         if whole:
-            pieces.append(
-                self._hole(whole) if one.value == NULL else self.source.window(one.value << self.head.block_bits, whole)
-            )
+            pieces.append(self._hole(whole) if one.first < 0 else self.source.window(one.first << self.head.block_bits, whole))
         if tail:
             pieces.append(self.source.window(one.behind, tail))
         return Joined(pieces)
@@ -68,14 +66,14 @@ class Contents:
     def _chunks(self, one: Inode) -> ByteSource:
         """A table of the blocks where chunks begin: 4 bytes each, or 8 with the number of a device."""
         form = one.value & 0xFFFF
-        if form & ~(_CHUNK_BITS | _CHUNK_INDEX):
+        if form & ~(_CHUNK_BITS | _CHUNK_INDEX | _CHUNK_WIDE):
             raise FormatError(f"the chunk format 0x{form:x} is not understood")
         bits = self.head.block_bits + (form & _CHUNK_BITS)
         unit = 8 if form & _CHUNK_INDEX else 4
         at = one.behind + unit - 1 & -unit
         raw = self.source.view(at, -(-one.size >> bits) * unit)
         starts = (
-            ((block, device) for _, device, block in iter_unpack("<HHI", raw))
+            ((block | (high << 32 if form & _CHUNK_WIDE else 0), device) for high, device, block in iter_unpack("<HHI", raw))
             if unit == 8
             else ((block, 0) for (block,) in iter_unpack("<I", raw))
         )
@@ -84,7 +82,7 @@ class Contents:
         for block, device in starts:
             length = min(rest, 1 << bits)
             rest -= length
-            begin = -1 if block == NULL else self._place(block, device)
+            begin = -1 if block in (NULL, _NULL_WIDE) else self._place(block, device)
             if runs and (begin == runs[-1][0] == -1 or (begin >= 0 and runs[-1][0] >= 0 and begin == sum(runs[-1]))):
                 runs[-1] = (runs[-1][0], runs[-1][1] + length)
             else:
@@ -107,8 +105,6 @@ class Contents:
     def _packed(self, one: Inode, fragments: bool) -> ByteSource:
         if one.size > self.limits.bytes_stream:
             raise QuotaExceeded(f"a packed file of {one.size} bytes")
-        if self.head.incompat & WIDE:
-            raise FormatError("packed files of an image with 48-bit addresses are not read")
         every = extents(self.source, self.head, one)
         return Unpacked(self, one.size, every, fragments=fragments)
 
@@ -173,6 +169,8 @@ class Unpacked(ByteSource):
     def _extent(self, each: Extent) -> bytes | memoryview:
         """What one extent holds. The last bytes of an image may be missing where only padding would follow."""
         head, source = self._contents.head, self._contents.source
+        if each.hole:
+            return bytes(each.length)
         packed = source.peek(each.at, each.packed)
         if each.algorithm is not None:
             return unpack(each.algorithm, packed, each.length, padded=bool(head.incompat & ZERO_PADDING))

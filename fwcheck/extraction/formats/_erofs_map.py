@@ -8,7 +8,10 @@ those of the heads are counted (4). The first cluster behind the head of a large
 
 Before the index stands a header of 8 bytes on a border of 8: offset in the packed inode (4; or 2 unused and the size of the
 inlined tail, 2), flags (2), two algorithms (1), log2 of clusters to blocks, and bit 7 for a file that lies in the packed inode
-as a whole (1). Source: ``fs/erofs/erofs_fs.h`` and ``fs/erofs/zmap.c`` of Linux.
+as a whole (1). In images with 48-bit addresses a full index may be records of extents instead, of 4, 8, 16 or 32 bytes: packed
+length, with partial use in bit 27 and above it the algorithm plus one (4), place in bytes (4 + 4), begin in the file (4 + 4). The
+two short forms have one record for each cluster; that of 4 bytes lays packed bytes in a row, from a place that stands first (8).
+Source: ``fs/erofs/erofs_fs.h`` and ``fs/erofs/zmap.c`` of Linux.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from struct import iter_unpack, unpack
 import msgspec
 
 from fwcheck.extraction.errors import FormatError
-from fwcheck.extraction.formats._erofs_layout import FULL_INDEX, Inode, Superblock
+from fwcheck.extraction.formats._erofs_layout import FULL_INDEX, WIDE, Inode, Superblock
 from fwcheck.extraction.source import ByteSource
 
 STORED, HEAD_1, INSIDE, HEAD_2 = range(4)
@@ -28,6 +31,11 @@ _COUNT = 1 << 11  # a distance that is the count of blocks instead
 _WHOLE = 1 << 63
 UNPACKED_LIMIT = 12 << 20  # bytes of one extent, as the kernel has it
 _PACKED_LIMIT = 1 << 20
+_CLUSTER_BITS = 20
+_RECORDS = 1  # flag of a full index: records of extents
+_RECORD_PACKED = (1 << 21) - 1
+_RECORD_FORMAT = 28
+_PLACE = (1 << 64) - 1
 
 Cluster = tuple[int, int, int, int]  # type, offset of the begin, block, count of blocks (0: not told)
 
@@ -45,6 +53,7 @@ class Extent(msgspec.Struct, frozen=True, kw_only=True):
     algorithm: int | None = None
     interlaced: bool = False
     fragment: bool = False
+    hole: bool = False
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +66,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     bits: int
     whole: bool  # the whole file lies in the packed inode
     index: int
+    records: int  # how many, where they tell their begin
 
 
 def header(source: ByteSource, head: Superblock, inode: Inode) -> Header:
@@ -71,6 +81,7 @@ def header(source: ByteSource, head: Superblock, inode: Inode) -> Header:
     return Header(
         fragment=fragment, tail=fragment >> 16 if not whole else 0, advise=0 if whole else advise,
         algorithms=(algorithms & 15, algorithms >> 4), bits=head.block_bits + (cluster & 15), whole=whole, index=at + 8,
+        records=(number & 0xFFFFFFFF) | number >> 48 << 32,
     )  # fmt: skip
 
 
@@ -79,7 +90,9 @@ def extents(source: ByteSource, head: Superblock, inode: Inode) -> list[Extent]:
     form = header(source, head, inode)
     if form.whole:
         return [Extent(begin=0, length=inode.size, at=form.fragment, packed=inode.size, fragment=True)]
-    if form.bits > 20:
+    if head.incompat & WIDE and inode.layout == FULL_INDEX and form.advise & _RECORDS:
+        return _records(source, head, inode, form)
+    if form.bits > _CLUSTER_BITS:
         raise FormatError(f"logical clusters of 2**{form.bits} bytes")
     count = -(-inode.size >> form.bits)
     clusters, end = _full(source, form, count) if inode.layout == FULL_INDEX else _compact(source, head, inode, form, count)
@@ -105,6 +118,59 @@ def extents(source: ByteSource, head: Superblock, inode: Inode) -> list[Extent]:
             at, packed = end, form.tail
         out.append(_extent(form, each[0], begin, stop, at, packed))
     return out
+
+
+def _records(source: ByteSource, head: Superblock, inode: Inode, form: Header) -> list[Extent]:
+    """The extents of an index of records."""
+    width = 4 << (form.advise >> 1 & 3)
+    at = -(-form.index // width) * width
+    rows = list(_short(source, inode, form, at, width) if width <= 8 else _long(source, inode, form, at, width))
+    if not rows or rows[0][0]:
+        raise FormatError("the first extent does not begin with the file")
+    ends = [begin for begin, _, _ in rows[1:]] + [inode.size]
+    out = []
+    for (begin, packed, place), stop in zip(rows, ends, strict=True):
+        size, kind = packed & _RECORD_PACKED, packed >> _RECORD_FORMAT
+        fragment = stop == inode.size and bool(form.advise & FRAGMENT)
+        if not begin < stop <= inode.size or not (stop - begin <= UNPACKED_LIMIT or fragment):
+            raise FormatError(f"an extent of {stop - begin} bytes")
+        if fragment:
+            high = place << 32 & _PLACE if width > 4 else 0
+            out.append(Extent(begin=begin, length=stop - begin, at=packed | high, packed=stop - begin, fragment=True))
+        elif not size:
+            out.append(Extent(begin=begin, length=stop - begin, at=0, hole=True))
+        elif not kind and stop - begin > size:
+            raise FormatError(f"{stop - begin} stored bytes in {size}")
+        else:
+            turned = not kind and bool(form.advise & INTERLACED) and (place | size) % head.block == 0
+            algorithm = kind - 1 if kind else None
+            out.append(Extent(begin=begin, length=stop - begin, at=place, packed=size, algorithm=algorithm, interlaced=turned))
+    return out
+
+
+def _short(source: ByteSource, inode: Inode, form: Header, at: int, width: int) -> Iterator[tuple[int, int, int]]:
+    """Begin in the file, packed length and place of each record, of which every cluster has one."""
+    if form.bits > _CLUSTER_BITS:
+        raise FormatError(f"logical clusters of 2**{form.bits} bytes")
+    count = -(-inode.size >> form.bits)
+    if width == 8:
+        for number, (packed, place) in enumerate(iter_unpack("<II", source.view(at, count * 8))):
+            yield number << form.bits, packed, place
+        return
+    place = int.from_bytes(source.view(at, 8), "little")
+    for number, (packed,) in enumerate(iter_unpack("<I", source.view(at + 8, count * 4))):
+        yield number << form.bits, packed, place & _PLACE
+        place += packed & _RECORD_PACKED
+
+
+def _long(source: ByteSource, inode: Inode, form: Header, at: int, width: int) -> Iterator[tuple[int, int, int]]:
+    """The same where each record tells its begin."""
+    raw = source.view(at, form.records * width)
+    if form.records > inode.size:
+        raise FormatError(f"{form.records} extents in {inode.size} bytes")
+    layout = "<5I12x" if width == 32 else "<4I"
+    for packed, low, high, begin, *more in iter_unpack(layout, raw):
+        yield begin | (more[0] << 32 if more else 0), packed, low | high << 32
 
 
 def _extent(form: Header, kind: int, begin: int, stop: int, at: int, packed: int) -> Extent:

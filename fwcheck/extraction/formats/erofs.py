@@ -22,10 +22,8 @@ from fwcheck.extraction.formats._erofs_layout import (
     COMPAT_CHECKSUM,
     COMPRESSION_CONFIG,
     INLINE,
-    NULL,
     SUPERBLOCK,
     UNDERSTOOD,
-    WIDE,
     Inode,
     checksum_right,
     devices,
@@ -139,8 +137,8 @@ class FileSystem:
             return
         if one.layout == INLINE and one.size < self.head.block:
             at = one.behind
-        elif one.value != NULL:
-            at = one.value << self.head.block_bits
+        elif one.first >= 0:
+            at = one.first << self.head.block_bits
         else:
             return
         entry.locality = self.offset + at
@@ -205,14 +203,12 @@ class Erofs(Format):
     specification = "fs/erofs/erofs_fs.h of Linux"
     category = "file system"
     reads = (
-        "compact and extended inodes, plain, inline and chunk layouts, full and compact (2 and 4 byte) cluster indexes, large"
-        " packed clusters, inlined tails, fragments, deduplicated extents, interlaced stored clusters; LZ4 with padding in front"
-        " or behind, MicroLZMA, DEFLATE, Zstandard; capabilities and SELinux contexts; the CRC32C of the superblock is recomputed"
+        "compact and extended inodes, 48-bit addresses, plain, inline and chunk layouts, full and compact (2 and 4 byte) cluster"
+        " indexes, records of extents, large packed clusters, inlined tails, fragments, deduplicated extents, interlaced stored"
+        " clusters; LZ4 with padding in front or behind, MicroLZMA, DEFLATE, Zstandard; capabilities and SELinux contexts;"
+        " the CRC32C of the superblock is recomputed"
     )
-    not_read = (
-        "48-bit addresses, extent records instead of cluster indexes, the metabox; bytes on further devices (told);"
-        " attributes with long prefixes"
-    )
+    not_read = "inodes in the metabox; bytes on further devices (told); attributes with long prefixes"
     # s_magic, s_checksum, feature_compat, blkszbits
     signatures = (Signature(pattern=rb"\xe2\xe1\xf5\xe0.{4}.\x00\x00\x00[\x09-\x10]", width=13, offset=SUPERBLOCK),)
 
@@ -220,8 +216,6 @@ class Erofs(Format):
         system = FileSystem(source, offset, limits)
         detail = _detail(system)
         entries: Iterator[Entry] = iter(())
-        if system.head.incompat & WIDE:
-            return Container(format=self.name, size=system.size, detail=detail, problems=system.problems)
         if system.head.devices:
             try:
                 detail["device blocks"] = _tags(system)

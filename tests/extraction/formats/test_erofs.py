@@ -119,6 +119,21 @@ class Image:
             body += struct.pack("<HHHH", 2, BLOCK - 1, back, ahead)
         return self.inode(1, size, 1, body=body + tail)
 
+    def records(self, size: int, rows: list[tuple[int, int, int]], width: int, *, advise: int = 0, bits: int = 0) -> int:
+        """A file under an index of records: (begin, packed length with its format, place)."""
+        self.inodes += bytes(-len(self.inodes) % 32)
+        many = len(rows) if width > 8 else 0
+        form = 1 | {4: 0, 8: 1, 16: 2, 32: 3}[width] << 1 | advise
+        body = struct.pack("<IHBB", many, form, 0, bits if width <= 8 else 0)
+        at = len(self.inodes) + 64 + len(body)
+        body += bytes(-at % width)
+        if width == 4:
+            body += struct.pack("<Q", rows[0][2]) + b"".join(struct.pack("<I", packed) for _, packed, _ in rows)
+        for begin, packed, place in rows if width > 4 else ():
+            row = struct.pack("<5I12x", packed, place & 0xFFFFFFFF, place >> 32, begin, 0)
+            body += row[:width]
+        return self.inode(1, size, 1, body=body)
+
     def name(self, name: bytes, number: int) -> None:
         self.names[name] = number
 
@@ -140,6 +155,8 @@ class Image:
             "<4sIIBBHQQIIII16s16sIHHHBBIQ24x", b"\xe2\xe1\xf5\xe0", 0, 1, 12, 0, root, 9, 1_700_000_000, 0, total, 1, shared,
             bytes(range(16)), b"volume", self.incompat, self.algorithms, 0, 0, 0, 0, 0, self.packed,
         ))  # fmt: skip
+        if self.incompat & 0x80:
+            head[14:16], head[112:120] = bytes(2), struct.pack("<Q", root)
         block = bytes(1024) + head + bytes(BLOCK - 1024 - len(head))
         if seal:
             block = block[:1028] + struct.pack("<I", crc32c(block[1024:])) + block[1032:]
@@ -203,8 +220,32 @@ def stored() -> bytes:
     return image.bytes()
 
 
+def wide() -> bytes:
+    """48-bit addresses: records of all four lengths, chunks with a high word, a compact inode with a time of its own."""
+    image = Image(incompat=0x80 | 0x20 | 5)
+    packed = [lz4_block(TEXT[at : at + 8192]) for at in range(0, 24576, 8192)]
+    place = image.data(b"".join(packed)) * BLOCK  # in a row, not in whole blocks
+    begins = [place, place + len(packed[0]), place + len(packed[0]) + len(packed[1])]
+    rows = [(n * 8192, len(data) | 1 << 28, begins[n]) for n, data in enumerate(packed)]
+    kept = b"kept in the packed inode"
+    image.packed = image.inode(2, len(kept), body=kept)
+    for width in (4, 8, 16, 32):
+        image.name(b"records%d" % width, image.records(24576, rows, width, bits=1))
+    hole = [(0, rows[0][1] | 1 << 27, begins[0]), (8192, 0, 0), (12288, 5, 0)]
+    image.name(b"hole", image.records(12288 + 19, hole, 16, advise=0x20))
+    noise = image.data(NOISE)
+    image.name(b"plain", image.records(5000, [(0, 5000, noise * BLOCK)], 32))
+    chunks = struct.pack("<HHI", 0, 0, noise) + struct.pack("<HHI", 0xFFFF, 0, 0xFFFFFFFF) + struct.pack("<HHI", 1, 0, noise)
+    image.name(b"chunks", image.inode(4, 2 * BLOCK, 0x60, body=chunks[:16]))
+    image.name(b"beyond", image.inode(4, 3 * BLOCK, 0x60, body=chunks))
+    image.inodes += bytes(-len(image.inodes) % 32)
+    image.name(b"compact", len(image.inodes) // 32)
+    image.inodes += struct.pack("<HHHHIIIIHHI", 0x10, 0, 0o100600, 0, 5000, 77, noise, 0, 1, 2, 0)
+    return image.bytes()
+
+
 def seeds() -> list[bytes]:
-    return [algorithms(), fragments(), stored()]
+    return [algorithms(), fragments(), stored(), wide()]
 
 
 def listing(data: bytes, offset: int = 0) -> tuple[Container, dict[str, Entry]]:
@@ -265,6 +306,23 @@ def test_stored_clusters_tails_and_chunks() -> None:
     assert members["/null"].device == "c 1:3"
     assert members["/link"].target == "chunks"
     assert container.problems == []
+
+
+def test_48_bit_addresses_and_records_of_extents() -> None:
+    container, members = listing(wide())
+    assert container.problems == []
+    for width in (4, 8, 16, 32):
+        assert content(members[f"/records{width}"]) == TEXT[:24576], width
+    assert content(members["/hole"]) == TEXT[:8192] + bytes(4096) + b"in the packed inode"
+    assert content(members["/plain"]) == NOISE
+    assert content(members["/chunks"]) == NOISE[:BLOCK] + bytes(BLOCK)
+    beyond = members["/beyond"].open
+    assert beyond is not None
+    with pytest.raises(FormatError):
+        beyond()
+    compact = members["/compact"]
+    assert content(compact) == NOISE
+    assert (compact.mtime, compact.mode, compact.detail) == (1_700_000_077, 0o600, {})
 
 
 def test_a_wrong_checksum_is_told() -> None:
