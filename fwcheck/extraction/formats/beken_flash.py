@@ -60,11 +60,7 @@ class BekenFlash(Format):
         data = data[: blocks * _BLOCK]
         kept = -(-len(data.rstrip(b"\xff")) // _BLOCK)
         size = kept * _BLOCK
-        detail: dict[str, str | int] = {
-            "blocks": kept,
-            "integrity": "checksum",
-            "integrity_detail": "CRC-16 of every 32 bytes right",
-        }
+        detail: dict[str, str | int] = {"blocks": kept, "checks": "CRC-16 of every 32 bytes right"}
         ciphered = data.startswith(_CIPHERED)
         entries = [_encrypted(source, offset, size) if ciphered else _plain(data[:size], offset)]
         return Container(format=self.name, size=size, entries=entries, detail=detail)

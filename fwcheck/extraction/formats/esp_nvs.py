@@ -93,8 +93,7 @@ class EspNvs(Format):
         detail |= {
             "entries": len(store.live),
             "erased_entries": len(store.erased),
-            "integrity": "checksum",
-            "integrity_detail": "CRC32 per page and entry " + ("wrong" if store.problems else "right"),
+            "checks": "CRC32 per page and entry " + ("wrong" if store.problems else "right"),
         }
         return Container(
             format=self.name, size=end - offset, entries=list(_members(store, limits)), detail=detail, problems=store.problems
@@ -214,7 +213,7 @@ def _encrypted(source: ByteSource, offset: int, end: int, detail: dict[str, str 
         locality=offset,
         open=lambda: source.window(offset, end - offset),
     )
-    detail |= {"encrypted": "yes", "integrity": "checksum", "integrity_detail": "CRC32 per page, entries encrypted"}
+    detail |= {"encrypted": "yes", "checks": "CRC32 per page right, entries encrypted"}
     return Container(format="esp-nvs", size=end - offset, entries=[entry], detail=detail)
 
 

@@ -49,9 +49,8 @@ class EspOtadata(Format):
             if entry is not None:
                 detail[f"entry_{number}"] = f"sequence {entry[0]}, {entry[1]}"
                 checked = verdict(entry[2], f"CRC32 of entry {number}", problems)
-                detail["integrity_detail"] = ", ".join(filter(None, (str(detail.get("integrity_detail", "")), checked)))
+                detail["checks"] = ", ".join(filter(None, (str(detail.get("checks", "")), checked)))
         detail["sequence"] = max(entry[0] for entry in entries.values() if entry is not None and entry[2])
-        detail["integrity"] = "checksum"
         return Container(format=self.name, size=size, detail=detail, problems=problems)
 
 

@@ -97,8 +97,7 @@ class EspPartitionTable(Format):
                 :2000
             ],
             "encrypted_partitions": " ".join(each.name for each in partitions if each.flags & 1),
-            "integrity": "checksum" if md5 is not None else "none",
-            "integrity_detail": checked,
+            "checks": checked,  # of the table: what it lists is protected by what it is itself
         }
         entries: list[Entry] = []
         size = min(_TABLE, len(raw))

@@ -45,7 +45,7 @@ class TiTxt(Format):
         end = _END.match(text, at)
         problems = [] if end else [f"no end mark: broken or cut off at 0x{offset + at:x}"]
         entries = ranges(chunks, problems)
-        detail: dict[str, str | int] = {"sections": len(chunks), "integrity": "none", "integrity_detail": "no checksum"}
+        detail: dict[str, str | int] = {"sections": len(chunks)}
         return Container(format=self.name, size=end.end() if end else at, entries=entries, detail=detail, problems=problems)
 
 

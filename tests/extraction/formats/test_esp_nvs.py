@@ -88,7 +88,7 @@ def test_every_value_is_a_member():
     }
     assert (container.size, container.problems) == (len(data), [])
     assert (container.detail["states"], container.detail["namespaces"]) == ("full, active", 2)
-    assert container.detail["integrity_detail"] == "CRC32 per page and entry right"
+    assert container.detail["checks"] == "CRC32 per page and entry right"
 
 
 def test_pages_are_taken_in_the_order_of_their_numbers():

@@ -30,7 +30,7 @@ def test_both_entries_are_read():
     detail = container.detail
     assert (container.size, container.problems, detail["sequence"]) == (8192, [], 2)
     assert (detail["entry_0"], detail["entry_1"]) == ("sequence 1, undefined", "sequence 2, valid")
-    assert detail["integrity_detail"] == "CRC32 of entry 0 right, CRC32 of entry 1 right"
+    assert detail["checks"] == "CRC32 of entry 0 right, CRC32 of entry 1 right"
 
 
 def test_an_empty_second_sector_belongs_to_nobody():

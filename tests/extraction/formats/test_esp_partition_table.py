@@ -51,7 +51,7 @@ def seeds() -> list[bytes]:
 def test_a_table_alone_is_its_own_extent():
     container = TABLE.open(Memory(b"\0" * 16 + table() + b"behind"), 16)
     assert (container.size, list(container.entries), container.problems) == (0xC00, [], [])
-    assert (container.detail["partitions"], container.detail["integrity_detail"]) == (5, "MD5 of the entries right")
+    assert (container.detail["partitions"], container.detail["checks"]) == (5, "MD5 of the entries right")
     assert "ota_0 app/ota_0 0x10000+0x8000" in container.detail["table"]
 
 
