@@ -23,6 +23,7 @@ from fwcheck.extraction.formats.gzip import FORMATS as GZIP
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import member_path, note
 from fwcheck.extraction.source import ByteSource
+from fwcheck.model import NodeKind
 
 _SHOWN = ("package", "version", "architecture", "source", "maintainer", "depends")
 _TAR = re.compile(r"(control|data)\.tar(\.[a-z0-9]+)?")
@@ -75,7 +76,8 @@ class Deb(Format):
             entry = part(source, name or "unnamed", one.data, one.size, mtime=one.mtime)
             if not _TAR.fullmatch(name):
                 entry.role = "meta" if one is first or one.name in signatures else "file"
-                entry.path = f"/{name}" if entry.role == "file" else name
+                if entry.role == "file":
+                    entry.path, entry.kind = f"/{name}", NodeKind.FILE
             entries.append(entry)
             if name.startswith("control.tar") and not detail:
                 detail = description(source.window(one.data, one.size), limits, problems)
@@ -132,7 +134,8 @@ class Ipk(Format):
             if name.startswith("control.tar") and not detail:
                 detail = description(entry.open(), limits, problems)
             role = "part" if _TAR.fullmatch(name) else "meta" if name == "debian-binary" else "file"
-            entries.append(msgspec.structs.replace(entry, role=role, path=entry.path if role == "file" else name, offset=None))
+            path, kind = (entry.path, NodeKind.FILE) if role == "file" else (name, NodeKind.REGION)
+            entries.append(msgspec.structs.replace(entry, role=role, path=path, kind=kind, offset=None))
         if not detail:
             raise FormatError("no control file of a package")
         return Container(

@@ -3,13 +3,16 @@
 Layout (RAUC documentation, "Reference: Bundle formats"): the payload, for verity and crypt a dm-verity hash tree behind it, a
 CMS signature in DER, and its length as 64 bits big-endian at the very end. plain: the signature is detached and covers everything
 before it; the manifest is a file of the SquashFS. verity: the manifest is the content of the CMS and holds root hash, salt and
-size of the hash tree. crypt: the same, with the SquashFS encrypted (AES-256 in CBC mode, plain64) before the tree is made; the
-CMS may be encrypted for its recipients as a whole.
+size of the hash tree. crypt: the same, with the SquashFS encrypted before the tree is made, as dm-crypt does with
+``aes-cbc-plain64`` in sectors of 4 KiB (each sector on its own; its vector is its number, counted in 512 bytes); the key stands
+in the manifest, and the CMS is to be encrypted for its recipients as a whole. Where that was left out, the payload is decrypted.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from functools import partial
 
 import msgspec
 
@@ -20,11 +23,15 @@ from fwcheck.extraction.formats._member_digests import KNOWN, digest
 from fwcheck.extraction.formats._parts import part
 from fwcheck.extraction.formats._verity import BLOCK, tree
 from fwcheck.extraction.formats.squashfs import FORMATS as SQUASHFS
-from fwcheck.extraction.limits import DEFAULT, Limits
+from fwcheck.extraction.limits import DEFAULT, Limits, bounded
 from fwcheck.extraction.members import decoded, note
 from fwcheck.extraction.source import ByteSource
+from fwcheck.extraction.spool import spool
+from fwcheck.model import NodeKind
 
 _TRAILER = 8
+_SECTOR = 4096  # of dm-crypt
+_CIPHER = "AES-256-CBC, RAUC crypt bundle"
 _LINES = 2000  # of a manifest
 _ENTRIES = 2000  # of the SquashFS looked at for the manifest
 _MANIFEST_LIMIT = 1 << 20
@@ -52,7 +59,7 @@ class Rauc(Format):
     specification = "RAUC documentation, Reference: Bundle formats"
     category = "update bundle"
     reads = "payload, manifest, CMS; digest and dm-verity tree recomputed; signature checked against its certificate"
-    not_read = "encrypted payloads; trust in certificates; casync stores"
+    not_read = "payloads encrypted for recipients; trust in certificates; casync stores"
     signatures = (
         Signature(pattern=rb"hsqs.{24}\x04\x00", width=30, anywhere=False),
         Signature(pattern=rb"\x30\x82..\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07[\x02\x03]\xa0", width=16),
@@ -79,7 +86,7 @@ class Rauc(Format):
         detail = _description(bundle) | _integrity(source, bundle, limits, problems)
         end = at + message.size + _TRAILER
         return Container(
-            format=self.name, size=end - offset, before=offset - bundle.begin, entries=_entries(source, bundle),
+            format=self.name, size=end - offset, before=offset - bundle.begin, entries=_entries(source, bundle, limits),
             detail=detail, problems=problems,
         )  # fmt: skip
 
@@ -187,11 +194,17 @@ def _verity(source: ByteSource, bundle: Bundle, limits: Limits) -> bool:
     return found == root and built == source.view(bundle.begin + bundle.payload, bundle.tree)
 
 
-def _entries(source: ByteSource, bundle: Bundle) -> list[Entry]:
+def _entries(source: ByteSource, bundle: Bundle, limits: Limits) -> list[Entry]:
     entries: list[Entry] = []
     crypt = bundle.message.encrypted or bundle.manifest.get("bundle", {}).get("format") == "crypt"
-    if bundle.payload and crypt:
-        entry = part(source, "payload", bundle.begin, bundle.payload, {"encryption": "AES-256-CBC, RAUC crypt bundle"})
+    key = _key(bundle)
+    if bundle.payload and crypt and key:
+        detail: dict[str, str | int] = {"encryption": f"{_CIPHER}, decrypted with the key in the manifest"}
+        entry = part(source, "payload", bundle.begin, bundle.payload, detail)
+        entry.offset, entry.open = None, partial(_decrypted, source.window(bundle.begin, bundle.payload), key, limits)
+        entries.append(entry)
+    elif bundle.payload and crypt:
+        entry = part(source, "payload", bundle.begin, bundle.payload, {"encryption": _CIPHER})
         entry.role = "encrypted"
         entries.append(entry)
     elif bundle.payload:
@@ -202,10 +215,37 @@ def _entries(source: ByteSource, bundle: Bundle) -> list[Entry]:
     message = bundle.message
     if message.content is not None:
         entries.append(part(source, "/manifest.raucm", bundle.signature + message.content_at, len(message.content)))
-        entries[-1].role = "file"
+        entries[-1].role, entries[-1].kind = "file", NodeKind.FILE
     entries.append(part(source, "signature", bundle.signature, message.size))
     entries[-1].role = "meta"
     return entries
+
+
+def _key(bundle: Bundle) -> bytes:
+    """The key of a crypt bundle, where it stands in a manifest that anybody can read; empty otherwise."""
+    try:
+        key = bytes.fromhex(bundle.manifest.get("bundle", {}).get("crypt-key", ""))
+    except ValueError:
+        return b""
+    return key if len(key) == 32 and bundle.payload % _SECTOR == 0 else b""
+
+
+def _decrypted(source: ByteSource, key: bytes, limits: Limits) -> ByteSource:
+    return spool(bounded(_sectors(source, key), source.size, limits))
+
+
+def _sectors(source: ByteSource, key: bytes) -> Iterator[bytes]:
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes  # noqa: PLC0415  # most images need none
+
+    cipher = algorithms.AES(key)
+    number = 0
+    for chunk in source.chunks(_SECTOR * 64):
+        out = []
+        for at in range(0, len(chunk), _SECTOR):
+            decryptor = Cipher(cipher, modes.CBC(number.to_bytes(16, "little"))).decryptor()
+            out.append(decryptor.update(chunk[at : at + _SECTOR]))
+            number += _SECTOR // 512
+        yield b"".join(out)
 
 
 FORMATS = (Rauc(),)

@@ -20,6 +20,7 @@ from fwcheck.extraction.source import Mapped, Memory
 
 (RAUC,) = FORMATS
 CORPUS = Path(__file__).parents[4] / "shared" / "corpus" / "open"
+KEY = bytes(range(32))
 MANIFEST = (
     b"[update]\ncompatible=Board\nversion=1.2\n\n[bundle]\nformat=%b\n%b\n[image.rootfs]\nfilename=rootfs.img\nhooks=install\n"
 )
@@ -62,22 +63,33 @@ def payload(manifest: bool) -> bytes:
     return data + bytes(-len(data) % 4096)
 
 
-def bundle(kind: str) -> bytes:
+def encrypt(data: bytes) -> bytes:
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+    out = b""
+    for number, at in enumerate(range(0, len(data), 4096)):
+        vector = (number * 8).to_bytes(16, "little")
+        out += Cipher(algorithms.AES(KEY), modes.CBC(vector)).encryptor().update(data[at : at + 4096])
+    return out
+
+
+def bundle(kind: str, key: bytes = b"") -> bytes:
     data = payload(kind == "plain")
     if kind == "plain":
         signed = cms(data, detached=True)
         return data + signed + len(signed).to_bytes(8, "big")
     if kind == "crypt":
-        data = b"".join(hashlib.sha512(bytes([n, n >> 8])).digest() for n in range(256))
+        data = encrypt(data)
     salt = b"salt" * 8
     root, tree = verity(data, salt)
     more = b"verity-hash=%b\nverity-salt=%b\nverity-size=4096\n" % (root.hex().encode(), salt.hex().encode())
+    more += b"crypt-key=%b\n" % key.hex().encode() if key else b""
     signed = cms(MANIFEST % (kind.encode(), more), detached=False)
     return data + tree + signed + len(signed).to_bytes(8, "big")
 
 
 def seeds() -> list[bytes]:
-    return [bundle("plain"), bundle("verity")]
+    return [bundle("plain"), bundle("verity"), bundle("crypt", KEY)]
 
 
 def test_a_plain_bundle() -> None:
@@ -111,12 +123,20 @@ def test_a_crypt_bundle_is_found_by_its_signature() -> None:
     container = RAUC.open(source, at)
     assert (container.before, container.size + at) == (at, len(data))
     first = next(iter(container.entries))
-    assert (first.role, first.size, first.detail["encryption"]) == ("encrypted", 16384, "AES-256-CBC, RAUC crypt bundle")
+    assert (first.role, first.size, first.detail["encryption"]) == ("encrypted", 4096, "AES-256-CBC, RAUC crypt bundle")
     assert "dm-verity tree right" in str(container.detail["integrity_detail"])
     source.origin = 0
     found = Explorer(DEFAULT).explore(source, ("x",), 0)
     assert [item.node.label for item in found.items][:2] == [f"x › rauc@0x{at:x}", f"x › rauc@0x{at:x} › payload"]
     assert found.items[0].node.size == len(data)
+
+
+def test_a_crypt_bundle_whose_key_stands_in_the_clear_is_decrypted() -> None:
+    data = bundle("crypt", KEY)
+    container = RAUC.open(Memory(data), data.index(b"\x30\x82", len(data) - 1500))
+    first = next(iter(container.entries))
+    assert (first.role, first.open().read(0, 4096)) == ("part", payload(manifest=False))
+    assert container.problems == ["the key of the encrypted payload stands in the manifest unencrypted"]
 
 
 def test_with_bytes_behind_it_tree_and_signature_still_belong_together() -> None:
