@@ -72,9 +72,9 @@ def test_an_oversized_modulus_costs_no_time():
     body = b"\x02\x01\x00" + integer(big) + b"\x02\x03\x01\x00\x01" + integer(big[:9000])
     content = b"\x30\x82" + len(body).to_bytes(2, "big") + body
     host = struct.pack(">I", 7) + b"ssh-rsa" + b"".join(struct.pack(">I", len(each)) + each for each in (b"\1\0\1", big, big))
-    begun = time.monotonic()
+    begun = time.process_time()
     assert inspect(content + host).keys == ()
-    assert time.monotonic() - begun < 2
+    assert time.process_time() - begun < 2
 
 
 @pytest.mark.parametrize(
@@ -103,9 +103,9 @@ def test_an_oversized_modulus_costs_no_time():
     ids=lambda content: content[:12].hex(),
 )
 def test_repetition_is_bounded_in_time_and_facts(content):
-    begun = time.monotonic()
+    begun = time.process_time()
     facts = inspect(content)
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
     assert len(facts.patterns) <= 256
     assert len(facts.banners) <= 256
     assert len(facts.keys) <= 256
@@ -121,12 +121,12 @@ def test_a_symbol_table_of_one_name_is_read_in_bounds():
     sections += struct.pack("<10I", 9, 3, 0, 0, 0, 0xFFFFFFFF, 0, 0, 1, 0)
     sections += struct.pack("<10I", 17, 3, 0, 0, 52 + 160, len(names), 0, 0, 1, 0)
     content = header + sections + names + b"\1\0\0\0" * 200_000
-    begun = time.monotonic()
+    begun = time.process_time()
     try:
         facts = read_elf(content)
     except ElfUnreadable:
         facts = None
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
     assert facts is None or len(facts.imports) <= 16384
 
 
