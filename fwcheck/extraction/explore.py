@@ -258,7 +258,8 @@ class Explorer:
             reason = _shown(f"{reason}; {error}")
         if content is not None:
             _paint(content, 0, content.size, Class.ENCRYPTED, out)
-        node = msgspec.structs.replace(node, format=Class.ENCRYPTED.name.lower())
+        detail = node.detail | (evenness(content, 0, content.size).detail() if content is not None else {})
+        node = msgspec.structs.replace(node, format=Class.ENCRYPTED.name.lower(), detail=detail)
         out.items.append(Item(node=node, source=content, locality=entry.locality, depth=depth))
         out.gaps.append(Gap(node=node.label, reason=reason, bytes=content.size if content is not None else entry.size))
 

@@ -5,8 +5,11 @@ It begins with the exception vectors of its processor (arch/*/cpu/start.S, arch/
 ARM      a branch, then seven times ``ldr pc, [pc, #20]`` (0xe59ff014); before 2014 words follow at 0x40: link address, then
          offsets of BSS and of the end, or (before 2010) absolute addresses
 ARM64    ``b reset``, ``nop``, then 64-bit words: link address, end, begin and end of BSS, counted from the beginning
-MIPS     at least six branches with a NOP in their delay slot; Ingenic: ``bal`` over a GP word and ``lw gp, 0(ra)``
+MIPS     at least six branches with a NOP in their delay slot, newer ones a single one; Ingenic: ``bal`` over a GP word and
+         ``lw gp, 0(ra)``
 PowerPC  the magic of U-Boot images, then the banner
+RISC-V   ``mv tp, a0``, ``mv s1, a1``, ``li gp, 0``, in machine mode behind ``csrr a0, mhartid``
+x86      ``cli``, ``cld``, the caches switched off in CR0, ``wbinvd``
 
 Where no word tells the end, the code reaches to the next device tree, image, environment or filling of a whole block of 4 KiB.
 """
@@ -55,6 +58,14 @@ _STARTS: Final = (
     ("MIPS, little-endian", _MIPS_LITTLE, 48),
     ("MIPS, little-endian", rb"\x02\x00\x11\x04\x00\x00\x00\x00[\x00-\xff]{3}\x80\x00\x00\xfc\x8f", 16),
     ("PowerPC", rb"\x27\x05\x19\x56U-Boot [12]", 12),
+    ("RISC-V", rb"\x2a\x82\xae\x84\x93\x01\x00\x00\x97", 9),
+    ("RISC-V", rb"\x73\x25\x40\xf1\x2a\x82\xae\x84\x93\x01\x00\x00\x97", 13),
+    ("x86", rb"\xfa\xfc\x0f\x20\xc0\x0d\x00\x00\x00\x60\x0f\x22\xc0\x0f\x09", 15),
+)  # fmt: skip
+# newer MIPS: one branch and a NOP, which tells too little but at the beginning of a source
+_WEAK: Final = (
+    ("MIPS, big-endian", rb"\x10\x00[\x00-\x03][\x04-\xff]\x00\x00\x00\x00", 8),
+    ("MIPS, little-endian", rb"[\x04-\xff][\x00-\x03]\x00\x10\x00\x00\x00\x00", 8),
 )  # fmt: skip
 
 
@@ -65,18 +76,22 @@ class UBoot(Format):
     title = "U-Boot binary"
     specification = "U-Boot arch/*/cpu/start.S, arch/arm/lib/vectors.S"
     category = "executable"
-    reads = "version, architecture, extent, default environment; ARM, ARM64, MIPS, PowerPC"
+    reads = "version, architecture, extent, default environment; ARM, ARM64, MIPS, PowerPC, RISC-V, x86"
     not_read = (
         "x86 and RISC-V binaries; code behind vectors of another shape; SPLs that lie in front are found by their own headers"
     )
-    signatures = tuple(Signature(pattern=pattern, width=width) for _, pattern, width in _STARTS)
+    signatures = (
+        *(Signature(pattern=pattern, width=width) for _, pattern, width in _STARTS),
+        *(Signature(pattern=pattern, width=width, anywhere=False) for _, pattern, width in _WEAK),
+    )
     priority = 60
 
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
         head = source.peek(offset, 128)
         if offset >= 8 and _INSIDE.fullmatch(source.read(offset - 8, 8)) and head.startswith((b"\x10\0", head[:2] + b"\0\x10")):
             raise FormatError("inside a table of branches, not at its beginning")
-        architecture = next((name for name, pattern, _ in _STARTS if re.match(pattern, head, re.DOTALL)), None)
+        starts = _STARTS if offset else (*_STARTS, *_WEAK)
+        architecture = next((name for name, pattern, _ in starts if re.match(pattern, head, re.DOTALL)), None)
         if architecture is None:
             raise FormatError("no vectors that U-Boot begins with")
         data = source.view(offset, min(_LARGEST, source.size - offset))

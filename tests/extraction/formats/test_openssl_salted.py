@@ -77,7 +77,9 @@ def test_exploring_counts_the_bytes_as_encrypted():
     data = salted(b"configuration\n" * 3000)
     found = Explorer(Limits()).explore(Memory(data), ("image",), 0)
     assert any("OpenSSL enc" in gap.reason and gap.bytes == len(data) - 16 for gap in found.gaps)
-    assert any(item.node.format == Class.ENCRYPTED.name.lower() for item in found.items)
+    (item,) = [item for item in found.items if item.node.format == Class.ENCRYPTED.name.lower()]
+    assert abs(float(item.node.detail["chi_square"]) - 255) < 91
+    assert float(item.node.detail["entropy"]) > 7.9
 
 
 def test_the_program_itself_writes_it(tmp_path):

@@ -49,8 +49,17 @@ def powerpc() -> bytes:
     return (b"\x27\x05\x19\x56" + BANNER + code(8000)).ljust(20_000, b"\7")
 
 
+def begun(start: str) -> bytes:
+    return (bytes.fromhex(start) + code(8000) + BANNER + DEFAULTS).ljust(20_000, b"\7")
+
+
+RISCV = begun("732540f1 2a82ae84 93010000 97520800")
+X86 = begun("fafc0f20 c00d0000 00600f22 c00f09bd 00000000")
+NEW_MIPS = begun("3f010010 00000000 20040000 00000000")
+
+
 def seeds() -> list[bytes]:
-    return [arm(), arm((0x87800000, 19_000, 30_000, 20_000)), arm64(), mips(True), ingenic(), powerpc()]
+    return [arm(), arm((0x87800000, 19_000, 30_000, 20_000)), arm64(), mips(True), ingenic(), powerpc(), RISCV, X86, NEW_MIPS]
 
 
 @pytest.mark.parametrize(
@@ -62,6 +71,9 @@ def seeds() -> list[bytes]:
         (mips(False), "MIPS, little-endian"),
         (ingenic(), "MIPS, little-endian"),
         (powerpc(), "PowerPC"),
+        (RISCV, "RISC-V"),
+        (RISCV[4:] + b"\7" * 4, "RISC-V"),
+        (X86, "x86"),
     ],
 )
 def test_it_reaches_to_the_filling_behind_it(data, architecture):
@@ -71,6 +83,12 @@ def test_it_reaches_to_the_filling_behind_it(data, architecture):
     assert (container.size, container.detail["architecture"]) == (len(data), architecture)
     assert container.detail["version"] == "U-Boot 2013.07 (Mar 01 2018 - 10:00:00)"
     assert entry.open().read(0, entry.size) == data
+
+
+def test_a_single_branch_counts_at_the_beginning_of_a_source_alone():
+    assert UBOOT.open(Memory(NEW_MIPS), 0).detail["architecture"] == "MIPS, little-endian"
+    with pytest.raises(FormatError):
+        UBOOT.open(Memory(bytes(64) + NEW_MIPS), 64)
 
 
 @pytest.mark.parametrize(
