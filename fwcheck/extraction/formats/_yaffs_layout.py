@@ -36,7 +36,9 @@ _GEOMETRIES = (
     (8192, 744), (2048, 128), (2048, 112), (1024, 32), (16384, 512), (16384, 1024), (16384, 1280),
     (2032, 16), (1008, 16), (4080, 16), (8176, 16),
 )  # fmt: skip
-_KINDS = {FILE: 0o100000, SYMLINK: 0o120000, DIRECTORY: 0o040000}
+_KINDS = {
+    FILE: (0o100000,), SYMLINK: (0o120000,), DIRECTORY: (0o040000,), SPECIAL: (0o020000, 0o060000, 0o010000, 0o140000),
+}  # fmt: skip
 _BASIS = (0x55, 0x59, 0x65, 0x69, 0x95, 0x99, 0xA5, 0xA9)  # column parity of each bit of a byte
 
 
@@ -96,6 +98,7 @@ _LIKELY = {
 }
 _CANDIDATES = 8
 _WORDS = {"<": Struct("<4I"), ">": Struct(">4I")}
+_MODE = {"<": Struct("<I24xI"), ">": Struct(">I24xI")}  # from 268
 _PAIR = {"<": Struct("<II"), ">": Struct(">II")}
 
 
@@ -167,12 +170,14 @@ def is_header(raw: bytes | memoryview, order: str) -> bool:
     kind, parent = _PAIR[order].unpack_from(raw)
     if not FILE <= kind <= SPECIAL or not 0 < parent <= MOST_OBJECTS:
         return False
-    name = bytes(raw[10:266])
-    end = name.find(b"\0")
-    if end < 0 or b"/" in name[:end]:
+    name, _, rest = bytes(raw[10:265]).partition(b"\0")
+    # All writers fill the field up; what other files have in this place is no such run.
+    if len(name) == 255 or b"/" in name or rest.strip(b"\0" if rest[:1] != b"\xff" else b"\xff"):
         return False
-    (mode,) = Struct(order + "I").unpack_from(raw, 268)
-    return kind in (HARD_LINK, SPECIAL) or mode & 0o170000 == _KINDS[kind] or mode < 0o10000
+    mode, means = _MODE[order].unpack_from(raw, 268)
+    if kind == HARD_LINK:
+        return bool(0 < means <= MOST_OBJECTS)
+    return mode & 0o170000 in _KINDS[kind] and mode < 1 << 16
 
 
 def detect(source: ByteSource, offset: int, order: str) -> Geometry | None:
@@ -196,7 +201,9 @@ def detect(source: ByteSource, offset: int, order: str) -> Geometry | None:
 
 def _places(spare: bytes, order: str) -> list[int]:
     """Where the tags of an object header may stand in a spare area; -1 for those of YAFFS1."""
-    found = [match.start() for match in islice(_LIKELY[order].finditer(spare), _CANDIDATES)]
+    found = [
+        match.start() for match in islice(_LIKELY[order].finditer(spare), _CANDIDATES) if match.start() <= len(spare) - _TAGS
+    ]
     return [-1, *found] if len(spare) == _TAGS else found
 
 

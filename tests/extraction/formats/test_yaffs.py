@@ -385,6 +385,28 @@ def test_headers_without_tags_are_rejected() -> None:
             YAFFS.open(Memory(raw), 0)
 
 
+def test_tables_of_programs_are_no_headers() -> None:
+    data = bytearray(tree(Writer()))
+    for at, change in ((100, b"x"), (268, b"\0\0\0\0"), (4, b"\0\0\0\0"), (15, b"/")):
+        other = bytearray(data)
+        other[at : at + len(change)] = change
+        with pytest.raises(FormatError):
+            YAFFS.open(Memory(bytes(other)), 0)
+
+
+def test_tags_do_not_reach_behind_the_spare_area() -> None:
+    writer = Writer(4080, 16, place=0, ecc=False)
+    writer.sequence = 0x1001
+    writer.file(257, 1, b"f", b"x" * 400_000)
+    writer.header(258, 1, b"g")
+    data = bytes(writer.image)
+    for cut in range(5):
+        for at in (0, len(data) - 4096):
+            container, entries = listing(data[: len(data) - cut] if not at else data, at)
+            assert container.before == at
+            assert len(content(entries["/f"])) == 400_000
+
+
 @pytest.mark.corpus
 @pytest.mark.parametrize(
     ("name", "count", "path"), [("fmt-yaffs2_*", 13, "/yaffs_ecc.c"), ("fmt-yaffs-le_*", 4, "/generic folder/test file 3_.txt")]
