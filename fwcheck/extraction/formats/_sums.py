@@ -70,6 +70,14 @@ def posix_cksum(source: ByteSource, offset: int, size: int) -> int:
     return int(f"{value:032b}"[::-1], 2) ^ _MASK
 
 
+def mirrored_crc32(source: ByteSource, offset: int, size: int) -> int:
+    """CRC-32 of the same polynomial, not reflected (as bzip2 has it), of bytes that are mirrored so that zlib can compute it."""
+    value = 0
+    for chunk in source.window(offset, size).chunks():
+        value = zlib.crc32(bytes(chunk).translate(_MIRRORED), value)
+    return int(f"{value:032b}"[::-1], 2)
+
+
 def fletcher(pieces: Iterable[bytes | memoryview]) -> int:
     """Netgear's sum: of all bytes, and of all sums so far; both folded to 16 bits."""
     low = high = 0

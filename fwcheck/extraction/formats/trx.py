@@ -6,6 +6,7 @@ offsets (linux/drivers/mtd/parsers/parser_trx.c).
 
 from __future__ import annotations
 
+import re
 import struct
 
 from fwcheck.extraction.errors import FormatError
@@ -17,6 +18,7 @@ from fwcheck.extraction.source import ByteSource
 _HEADER = struct.Struct("<4sIIHH4I")
 _OFFSETS = {1: 3, 2: 4}
 _CRC_START = 12
+_ASUS = 64
 
 
 class Trx(Format):
@@ -26,7 +28,7 @@ class Trx(Format):
     title = "TRX firmware image (Broadcom)"
     specification = "linux/drivers/mtd/parsers/parser_trx.c"
     category = "firmware"
-    reads = "versions 1 and 2, all partitions; CRC32 recomputed"
+    reads = "versions 1 and 2, all partitions; CRC32 recomputed; product and version of Asus images"
     not_read = "vendor trailers behind the image"
     signatures = (Signature(pattern=rb"HDR0[\x00-\xff]{10}[\x01\x02]\x00", width=16),)
     priority = 20
@@ -54,7 +56,8 @@ class Trx(Format):
             format=self.name,
             size=size,
             entries=_partitions(source, offset, used or [header], size),
-            detail={
+            detail=_asus(source, offset + size)
+            | {
                 "version": version,
                 "flags": f"0x{flags:04x}",
                 "length": length,
@@ -63,6 +66,15 @@ class Trx(Format):
             },
             problems=problems,
         )
+
+
+def _asus(source: ByteSource, end: int) -> dict[str, str | int]:
+    """What Asus writes into the last 64 bytes: version and product (OpenWrt firmware-utils, asustrx)."""
+    tail = source.peek(end - _ASUS, _ASUS)
+    product = tail[4:16].rstrip(b"\0")
+    if len(tail) < _ASUS or not re.fullmatch(rb"[A-Z][A-Z0-9_-]{2,11}", product) or not any(tail[:4]):
+        return {}
+    return {"asus_product": product.decode("ascii"), "asus_version": ".".join(str(each) for each in tail[:4])}
 
 
 def _partitions(source: ByteSource, offset: int, starts: list[int], size: int) -> list[Entry]:

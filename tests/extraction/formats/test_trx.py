@@ -63,6 +63,13 @@ def test_a_wrong_crc_is_a_problem():
     assert any("CRC32" in problem for problem in TRX.open(Memory(image), 0).problems)
 
 
+def test_the_tail_of_asus_is_read():
+    tail = bytes([3, 0, 0, 4]) + b"RT-AC87U".ljust(12, b"\0") + bytes(48)
+    detail = TRX.open(Memory(trx([b"kernel" * 50, b"rootfs" * 50 + tail])), 0).detail
+    assert (detail["asus_product"], detail["asus_version"]) == ("RT-AC87U", "3.0.0.4")
+    assert "asus_product" not in TRX.open(Memory(trx([b"kernel" * 50])), 0).detail
+
+
 def test_a_cut_image_is_told():
     image = trx([b"kernel" * 50, b"rootfs" * 50])[:-20]
     container = TRX.open(Memory(image), 0)
