@@ -23,8 +23,8 @@ header before it claims bytes, and the claim is exact: what follows is searched 
 beside what it does; what is met and not read becomes a gap in the report.
 
 The last columns say what other extractors have of the same format, by their own lists (unblob's `docs/handlers.md`, binwalk's
-`src/magic.rs`, the plugins of FACT's extractor; see `peers.toml`): ● contents are given, ○ recognised or cut out only, – in none of
-its lists. Those three call external programs for most of their reading; fwcheck calls none.
+`src/magic.rs`, the plugins of FACT's extractor; see `peers.toml`): ● contents are given, ○ recognised or cut out only, – not in
+its list. Those three call external programs for most of their reading; fwcheck calls none.
 
 """
 

@@ -138,8 +138,8 @@ def _member(chain: tuple[str, ...], path: Path, shown: str, origin: str, depth: 
         chain=chain,
         path=os.fsencode(shown).decode("utf-8", "backslashreplace"),
         kind=kind,
+        # Modes and owners are what the other program made of them: nothing is concluded from them.
         size=status.st_size if kind is NodeKind.FILE else 0,
-        mode=stat.S_IMODE(status.st_mode),
         target=os.fsencode(path.readlink()).decode("utf-8", "backslashreplace") if kind is NodeKind.SYMLINK else None,
         detail={"origin": origin},
     )
