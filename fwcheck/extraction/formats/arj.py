@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import partial
 
 import msgspec
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats import _lzh
 from fwcheck.extraction.formats._listed import dos_time, named, refused, stored
-from fwcheck.extraction.limits import DEFAULT, Limits
+from fwcheck.extraction.limits import DEFAULT, Limits, bounded
 from fwcheck.extraction.members import decoded, note
 from fwcheck.extraction.source import ByteSource
+from fwcheck.extraction.spool import spool
 from fwcheck.model import NodeKind
 
 _MAGIC = b"\x60\xea"
 _FIXED = struct.Struct("<BBBBBBBxIIIIHHH")
 _LIMIT = 2600  # bytes of a basic header
 _EXTENDED = 64
+_LZH = frozenset({1, 2, 3})
 _MAIN, _DIRECTORY = 2, 3
 _GARBLED, _VOLUME, _CONTINUED = 0x01, 0x04, 0x08
 _HOSTS = {0: "MS-DOS", 1: "PRIMOS", 2: "Unix", 3: "Amiga", 4: "MacOS", 5: "OS/2", 8: "NeXT", 9: "VAX", 10: "Win95", 11: "Win32"}
@@ -54,8 +58,8 @@ class Arj(Format):
     title = "ARJ archive"
     specification = "ARJ technote.txt"
     category = "archive"
-    reads = "all headers with their CRC32; stored members with their CRC32"
-    not_read = "packed members are listed, garbled ones told as encrypted; members over several volumes"
+    reads = "all headers with their CRC32; members stored or packed by methods 1 to 3, with their CRC32"
+    not_read = "method 4 and members above 16 MiB are listed, garbled ones told as encrypted; members over several volumes"
     signatures = (Signature(pattern=rb"\x60\xea.[\x00-\x0a][\x1e-\x40].{2}[\x00-\x0b].{2}\x02", width=11),)
 
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
@@ -64,7 +68,7 @@ class Arj(Format):
             raise FormatError("no ARJ main header")
         problems: list[str] = []
         entries: list[Entry] = []
-        end = _walk(source, main.end, limits.nodes, entries, problems)
+        end = _walk(source, main.end, limits, entries, problems)
         detail: dict[str, str | int] = {"name": main.name, "host": _HOSTS.get(main.host, str(main.host)), "members": len(entries)}
         detail |= {"integrity": "checksum", "integrity_detail": "CRC32 of headers and of each file"}
         if main.comment:
@@ -102,9 +106,9 @@ def _shown(text: str) -> str:
     return "".join(char if char.isprintable() or "\udc80" <= char <= "\udcff" else "?" for char in text)
 
 
-def _walk(source: ByteSource, at: int, limit: int, entries: list[Entry], problems: list[str]) -> int:
+def _walk(source: ByteSource, at: int, limits: Limits, entries: list[Entry], problems: list[str]) -> int:
     """All members; the offset behind the archive."""
-    while len(entries) <= limit:
+    while len(entries) <= limits.nodes:
         try:
             one = _header(source, at)
         except FormatError as error:
@@ -112,7 +116,7 @@ def _walk(source: ByteSource, at: int, limit: int, entries: list[Entry], problem
             return min(at, source.size)
         if one is None:
             return at + 4
-        entry = _entry(source, one, problems)
+        entry = _entry(source, one, limits, problems)
         if entry is not None:
             entries.append(entry)
         at = one.end + one.packed
@@ -123,7 +127,7 @@ def _walk(source: ByteSource, at: int, limit: int, entries: list[Entry], problem
     return at
 
 
-def _entry(source: ByteSource, one: Header, problems: list[str]) -> Entry | None:
+def _entry(source: ByteSource, one: Header, limits: Limits, problems: list[str]) -> Entry | None:
     if one.type > _DIRECTORY:  # volume labels and chapters
         return None
     kind = NodeKind.DIRECTORY if one.type == _DIRECTORY else NodeKind.FILE
@@ -142,9 +146,17 @@ def _entry(source: ByteSource, one: Header, problems: list[str]) -> Entry | None
         entry.open = refused("continued from or in another volume")
     elif one.method == 0 and one.packed == one.size:
         entry.offset, entry.open = one.end, stored(source, one.end, one.size, one.crc)
+    elif one.method in _LZH and one.size <= _lzh.LIMIT and one.packed == packed:
+        entry.open = partial(_unpacked, source, one, limits)
     else:
         entry.open = refused(f"ARJ method {one.method} cannot be unpacked")
     return entry
+
+
+def _unpacked(source: ByteSource, one: Header, limits: Limits) -> ByteSource:
+    pieces = _lzh.unpacked(source.read(one.end, one.packed), one.size, b"arj")
+    content = spool(bounded(pieces, one.packed, limits))
+    return stored(content, 0, one.size, one.crc)()
 
 
 FORMATS = (Arj(),)

@@ -15,11 +15,13 @@ import msgspec
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats import _lzh
 from fwcheck.extraction.formats._crc16 import crc16, verified
 from fwcheck.extraction.formats._listed import dos_time, named, refused
-from fwcheck.extraction.limits import DEFAULT, Limits
+from fwcheck.extraction.limits import DEFAULT, Limits, bounded
 from fwcheck.extraction.members import decoded, note
 from fwcheck.extraction.source import ByteSource
+from fwcheck.extraction.spool import spool
 from fwcheck.model import NodeKind
 
 _BASE = struct.Struct("<2s5sIIIBB")
@@ -53,15 +55,15 @@ class Lha(Format):
     title = "LHA archive (lzh, levels 0 to 3)"
     specification = "LHa for UNIX, header.doc"
     category = "archive"
-    reads = "headers of all levels with their sums, extended headers of names, modes, owners and times; stored members"
-    not_read = "packed members are listed; CRC-16 of members above 1 MiB"
+    reads = "headers of all levels with their sums, names, modes, owners and times; stored, lh4 to lh7 members with CRC-16"
+    not_read = "members of older methods (lh1 to lh3, lzs, lz5, pm1, pm2), or above 16 MiB; CRC-16 above 1 MiB"
     signatures = (Signature(pattern=rb"-(?:l[hz][0-9ds]|pm[0-2])-.{8}.{4}.[\x00-\x03]", width=19, offset=2),)
 
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
         problems: list[str] = []
         found, end = _walk(source, offset, limits.nodes, problems)
         methods = ", ".join(dict.fromkeys(one.method.decode("latin-1") for one in found))
-        entries = [entry for one in found if (entry := _entry(source, one, problems)) is not None]
+        entries = [entry for one in found if (entry := _entry(source, one, limits, problems)) is not None]
         return Container(
             format=self.name, size=end - offset, entries=entries, problems=problems,
             detail={"members": len(found), "level": found[0].level, "method": methods[:200]},
@@ -182,7 +184,7 @@ def _verify(source: ByteSource, at: int, length: int, begin: int, first: int, wi
         raise FormatError(f"the CRC-16 of the LHA header at 0x{at:x} is wrong")
 
 
-def _entry(source: ByteSource, one: Member, problems: list[str]) -> Entry | None:
+def _entry(source: ByteSource, one: Member, limits: Limits, problems: list[str]) -> Entry | None:
     stored = decoded(one.path.replace(b"\xff", b"/"))
     name = f"{stored.rstrip('/')}/{decoded(one.name)}" if stored else decoded(one.name)
     target = None
@@ -199,9 +201,17 @@ def _entry(source: ByteSource, one: Member, problems: list[str]) -> Entry | None
     entry.detail = {**entry.detail, "method": one.method.decode("latin-1")}
     if one.method in _STORED:
         entry.offset, entry.open = one.data, partial(verified, source, one.data, one.size, one.crc)
+    elif one.method in _lzh.WINDOWS and one.size <= _lzh.LIMIT:
+        entry.open = partial(_unpacked, source, one, limits)
     else:
         entry.open = refused(f"{one.method.decode('latin-1')} cannot be unpacked")
     return entry
+
+
+def _unpacked(source: ByteSource, one: Member, limits: Limits) -> ByteSource:
+    """A packed content; raises FormatError when it does not fit its CRC, as far as that is computed."""
+    pieces = _lzh.unpacked(source.read(one.data, one.packed), one.size, one.method)
+    return verified(spool(bounded(pieces, one.packed, limits)), 0, one.size, one.crc)
 
 
 FORMATS = (Lha(),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import struct
 import subprocess
@@ -33,7 +34,7 @@ def arj(*members: bytes) -> bytes:
 
 def archive() -> bytes:
     return arj(
-        header(3, b"d"), header(0, b"d/hi", BODY), header(0, b"packed", b"\x99" * 20, 1), header(0, b"secret", b"\x99" * 20, 1, 1)
+        header(3, b"d"), header(0, b"d/hi", BODY), header(0, b"packed", b"\x99" * 20, 4), header(0, b"secret", b"\x99" * 20, 1, 1)
     )
 
 
@@ -54,9 +55,19 @@ def test_members_and_extent() -> None:
     entry = entries["/d/hi"]
     assert (entry.open().read(0, entry.size), entry.mtime, entry.mode) == (BODY, 1709814610, 0o640)
     assert entries["/d"].kind is NodeKind.DIRECTORY
-    with pytest.raises(FormatError, match="method 1 cannot be unpacked"):
+    with pytest.raises(FormatError, match="method 4 cannot be unpacked"):
         entries["/packed"].open()
     assert (entries["/secret"].role, entries["/secret"].detail["encryption"]) == ("encrypted", "ARJ garble")
+
+
+def test_a_packed_member() -> None:
+    """One block of a code without bits: the same letter over and over."""
+    packed = int(f"{7:016b}" + f"{0:010b}" + f"{0:09b}{65:09b}" + f"{0:010b}" + "00", 2).to_bytes(7, "big")
+    data = bytearray(header(0, b"x", packed, 1))
+    struct.pack_into("<II", data, 20, 7, zlib.crc32(b"A" * 7))
+    end = 4 + int.from_bytes(data[2:4], "little")
+    struct.pack_into("<I", data, end, zlib.crc32(data[4:end]))
+    assert opened(arj(bytes(data)))[1]["/x"].open().read(0, 7) == b"A" * 7
 
 
 def test_a_wrong_crc_and_a_volume_are_said() -> None:
@@ -88,18 +99,19 @@ def test_names_do_not_leave_the_archive() -> None:
     assert any("leaves the archive" in line for line in container.problems)
 
 
-@pytest.mark.parametrize("options", [("-m0",), (), ("-gsecret",)])
+@pytest.mark.parametrize("options", [("-m0",), (), ("-m2",), ("-m3",), ("-gsecret",)])
 def test_what_arj_writes(options: tuple[str, ...], tmp_path: Path) -> None:
     if shutil.which("arj") is None:
         pytest.skip("arj is not installed")
     (tmp_path / "d").mkdir()
     (tmp_path / "d/hi").write_bytes(b"hi\n")
-    (tmp_path / "big").write_bytes(b"packed " * 500)
+    big = b"packed " * 400 + random.Random(3).randbytes(700)
+    (tmp_path / "big").write_bytes(big)
     subprocess.run(["arj", "a", "-y", *options, "x.arj", "big", "d/hi"], cwd=tmp_path, check=True, capture_output=True)
     data = (tmp_path / "x.arj").read_bytes()
     container, entries = opened(data + b"behind")
     assert (container.size, container.problems) == (len(data), [])
     assert {path: entry.size for path, entry in entries.items()} == {"/big": 3500, "/d/hi": 3}
-    if options == ("-m0",):
-        assert entries["/big"].open().read(0, 3500) == b"packed " * 500
+    if options != ("-gsecret",):
+        assert entries["/big"].open().read(0, 3500) == big
     assert (entries["/big"].role == "encrypted") == (options == ("-gsecret",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import struct
 import subprocess
@@ -61,11 +62,11 @@ def member(
 def archive(level: int) -> bytes:
     unix = [b"\x50" + struct.pack("<H", 0o100750), b"\x51" + struct.pack("<HH", 8, 7)] if level else []
     inside = member(level, b"hi", BODY, path=b"d\xff", more=unix) if level else member(level, b"d\\hi", BODY)
-    return inside + member(level, b"packed", b"\x99" * 9, b"-lh5-") + b"\0"
+    return inside + member(level, b"packed", b"\x99" * 9, b"-lh1-") + b"\0"
 
 
 def seeds() -> list[bytes]:
-    return [archive(level) for level in range(4)]
+    return [*(archive(level) for level in range(4)), member(2, b"x", constant(65, 7), b"-lh5-") + b"\0"]
 
 
 def opened(data: bytes, offset: int = 0):
@@ -78,12 +79,25 @@ def test_every_level(level: int) -> None:
     data = archive(level)
     container, entries = opened(b"rubbish!" + data + b"behind", 8)
     assert (container.size, container.problems) == (len(data), [])
-    assert container.detail == {"members": 2, "level": level, "method": "-lh0-, -lh5-"}
+    assert container.detail == {"members": 2, "level": level, "method": "-lh0-, -lh1-"}
     entry = entries["/d/hi"]
     assert (entry.open().read(0, entry.size), entry.mtime) == (BODY, TIME)
     assert (entry.mode, entry.uid, entry.gid) == ((0o750, 7, 8) if level else (0o644, 0, 0))
-    with pytest.raises(FormatError, match="-lh5- cannot be unpacked"):
+    with pytest.raises(FormatError, match="-lh1- cannot be unpacked"):
         entries["/packed"].open()
+
+
+def constant(letter: int, count: int) -> bytes:
+    """An lh5 block of one literal over and over: every code has no bits."""
+    return int(f"{count:016b}" + f"{0:010b}" + f"{0:09b}{letter:09b}" + f"{0:08b}" + "0" * 4, 2).to_bytes(7, "big")
+
+
+def test_a_block_of_codes_without_bits() -> None:
+    data = bytearray(member(0, b"x", constant(65, 50), b"-lh5-") + b"\0")
+    struct.pack_into("<I", data, 11, 50)
+    struct.pack_into("<H", data, 23, crc(b"A" * 50))
+    data[1] = sum(data[2 : data[0] + 2]) & 0xFF
+    assert opened(bytes(data))[1]["/x"].open().read(0, 50) == b"A" * 50
 
 
 def test_links_and_directories() -> None:
@@ -112,6 +126,20 @@ def test_a_changed_content_and_a_cut_archive() -> None:
     assert "no end mark" in container.problems[0]
 
 
+@pytest.mark.parametrize("method", ["5", "6", "7"])
+def test_what_jlha_packs_with_every_method(method: str, tmp_path: Path) -> None:
+    if shutil.which("jlha") is None:
+        pytest.skip("jlha (jlha-utils) is not installed")
+    chance = random.Random(method)
+    words = [chance.randbytes(chance.randrange(1, 30)) for _ in range(900)]
+    content = b"".join(chance.choice(words) for _ in range(9000)) + bytes(5000)
+    (tmp_path / "packed").write_bytes(content)
+    subprocess.run(["jlha", f"a2qo{method}", "x.lzh", "packed"], cwd=tmp_path, check=True, capture_output=True)
+    container, entries = opened((tmp_path / "x.lzh").read_bytes())
+    assert container.detail["method"] == f"-lh{method}-"
+    assert entries["/packed"].open().read(0, len(content)) == content
+
+
 @pytest.mark.parametrize("level", range(3))
 def test_what_jlha_writes(level: int, tmp_path: Path) -> None:
     if shutil.which("jlha") is None:
@@ -124,5 +152,7 @@ def test_what_jlha_writes(level: int, tmp_path: Path) -> None:
     container, entries = opened(data + b"behind")
     assert (container.size, container.problems, container.detail["level"]) == (len(data), [], level)
     assert [entry.size for entry in entries.values()] == [3, 3500]
+    packed = next(entry for path, entry in entries.items() if path.endswith("packed"))
+    assert packed.open().read(0, packed.size) == b"packed " * 500
     stored = next(entry for path, entry in entries.items() if path.endswith("hi"))
     assert stored.open().read(0, 3) == b"hi\n"
