@@ -28,7 +28,7 @@ class Gzip(Format):
     specification = "RFC 1952"
     category = "stream"
     reads = "all header fields, several members, header CRC16, CRC32 and length of every member; a broken stream up to its break"
-    not_read = "other methods than deflate; the extra field; multi-member padding"
+    not_read = "other methods than deflate; what the extra field holds; members behind padding"
     signatures = (Signature(pattern=_PATTERN, width=10),)
 
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:

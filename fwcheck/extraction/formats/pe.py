@@ -23,41 +23,76 @@ from fwcheck.extraction.source import ByteSource
 _TE = struct.Struct("<2sHBBHIIQIIII")
 _TE_SECTION = struct.Struct("<8sIIIIIIHHI")
 _UKI_PARTS = {".linux", ".initrd", ".dtb", ".dtbauto", ".ucode", ".efifw", ".splash"}
-_UKI_TEXTS = {".cmdline", ".osrel", ".uname", ".sbat", ".pcrsig", ".pcrpkey", ".profile", ".hwids"}
 
 
 class PortableExecutable(Format):
-    """PE file with its certificate table; a unified kernel image and a zboot image give their parts, others one piece of code."""
+    """PE file with its certificate table: one piece of code."""
 
     name = "pe"
     title = "PE32/PE32+ executable"
-    specification = "Microsoft PE Format; Windows Authenticode Portable Executable Signature Format; UAPI Group UKI"
+    specification = "Microsoft PE Format; Windows Authenticode Portable Executable Signature Format"
     category = "executable"
-    reads = (
-        "PE32 and PE32+ of all machines, exact extent with certificate table, Authenticode digests (SHA-1, SHA-2) recomputed; "
-        "sections of unified kernel images, compressed kernel of EFI zboot images"
-    )
+    reads = "PE32 and PE32+ of all machines, exact extent with certificate table, Authenticode digests (SHA-1, SHA-2) recomputed"
     not_read = "resources, overlays behind the last section, plain DOS executables; signatures are told, not verified"
     signatures = (Signature(pattern=rb"MZ[\x00-\xff]{59}[\x00-\x0f]\x00\x00", width=64),)
     priority = 40
 
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
-        pe = parse(source, offset)
-        if pe.machine not in MACHINES or not pe.sections or pe.image_size < pe.headers:
-            raise FormatError("implausible PE header")
-        available = source.size - offset
-        ends = [pe.headers, *(each.offset + each.size for each in pe.sections), sum(pe.certificates)]
-        size = max((end for end in ends if 0 < end <= available), default=available)
-        problems = [f"{pe.end} bytes named, {available} there"] if pe.end > available else []
-        detail = describe(pe) | signature(source, offset, pe, problems)
-        entries = _zboot(source, offset, size, detail) or _unified(source, offset, pe, size, detail)
-        return Container(
-            format=self.name,
-            size=size,
-            entries=entries or [code(source, "image", offset, size)],
-            detail=detail,
-            problems=problems,
-        )
+        _, size, detail, problems = _opened(source, offset)
+        entries = [code(source, "image", offset, size)]
+        return Container(format=self.name, size=size, entries=entries, detail=detail, problems=problems)
+
+
+class EfiZboot(Format):
+    """Compressed kernel with an EFI stub that unpacks it."""
+
+    name = "efi-zboot"
+    title = "Linux EFI zboot image"
+    specification = "Linux drivers/firmware/efi/libstub/zboot-header.S"
+    category = "firmware"
+    reads = "stub and packed kernel by the offsets of the header, exact extent, Authenticode digest"
+    not_read = "the signature is told, not verified"
+    signatures = (Signature(pattern=rb"MZ\x00\x00zimg", width=8),)
+    priority = 30
+
+    def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
+        _, size, detail, problems = _opened(source, offset)
+        entries = _zboot(source, offset, size, detail)
+        if not entries:
+            raise FormatError("a zboot header without a kernel")
+        return Container(format=self.name, size=size, entries=entries, detail=detail, problems=problems)
+
+
+class UnifiedKernel(Format):
+    """Unified kernel image: kernel, initramfs, command line and more as sections of one EFI program."""
+
+    name = "uki"
+    title = "Unified kernel image (UKI)"
+    specification = "UAPI Group, Unified Kernel Image"
+    category = "firmware"
+    reads = "all sections; kernel, initramfs and device trees are searched, texts are files; Authenticode digest"
+    not_read = "the signature is told, not verified; profiles are not told apart"
+    signatures = PortableExecutable.signatures
+    priority = 35
+
+    def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
+        pe, size, detail, problems = _opened(source, offset)
+        entries = _unified(source, offset, pe, size, detail)
+        if not entries:
+            raise FormatError("a PE file without the sections of a unified kernel image")
+        return Container(format=self.name, size=size, entries=entries, detail=detail, problems=problems)
+
+
+def _opened(source: ByteSource, offset: int) -> tuple[Pe, int, dict[str, str | int], list[str]]:
+    """Headers, size, what is told and problems of the PE file at ``offset``; raises FormatError."""
+    pe = parse(source, offset)
+    if pe.machine not in MACHINES or not pe.sections or pe.image_size < pe.headers:
+        raise FormatError("implausible PE header")
+    available = source.size - offset
+    ends = [pe.headers, *(each.offset + each.size for each in pe.sections), sum(pe.certificates)]
+    size = max((end for end in ends if 0 < end <= available), default=available)
+    problems = [f"{pe.end} bytes named, {available} there"] if pe.end > available else []
+    return pe, size, describe(pe) | signature(source, offset, pe, problems), problems
 
 
 def _zboot(source: ByteSource, offset: int, size: int, detail: dict[str, str | int]) -> list[Entry]:
@@ -68,7 +103,7 @@ def _zboot(source: ByteSource, offset: int, size: int, detail: dict[str, str | i
     at, length = struct.unpack_from("<II", head, 8)
     if at + length > size or not length:
         return []
-    detail |= {"kind": "EFI zboot kernel image", "compression": words(head[24:56])}
+    detail["compression"] = words(head[24:56])
     pieces = [code(source, "stub", offset, at), part(source, "kernel", offset + at, length)]
     rest = size - at - length
     return [*pieces, code(source, "tail", offset + at + length, rest)] if rest else pieces
@@ -79,7 +114,6 @@ def _unified(source: ByteSource, offset: int, pe: Pe, size: int, detail: dict[st
     names = {each.name for each in pe.sections}
     if ".linux" not in names or not names & {".initrd", ".cmdline", ".osrel"}:
         return []
-    detail["kind"] = "unified kernel image"
     out = []
     for section in pe.sections:
         length = min(section.size, section.virtual_size or section.size, size - section.offset)
@@ -141,4 +175,4 @@ class TerseExecutable(Format):
         )
 
 
-FORMATS = (PortableExecutable(), TerseExecutable())
+FORMATS = (PortableExecutable(), TerseExecutable(), EfiZboot(), UnifiedKernel())

@@ -39,7 +39,7 @@ class ZImage(Format):
         "both byte orders, EFI stub, kernels packed with gzip, LZMA, xz, LZO, LZ4, bzip2 or zstd, exact by the tag "
         "table or by decoding"
     )
-    not_read = "a device tree appended behind the image is found on its own; an unpacked kernel inside a zImage"
+    not_read = "kernels that are not packed; a device tree appended behind the image is found on its own"
     signatures = (
         Signature(pattern=rb"\x18\x28\x6f\x01", width=4, offset=0x24),
         Signature(pattern=rb"\x01\x6f\x28\x18", width=4, offset=0x24),

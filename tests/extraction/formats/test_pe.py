@@ -9,10 +9,12 @@ import pytest
 from support.kernel_images import pe, te
 
 from fwcheck.extraction.errors import FormatError
+from fwcheck.extraction.explore import Explorer
 from fwcheck.extraction.formats.pe import FORMATS
+from fwcheck.extraction.limits import Limits
 from fwcheck.extraction.source import Memory
 
-PE, TE = FORMATS
+PE, TE, ZBOOT, UKI = FORMATS
 TEXT = b"\x48\x89\xe5\xc3" * 300
 
 
@@ -59,7 +61,7 @@ def test_an_authenticode_digest_is_recomputed(algorithm):
 
 
 def test_a_unified_kernel_image_gives_its_sections():
-    container = PE.open(Memory(uki()), 0)
+    container = UKI.open(Memory(uki()), 0)
     found = pieces(container)
     assert (found["linux"], found["initrd"], found["cmdline"]) == (b"K" * 1111, b"I" * 777, b"quiet ro root=/dev/vda")
     assert container.detail["cmdline"] == "quiet ro root=/dev/vda"
@@ -68,11 +70,23 @@ def test_a_unified_kernel_image_gives_its_sections():
 
 def test_a_zboot_image_gives_its_kernel():
     image = zboot()
-    container = PE.open(Memory(image), 0)
+    container = ZBOOT.open(Memory(image), 0)
     found = pieces(container)
     assert gzip.decompress(found["kernel"]) == b"kernel " * 500
     assert b"".join(found.values()) == image
     assert container.detail["compression"] == "gzip"
+
+
+def test_the_search_tells_the_kinds_apart():
+    plain = pe([(b".text", TEXT)])
+    found = Explorer(Limits()).explore(Memory(uki() + zboot() + plain), ("image",), 0)
+    chain = [
+        item.node.format for item in found.items if len(item.node.chain) == 2 and item.node.format in {"pe", "uki", "efi-zboot"}
+    ]
+    assert chain == ["uki", "efi-zboot", "pe"]
+    assert Explorer(Limits()).announces(uki()[:4096])
+    with pytest.raises(FormatError):
+        UKI.open(Memory(plain), 0)
 
 
 def test_a_cut_file_is_told():
