@@ -28,8 +28,8 @@ _MODES = Rule(
 RULES = (_MODES,)
 
 _WITHOUT_MODES = frozenset({
-    *("fat", "vfat", "exfat", "romfs", "iso9660", "zip", "ntfs", "udf", "littlefs", "spiffs", "esp-nvs", "minifs", "pfs", "owowfs"),
-    *("7z", "cab", "lha", "arj", "arc", "rar", "cbfs", "uefi-fv", "uefi-vss", "ambarella-romfs", "nordic-dfu"),
+    *("fat", "vfat", "exfat", "romfs", "iso9660", "zip", "ntfs", "udf", "littlefs", "spiffs", "esp-nvs", "minifs", "pfs"),
+    *("owowfs", "7z", "cab", "lha", "arj", "arc", "rar", "cbfs", "uefi-fv", "uefi-vss", "ambarella-romfs", "nordic-dfu"),
 })  # fmt: skip
 _PASSWORDS = re.compile(
     r"(?:^|/)(?:shadow-?|gshadow-?|smbpasswd|\.htpasswd|wpa_supplicant[^/]*\.conf|chap-secrets|pap-secrets|ipsec\.secrets)$"
