@@ -5,11 +5,10 @@ Compression numbers: Linux ``fs/ubifs/ubifs-media.h``; zlib means a bare deflate
 
 from __future__ import annotations
 
+import threading
 import zlib
 from collections.abc import Callable, Iterator
-from functools import cache
 from struct import Struct
-from typing import TYPE_CHECKING
 
 from fwcheck.extraction.errors import FormatError, QuotaExceeded
 from fwcheck.extraction.formats._ubifs_index import BLOCK, Index
@@ -17,9 +16,6 @@ from fwcheck.extraction.formats._ubifs_nodes import DATA, MAGIC, Flash
 from fwcheck.extraction.limits import Limits, bounded
 from fwcheck.extraction.source import ByteSource, Joined
 from fwcheck.extraction.spool import spool
-
-if TYPE_CHECKING:
-    import zstandard
 
 NAMES = {0: "none", 1: "lzo", 2: "zlib", 3: "zstd"}
 _BATCH = 64  # blocks handed on at once
@@ -48,11 +44,7 @@ def _zlib(packed: memoryview, size: int) -> bytes:
         raise FormatError(f"zlib: {error}") from None
 
 
-@cache
-def _zstd_decoder() -> zstandard.ZstdDecompressor:
-    import zstandard  # noqa: PLC0415  # few images need it
-
-    return zstandard.ZstdDecompressor()
+_local = threading.local()  # a decoder serves one thread at a time
 
 
 def _zstd(packed: memoryview, size: int) -> bytes:
@@ -62,7 +54,10 @@ def _zstd(packed: memoryview, size: int) -> bytes:
         # The library believes a size in the frame header and would allocate it.
         if zstandard.frame_content_size(packed) > size:
             raise FormatError("zstd: the frame is larger than its block")
-        return _zstd_decoder().decompress(packed, max_output_size=size)
+        decoder: zstandard.ZstdDecompressor | None = getattr(_local, "zstd", None)
+        if decoder is None:
+            decoder = _local.zstd = zstandard.ZstdDecompressor()
+        return decoder.decompress(packed, max_output_size=size)
     except (zstandard.ZstdError, MemoryError) as error:
         raise FormatError(f"zstd: {error}") from None
 

@@ -6,7 +6,6 @@ right without the spare areas and wrong with them. YAFFS needs its spare areas: 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from fwcheck.extraction.errors import FormatError
@@ -19,6 +18,7 @@ from fwcheck.extraction.source import ByteSource
 from fwcheck.model import NodeKind
 
 _STEP = 8 << 20
+_UNUSED = b"\xff\xff"
 _TRIES = 256  # headers of YAFFS looked at
 
 
@@ -31,11 +31,11 @@ def _entries(source: ByteSource, geometry: Geometry, limits: Limits) -> Iterator
 def _yaffs(source: ByteSource, geometry: Geometry, limits: Limits) -> Iterator[Entry]:
     """The ranges that a YAFFS takes, with their spare areas."""
     yaffs, end, tries = Yaffs(), 0, 0
-    patterns = [re.compile(sign.pattern, re.DOTALL) for sign in yaffs.signatures]
     for base in range(0, source.size, _STEP // geometry.stride * geometry.stride):
         chunk = source.view(base, min(_STEP, source.size - base))
-        places = {base + match.start() for pattern in patterns for match in pattern.finditer(chunk)}
-        for at in sorted(place for place in places if place % geometry.stride == 0):
+        # The place of a checksum that is no longer used, in pages that are not erased.
+        likely = [at for at in range(0, len(chunk) - 10, geometry.stride) if chunk[at + 8 : at + 10] == _UNUSED and chunk[at] < 6]
+        for at in (base + place for place in likely):
             if at < end or tries >= _TRIES:
                 continue
             try:
