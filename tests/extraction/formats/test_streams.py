@@ -26,6 +26,7 @@ from fwcheck.extraction.formats.lzma_alone import FORMATS as LZMA
 from fwcheck.extraction.formats.lzop import FORMATS as LZOP
 from fwcheck.extraction.formats.xz import FORMATS as XZ
 from fwcheck.extraction.formats.zstd import FORMATS as ZSTD
+from fwcheck.extraction.identify import signatures
 from fwcheck.extraction.limits import Limits
 from fwcheck.extraction.source import Memory
 
@@ -273,6 +274,14 @@ def known_size(content: bytes, properties: bytes = b"\x5d\x00\x00\x80\x00") -> b
 
 
 class TestLzmaAlone:
+    @pytest.mark.parametrize("properties", [(3, 0, 2), (1, 2, 2), (2, 2, 2)])
+    def test_properties_that_vendors_use_are_found_in_the_middle_of_an_image(self, properties):
+        lc, lp, pb = properties
+        filters = [{"id": lzma.FILTER_LZMA1, "dict_size": 8 << 20, "lc": lc, "lp": lp, "pb": pb}]
+        data = bytes(999) + lzma.compress(b"boot code " * 3000, lzma.FORMAT_ALONE, filters=filters)
+        hits, _ = signatures().everywhere(Memory(data))
+        assert [(offset, each.name) for offset, _, each in hits if each.name == "lzma"] == [(999, "lzma")]
+
     def test_a_declared_size_ends_the_stream_without_a_marker(self):
         stream = known_size(CONTENT)
         container = LZMA[0].open(Memory(stream + TRAILER), 0)
