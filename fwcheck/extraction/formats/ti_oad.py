@@ -9,6 +9,7 @@ u32 state, u8 version, u32 time, 8 bytes signer, 64 bytes ECDSA P-256 signature)
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Final
 
@@ -26,6 +27,7 @@ _TYPES = {
     5: "factory image", 6: "boot manager", 7: "application and stack library",
 }  # fmt: skip
 _TECHNOLOGIES = {0: "BLE", 1: "TI-MAC", 2: "Zigbee", 3: "RF4CE", 4: "Thread", 5: "EasyLink"}
+_CHIPS = re.compile(rb"(?i:cc(?:13|26)x[0-9]r1)|OAD IMG ")
 _SECURITY: Final = 3
 _SEGMENTS_LIMIT: Final = 32
 
@@ -50,7 +52,12 @@ class TiOad(Format):
         if len(raw) < _HEADER.size:
             raise FormatError("not an OAD header")
         chip, crc, boot, meta, radio, _, _, kind, number, _, size, entry, version, end, header, _ = _HEADER.unpack(raw)
-        if not _HEADER.size <= header <= 0x200 or not header < size <= 8 << 20 or kind not in _TYPES:
+        if (
+            not _CHIPS.fullmatch(chip)
+            or not _HEADER.size <= header <= 0x200
+            or not header < size <= 8 << 20
+            or kind not in _TYPES
+        ):
             raise FormatError("not an OAD header")
         there = min(size, source.size - offset)
         problems = [f"{size} bytes announced, {there} there"] if there < size else []
