@@ -21,8 +21,8 @@ _SIZE_LIMIT = 1 << 30  # unpacked
 _DICTIONARY_LIMIT = 128 << 20  # what the decoder is allowed to hold
 _MEMORY = 256 << 20
 
-# lc=3 lp=0 pb=2 is every encoder's default, 0x6d (lc=1 lp=2 pb=2) OpenWrt's for MIPS, 0x6e (lc=2 lp=2 pb=2) TP-Link's for VxWorks;
-# the others are seen in vendors' images.
+# lc=3 lp=0 pb=2 is every encoder's default, 0x6d (lc=1 lp=2 pb=2) OpenWrt's for MIPS, 0x6e (lc=2 lp=2 pb=2) TP-Link's for
+# VxWorks; the others are seen in vendors' images.
 _PROPERTIES = rb"[\x5d\x6d\x6e\x5a\x51\x5e\x66\x6c\x2c\x2d]"
 _SIZE = rb"(?:\xff{8}|[\x00-\xff]{3}[\x00-\x3f]\x00{4})\x00"
 _LARGE = rb"\x00\x00(?:[\x01-\x04\x06\x08\x0c\x10\x18\x20\x30\x40\x60\x80\xc0]\x00|\x00[\x01-\x04\x06\x08])"
