@@ -91,7 +91,7 @@ def cells(source: ByteSource, offset: int, image: Image) -> Iterator[Cell]:
 def _unpack(zstd: bool, packed: bytes, size: int) -> bytes:
     try:
         if zstd:
-            return zstandard.ZstdDecompressor().decompressobj().decompress(packed)[:size]
+            return zstandard.ZstdDecompressor(max_window_size=8 << 20).stream_reader(packed).read(size)
         return zlib.decompressobj(-15).decompress(packed, size)
     except (zlib.error, zstandard.ZstdError) as error:
         raise FormatError(f"a broken packed cluster: {error}") from None

@@ -20,7 +20,7 @@ from fwcheck.extraction.limits import Limits
 from fwcheck.extraction.source import Memory
 
 PATHS = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-NAMES = ("apfs", "bcachefs", "btrfs", "f2fs", "hfsplus", "jfs", "ntfs", "reiserfs", "swap", "udf", "ufs", "xfs")
+NAMES = ("apfs", "bcachefs", "f2fs", "hfsplus", "jfs", "ntfs", "reiserfs", "swap", "udf", "ufs", "xfs")
 UUID = bytes(range(16))
 
 
@@ -69,13 +69,6 @@ def bcachefs() -> bytes:
         (120, struct.pack("<HBBI", 8, 0, 1, 8)),
     )
     return placed(65536, (4096, head + struct.pack("<II", 8, 1) + member))
-
-
-def btrfs() -> bytes:
-    body = placed(4096, (32, UUID), (48, struct.pack("<QQ", 65536, 1) + b"_BHRfS_M"), (112, struct.pack("<Q", 81920)),
-                  (136, struct.pack("<QIII", 1, 4096, 16384, 16384)), (201, struct.pack("<QQ", 1, 81920)),
-                  (299, b"LAB"))  # fmt: skip
-    return placed(81920, (65536, crc32c(body[32:]) + body[4:]))
 
 
 def f2fs() -> bytes:
@@ -166,7 +159,7 @@ def test_the_bytes_stay_one_content_that_is_not_the_same_file_system_again(name:
     assert name not in {each.name for _, _, each in signatures().at_start(content.peek(0, 70000))}
 
 
-@pytest.mark.parametrize("name", ["apfs", "btrfs", "f2fs", "xfs"])
+@pytest.mark.parametrize("name", ["apfs", "f2fs", "xfs"])
 def test_wrong_checksums_are_told(name: str) -> None:
     data = bytearray(BUILT[name]())
     at = data.index(UUID)
@@ -187,7 +180,6 @@ def test_a_truncated_volume_is_told_and_a_bare_magic_is_none(name: str) -> None:
 
 REAL = {
     "f2fs": ("f2fs-tools", "mkfs.f2fs", ("-q", "-l", "LAB"), 64),
-    "btrfs": ("btrfs-progs", "mkfs.btrfs", ("-q", "-L", "LAB"), 128),
     "xfs": ("xfsprogs", "mkfs.xfs", ("-q", "-L", "LAB"), 320),
     "ntfs": ("ntfs-3g", "mkfs.ntfs", ("-F", "-q", "-L", "LAB"), 4),
     "udf": ("udftools", "mkudffs", ("-b", "2048", "--label=LAB"), 4),
