@@ -43,8 +43,9 @@ class Folder(msgspec.Struct, kw_only=True):
     content: ByteSource | None = None
 
     @property
-    def end(self) -> int:
-        return self.blocks[-1].at + self.blocks[-1].packed if self.blocks else 0
+    def size(self) -> int:
+        """What the folder unpacks to, as its blocks say."""
+        return sum(each.size for each in self.blocks)
 
     def file(self, at: int, size: int) -> ByteSource:
         """A file of the folder; raises FormatError when it cannot be unpacked."""

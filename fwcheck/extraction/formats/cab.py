@@ -8,8 +8,8 @@ time, attributes, name).
 
 from __future__ import annotations
 
-import calendar
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
@@ -18,6 +18,7 @@ import msgspec
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats._cab_folders import NAMES, Folder, blocks
+from fwcheck.extraction.formats._listed import dos_time, refused
 from fwcheck.extraction.formats._parts import words
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import decoded, member_path, note
@@ -29,6 +30,7 @@ _FILE = struct.Struct("<IIHHHH")
 _BEFORE, _BEHIND, _RESERVED = 1, 2, 4
 _READ_ONLY, _EXECUTE = 0x01, 0x40
 _NAME = 260
+_OVERLAP = 2  # times the content of a folder that its files may add up to
 
 
 class Cabinet(msgspec.Struct, kw_only=True):
@@ -121,6 +123,7 @@ def _folders(source: ByteSource, offset: int, head: Cabinet, limits: Limits, pro
 
 def _entries(source: ByteSource, offset: int, head: Cabinet, folders: list[Folder], problems: list[str]) -> Iterator[Entry]:
     at = offset + head.files
+    claimed, sizes = Counter[int](), [each.size for each in folders]
     for _ in range(head.file_count):
         raw = source.peek(at, _FILE.size + _NAME)
         name, mark, _ = raw[_FILE.size :].partition(b"\0")
@@ -134,24 +137,22 @@ def _entries(source: ByteSource, offset: int, head: Cabinet, folders: list[Folde
         if path == "/":
             continue
         mode = 0o555 if attributes & _EXECUTE else 0o444
-        entry = Entry(path=path, size=size, mode=mode if attributes & _READ_ONLY else mode | 0o200, mtime=_time(date, time))
+        entry = Entry(
+            path=path, size=size, mode=mode if attributes & _READ_ONLY else mode | 0o200, mtime=dos_time(date << 16 | time)
+        )
         if escapes or stored.startswith("/"):
             entry.detail = {"stored": stored}
             note(problems, f"the name {stored!r} leaves the archive: kept as {path}")
-        if index < len(folders):
+        claimed[index] += size
+        if index < len(folders) and claimed[index] > _OVERLAP * max(sizes[index], 1):
+            note(problems, f"the files of folder {index} overlap each other, as in a cabinet made to exhaust its reader")
+            entry.open = refused("it overlaps other files of its folder")
+        elif index < len(folders):
             entry.locality = folders[index].blocks[0].at if folders[index].blocks else 0
             entry.open = partial(folders[index].file, begin, size)
         else:
             entry.detail = {**entry.detail, "continued": "from or in another cabinet"}
         yield entry
-
-
-def _time(date: int, time: int) -> int:
-    """Local time without a zone, taken as UTC; 0 for no date."""
-    month, day = date >> 5 & 15, date & 31
-    if not 1 <= month <= 12 or not day:
-        return 0
-    return calendar.timegm((1980 + (date >> 9), month, day, time >> 11, time >> 5 & 63, (time & 31) * 2))
 
 
 FORMATS = (Cab(),)

@@ -186,7 +186,9 @@ def _payloads(files: Files, limits: Limits, problems: list[str]) -> dict[str, By
         except FormatError as error:
             note(problems, f"{path} is no tar archive: {error}")
             continue
-        found |= {f"{data[1]}{each.path}": each.open() for each in archive.entries if each.open is not None}
+        # Hard links would let a small archive ask for many hashes of one large file.
+        plain = (each for each in archive.entries if "link" not in each.detail)
+        found |= {f"{data[1]}{each.path}": each.open() for each in plain if each.open is not None}
     return found
 
 

@@ -116,6 +116,19 @@ def test_names_and_folders_that_lead_outside() -> None:
     assert any("leaves the archive" in line for line in container.problems)
 
 
+def test_files_that_overlap_are_said() -> None:
+    files = {f"f{number}": b"abcd" for number in range(9)}
+    data = bytearray(cabinet(0, files))
+    for number in range(9):
+        at = data.index(b"f%d\0" % number) - 16
+        data[at : at + 8] = struct.pack("<II", 36, 0)  # all of the folder
+    container, entries = opened(bytes(data))
+    assert entries["/f1"].open().size == 36
+    assert any("overlap" in line for line in container.problems)
+    with pytest.raises(FormatError, match="overlaps"):
+        entries["/f8"].open()
+
+
 @pytest.mark.parametrize(("at", "value"), [(16, 0xFF), (25, 2), (26, 0), (30, 0xFF), (8, 0)])
 def test_headers_that_contradict_themselves_are_refused(at: int, value: int) -> None:
     data = bytearray(cabinet(0, {"a": b"abc"}))
