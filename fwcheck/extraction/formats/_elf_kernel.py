@@ -1,8 +1,8 @@
 """What is built into a Linux kernel that is an ELF file: the initramfs, plain or packed, and the configuration.
 
-An ELF file is inspected as one piece of code, so nothing inside is searched for; a kernel is the exception. The
-initramfs lies in ``.init.data`` (usr/initramfs_data.S of Linux), on a 4-byte boundary, and begins with the magic of a
-newc archive once unpacked.
+A loader that carries a packed kernel is an ELF file as well. An ELF file is inspected as one piece of code, so nothing
+inside is searched for; a kernel is the exception. The initramfs lies in ``.init.data`` (usr/initramfs_data.S of Linux),
+on a 4-byte boundary, and begins with the magic of a newc archive once unpacked.
 """
 
 from __future__ import annotations
@@ -24,12 +24,16 @@ _PACKED = re.compile(
     rb"\x1f\x8b\x08[\x00-\x1f]|\xfd7zXZ\x00|BZh[1-9]1AY|\x89LZO\x00|\x02\x21\x4c\x18|\x28\xb5\x2f\xfd|[\x5d\x6d]\x00\x00[\x00-\xff]{2}"
 )
 _TRIALS = 64
+_KERNEL = 512 << 10  # unpacked bytes below which a stream in a program is no kernel
 _TRIAL = Limits(bytes_stream=9 << 20, ratio_floor=9 << 20)
 
 
 def embedded(source: ByteSource, offset: int, size: int, init: tuple[int, int] | None) -> Iterator[Entry]:
     """Parts inside the ELF file at ``offset``; ``init`` is the place of ``.init.data`` in the source, when it has one."""
-    if size < SMALLEST or _find(source, _BANNER, offset, offset + size) is None:
+    if size < SMALLEST:
+        return
+    if _find(source, _BANNER, offset, offset + size) is None:
+        yield from _loaded(source, offset, offset + size)
         return
     at = _find(source, _CONFIG, offset, offset + size)
     if at is not None and (length := _length("ikconfig", source, at)):
@@ -42,6 +46,15 @@ def embedded(source: ByteSource, offset: int, size: int, init: tuple[int, int] |
             number += 1
     if not number and init is not None:
         yield from _packed(source, *init)
+
+
+def _loaded(source: ByteSource, begin: int, end: int) -> Iterator[Entry]:
+    """The kernel that a loader carries packed: lzma-loader of OpenWrt, vmlinuz of MIPS, zImage of PowerPC."""
+    from fwcheck.extraction.formats import _kernel  # noqa: PLC0415
+
+    found = _kernel.packed_kernel(source, begin + 64, end, _KERNEL)
+    if found is not None:
+        yield part(source, "kernel", found[0], end - found[0])
 
 
 def _find(source: ByteSource, wanted: bytes, begin: int, end: int) -> int | None:

@@ -30,21 +30,26 @@ def _streams() -> tuple[tuple[Format, re.Pattern[bytes]], ...]:
     return tuple((each, re.compile(each.signatures[0].pattern, re.DOTALL)) for each in formats)
 
 
-def packed_kernel(source: ByteSource, begin: int, end: int) -> tuple[int, str] | None:
-    """Offset and compression of the first stream between two offsets; None when nothing there decodes."""
+def packed_kernel(source: ByteSource, begin: int, end: int, least: int = 0) -> tuple[int, str] | None:
+    """Offset and compression of the first stream between two offsets; None when nothing there decodes.
+
+    ``least``: unpacked bytes from which it is taken for a kernel.
+    """
     head = source.peek(begin, min(end - begin, STUB_LIMIT))
     hits = sorted(
         ((match.start(), rank) for rank, (_, pattern) in enumerate(_streams()) for match in pattern.finditer(head)),
     )
     for at, rank in hits[:_TRIALS]:
-        if compression(source, begin + at, end, rank):
-            return begin + at, _streams()[rank][0].name
+        for each, container in _decoded(source.window(begin + at, end - begin - at), rank):
+            size = container.detail.get("unpacked_size", 0)
+            if isinstance(size, int) and size >= least:
+                return begin + at, each.name
     return None
 
 
-def compression(source: ByteSource, at: int, end: int, only: int | None = None) -> str:
+def compression(source: ByteSource, at: int, end: int) -> str:
     """The name of the stream that begins at ``at`` and decodes; empty when there is none."""
-    for each, _ in _decoded(source.window(at, end - at), only):
+    for each, _ in _decoded(source.window(at, end - at), None):
         return each.name
     return ""
 

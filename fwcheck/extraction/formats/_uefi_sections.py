@@ -63,6 +63,7 @@ _NAMES = {
     _SIGNED: "signed",
 }
 _MEMORY = 256 << 20
+SMALL = 4096  # bytes below which raw content is no image to be searched
 _PIECE = 64 << 10
 
 
@@ -124,7 +125,8 @@ class Sections:
             begin, length = begin + 16, length - 16
         if kind == _RAW and not source.peek(begin, min(length, 4096)).strip(b"\0").strip(b"\xff") and length <= 4096:
             return  # filler: it aligns what follows
-        role = "meta" if kind in _META else "part" if kind in {_FV_IMAGE, _RAW, _FREEFORM, 0x16} else "file"
+        image = kind == _FV_IMAGE or (kind in {_RAW, _FREEFORM, 0x16} and length >= SMALL)
+        role = "meta" if kind in _META else "part" if image else "file"
         self._leaf(source, begin, length, path + _LEAVES[kind], inner, role, detail)
 
     def _leaf(

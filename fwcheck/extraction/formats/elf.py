@@ -37,8 +37,9 @@ class Elf(Format):
     specification = "System V ABI, Object Files"
     category = "executable"
     reads = (
-        "extent of 32- and 64-bit files of both byte orders; initramfs (plain or packed) and configuration inside a Linux kernel;"
-        " the hash segment of Qualcomm's images: digests of all segments are recomputed, signers and root certificate told"
+        "extent of 32- and 64-bit files of both byte orders; "
+        "initramfs and configuration in a Linux kernel, packed kernel in a loader; "
+        "the hash segment of Qualcomm's images: digests of all segments are recomputed, signers and root certificate told"
     )
     not_read = "archives and images inside other programs; what is appended behind the last section"
     signatures = (

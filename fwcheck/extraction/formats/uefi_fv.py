@@ -17,8 +17,8 @@ import msgspec
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats import _uefi_variables
-from fwcheck.extraction.formats._parts import part
-from fwcheck.extraction.formats._uefi_sections import Sections
+from fwcheck.extraction.formats._parts import code, part
+from fwcheck.extraction.formats._uefi_sections import SMALL, Sections
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import note
 from fwcheck.extraction.source import ByteSource
@@ -142,7 +142,7 @@ def _nvram(
     detail |= _uefi_variables.describe(found)
     rest = min(at + found.size, end)
     if rest < end:
-        entries.append(part(source, "fault-tolerant-write", rest, end - rest))
+        entries.append(code(source, "fault-tolerant-write", rest, end - rest))
     return entries
 
 
@@ -247,7 +247,8 @@ class _Files:
             detail["state"] = "deleted"
         if file.type == _RAW or file.type not in _TYPES:
             name = self._name(file, "")
-            yield msgspec.structs.replace(part(self.source, f"/{name}", begin, end - begin, detail), locality=begin)
+            whole = part(self.source, f"/{name}", begin, end - begin, detail)
+            yield msgspec.structs.replace(whole, role="file" if name == "VolumeTop" or end - begin < SMALL else "part")
             return
         sections = Sections(self.limits, self.problems, label)
         sections.read(self.source, begin, end)

@@ -77,6 +77,14 @@ def test_several_archives_are_told_apart():
     assert (found["initramfs"][:6], found["initramfs-1"].count(b"other")) == (b"070701", 1)
 
 
+@pytest.mark.parametrize("method", ["gzip", "xz"])
+def test_a_loader_gives_the_kernel_it_carries(method):
+    packed = PACKERS[method](b"".join(b"symbol_%d " % (i * i) for i in range(60_000)))
+    image = kernel(packed, 32, banner=b"lzma-loader\0")
+    found = contents(ELF.open(Memory(image), 0))
+    assert found["kernel"].startswith(packed)
+
+
 def test_other_programs_are_not_searched():
     image = kernel(newc(), banner=b"no kernel at all\0")
     assert contents(ELF.open(Memory(image), 0)) == {}
