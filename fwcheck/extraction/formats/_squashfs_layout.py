@@ -24,6 +24,7 @@ Unpack = Callable[[bytes | memoryview, int], Values]
 
 METADATA_SIZE = 8192
 NO_FRAGMENT = 0xFFFFFFFF
+NO_ATTRIBUTES = 0xFFFFFFFF
 
 DIRECTORY, FILE, SYMLINK, BLOCK_DEVICE, CHARACTER_DEVICE, FIFO, SOCKET = range(1, 8)
 EXTENDED = 7  # an extended inode's type is its basic type plus this
@@ -100,12 +101,13 @@ class Inode(NamedTuple):
     offset: int
     fragment: int
     rdev: int
+    xattr: int
     length: int
 
 
 _INODE: tuple[Field, ...] = (
     ("mode", 0), ("uid", 0), ("gid", 0), ("mtime", 0), ("number", 0), ("size", 0), ("start", 0), ("offset", 0),
-    ("fragment", NO_FRAGMENT), ("rdev", 0),
+    ("fragment", NO_FRAGMENT), ("rdev", 0), ("xattr", NO_ATTRIBUTES),
 )  # fmt: skip
 
 _BASE_4: tuple[Field, ...] = (("type", 16), ("mode", 16), ("uid", 16), ("gid", 16), ("mtime", 32), ("number", 32))
@@ -221,7 +223,7 @@ class Layout:
         if type_ == 0:
             mode, uid, gid, kind, group = self._ipc.unpack(data, at)
             kind = SOCKET if kind == SOCKET else FIFO
-            return Inode(kind, mode, group * 16 + uid, gid, 0, 0, 0, 0, 0, NO_FRAGMENT, 0, self._ipc.size)
+            return Inode(kind, mode, group * 16 + uid, gid, 0, 0, 0, 0, 0, NO_FRAGMENT, 0, NO_ATTRIBUTES, self._ipc.size)
         group, kind = divmod(type_ - 1, _TYPES_1)
         found = Inode._make(self._kinds[kind + 1](data, at))
         return found._replace(uid=group * 16 + found.uid)

@@ -8,6 +8,7 @@ from functools import partial
 
 from fwcheck.extraction.errors import FormatError, QuotaExceeded
 from fwcheck.extraction.format import Entry
+from fwcheck.extraction.formats._squashfs_attributes import NONE, Attributes
 from fwcheck.extraction.formats._squashfs_blocks import Blocks
 from fwcheck.extraction.formats._squashfs_content import content
 from fwcheck.extraction.formats._squashfs_layout import (
@@ -51,6 +52,7 @@ class Listing:
         self._text = TEXT_LIMIT
         self._fragment_starts: dict[int, int] = {}
         self._ends: dict[int, int] = {}
+        self._attributes = Attributes(blocks)
 
     def root(self) -> Inode:
         """The root directory's inode; raises FormatError when there is no such directory."""
@@ -85,7 +87,10 @@ class Listing:
         root = self.root()
         seen = {place}
         listings: set[Place] = set()
-        yield self._entry("/", root, place)
+        entry = self._entry("/", root, place)
+        if root.xattr != NONE:
+            self._describe(entry, root)
+        yield entry
         stack = [("/", root)]
         while stack:
             path, directory = stack.pop()
@@ -110,6 +115,8 @@ class Listing:
                     below.append((inner, inode))
                 try:
                     entry = self._entry(inner, inode, at)
+                    if inode.xattr != NONE:
+                        self._describe(entry, inode)
                 except FormatError as error:
                     self._problem(f"{inner}: {error}")
                     continue
@@ -221,6 +228,16 @@ class Listing:
             target = self._blocks.span(place[0], place[1] + inode.length, inode.size).decode("utf-8", "surrogateescape")
             return Entry(path=path, kind=NodeKind.SYMLINK, mode=mode, uid=uid, gid=gid, mtime=mtime, target=target)
         return Entry(path=path, kind=NodeKind.DEVICE, mode=mode, uid=uid, gid=gid, mtime=mtime, device=_device(inode))
+
+    def _describe(self, entry: Entry, inode: Inode) -> None:
+        """Adds extended attributes; those that cannot be read are a problem of their own."""
+        try:
+            rows = self._attributes.of(inode.xattr)
+        except FormatError as error:
+            self._problem(f"{entry.path}: {error}")
+            return
+        self._spend(sum(len(str(value)) for value in rows.values()))
+        entry.detail = rows
 
     def _locality(self, inode: Inode) -> int:
         """Where the packed bytes of a file begin; a fragment's place for a file without blocks of its own."""

@@ -44,6 +44,7 @@ class Superblock(NamedTuple):
     inodes_start: int
     directories_start: int
     fragments_start: int
+    attributes_start: int = -1  # version 4, where there are any
 
     @property
     def header(self) -> int:
@@ -87,12 +88,13 @@ def _read(head: bytes, magic: bytes, order: ByteOrder) -> Superblock:
         inodes, created, block_size, fragments, compression, block_log, flags, ids = struct.unpack_from(
             prefix + "IIIIHHHH", head, 4
         )
-        root, size, ids_start, _, inodes_start, directories_start, fragments_start, _ = struct.unpack_from(
+        root, size, ids_start, attributes_start, inodes_start, directories_start, fragments_start, _ = struct.unpack_from(
             prefix + "8Q", head, 32
         )
         return Superblock(
             magic, order, version, minor, inodes, created, block_size, block_log, fragments, compression, flags, ids, 0, root,
             size, ids_start, 0, inodes_start, directories_start, fragments_start,
+            attributes_start if attributes_start < size else -1,
         )  # fmt: skip
     inodes, size, users_start, groups_start, inodes_start, directories_start = struct.unpack_from(prefix + "6I", head, 4)
     block_size, block_log, flags, users, groups, created, root = struct.unpack_from(prefix + "HHBBBIQ", head, 32)

@@ -1,8 +1,7 @@
 """SquashFS 1.x to 4.x, both byte orders, every compression of the kernel and the LZMA variants of vendors.
 
 Sources: ``Documentation/filesystems/squashfs.rst`` and ``fs/squashfs/squashfs_fs.h`` of Linux (4.0); ``squashfs_compat.h`` of
-squashfs-tools (1.x to 3.x). Extended attributes, directory indices and the export table hold nothing the listing lacks and
-are left unread.
+squashfs-tools (1.x to 3.x). Directory indices and the export table hold nothing the listing lacks and are left unread.
 """
 
 from __future__ import annotations
@@ -32,9 +31,9 @@ class SquashFs(Format):
     reads = (
         "versions 1.x, 2.x, 3.x and 4.0 in both byte orders, eight magics; gzip, LZMA, LZO, XZ, LZ4, Zstandard as declared or"
         " found by trial, LZMA with headers of 13, 5 and 4 bytes or none and any properties; fragments, sparse files, hard"
-        " links, devices"
+        " links, devices; extended attributes of files and directories (capabilities in words)"
     )
-    not_read = "extended attributes (capabilities, ACLs); LZMA with lc + lp above 4; encrypted or otherwise scrambled images"
+    not_read = "extended attributes of links and devices; LZMA with lc + lp above 4; encrypted or otherwise scrambled images"
     signatures = (Signature(pattern=_PATTERN, width=30),)
 
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:

@@ -280,7 +280,7 @@ def test_every_algorithm_gives_what_went_in() -> None:
 
 def test_capabilities_and_contexts_are_told() -> None:
     _, members = listing(algorithms())
-    granted = "cap_net_bind_service,cap_net_raw=ep"
+    granted = "cap_net_bind_service,cap_net_raw+ep"
     assert members["/shared"].detail["security.capability"] == granted
     assert members["/shared"].detail["links"] == 2
     assert members["/own"].detail == {"security.capability": granted, "security.selinux": "u:r:s:s0"}

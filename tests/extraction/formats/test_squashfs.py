@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import lzma
 import os
@@ -265,13 +266,60 @@ def test_a_version_4_image_with_a_false_compression_is_read() -> None:
         assert_holds(made, Writer(made, 4, "little", compress=lzma_5, compression=declared).build())
 
 
+# Made by mksquashfs 4.5.1 of a directory and five files with extended attributes, some of whose values are stored once.
+ATTRIBUTES = base64.b64decode(
+    "aHNxcwYAAADoAwAAAAACAAEAAAABABEAwAABAAQAAAAYAQAAAAAAAPgBAAAAAAAALwEAAAAAAADgAQAAAAAAAGwAAAAAAAAAvwAAAAAAAAD9AA"
+    "AAAAAAACEBAAAAAAAAaGkKaG8KMQoyCjMKUQB42uNkWMLIAAQvmBkYwAwoYGZABYxofE4kfUxE6GOGspH1IatlwqGPDSqHrI+FCH0cUDuR9bES"
+    "oY+LAWI+B8NbuD6YG+yhatihNMg8AME0CncqAHjaY2GAAEYozQTEaRZALoiRXgCkmICcDMMVDMwQltEDBhYIyxgAYCoE6BCAYAAAAAAAAAAMAA"
+    "ABAAAAAOsAAAAAAAAAGgB42mNggAALKF0ApVdA6QdQWoIRQgMANXcCSgUBAAAAAAAABIAAAAAAKQEAAAAAAAB5AHjaY2LgYkhOLEhMyszJLKkU"
+    "YWBgYGRgYGJQYEADLAx5+SWpzEBWYlIyEyOyJg6gIB9UmQ5Qd+UoIBqAAja/PM8QGGwMVQyMLAw5+XnpoAD1Rwp5oAIjQgqMcSp4AYy0ilEwCk"
+    "bBsAcMjMwMSZng7P+IEZL9AbJXfaQsAHjaY2CAACYgNoViEGAEYg0grmdEyDsC2QvQ+AfR+OdYEfo/MjMwAACyHgUNNwEAAAAAAAAGAAAAAAAA"
+    "ALIBAAAAAAAA"
+)
+
+
+def test_extended_attributes_are_told() -> None:
+    _, entries = opened(ATTRIBUTES)
+    expected: dict[str, dict[str, str]] = {
+        "/": {"user.big": "x" * 200}, "/f": {"security.capability": "cap_net_raw+ep", "user.note": "abc"},
+        "/g": {"security.capability": "cap_net_raw+ep"},
+        **{f"/h{n}": {f"user.own{n}": "z", "user.long": "y" * 200} for n in (1, 2, 3)},
+    }  # fmt: skip
+    assert {path: entry.detail for path, entry in entries.items()} == expected
+
+
+def test_attributes_of_a_mounted_file_are_those_of_the_image(tmp_path: Path) -> None:
+    if not TOOL["mksquashfs"]:
+        pytest.skip("mksquashfs is not installed (Debian package squashfs-tools)")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "ping").write_bytes(b"#!")
+    capability = struct.pack("<5I", 0x02000001, 1 << 13 | 1 << 10, 0, 0, 0)
+    try:
+        os.setxattr(tmp_path / "tree" / "ping", "security.capability", capability)
+    except OSError as error:
+        pytest.skip(f"this file system or user may not set capabilities: {error}")
+    command = [TOOL["mksquashfs"], str(tmp_path / "tree"), str(tmp_path / "image"), "-quiet", "-no-progress"]
+    subprocess.run(command, check=True, capture_output=True)
+    _, entries = opened((tmp_path / "image").read_bytes())
+    assert entries["/ping"].detail == {"security.capability": "cap_net_bind_service,cap_net_raw+ep"}
+
+
+def test_attributes_that_cannot_be_read_are_a_problem() -> None:
+    table = int.from_bytes(ATTRIBUTES[56:64], "little")
+    broken = ATTRIBUTES[: table + 8] + bytes(4) + ATTRIBUTES[table + 12 :]
+    container, entries = opened(broken)
+    assert content(entries["/f"]) == b"hi\n"
+    assert entries["/f"].detail == {}
+    assert any("extended attributes" in problem for problem in container.problems)
+
+
 def seeds() -> list[bytes]:
     made = {path: member for path, member in members(files=6).items() if path != "/noise"}
     variants: list[tuple[int, str, Compress]] = [
         (1, "big", zlib.compress), (2, "little", zlib.compress), (3, "big", lzma_13), (3, "little", lzma_stripped),
         (4, "little", lzma.compress), (4, "big", lzma_4),
     ]  # fmt: skip
-    return [Writer(made, version, order, compress=compress).build() for version, order, compress in variants]
+    return [ATTRIBUTES, *(Writer(made, version, order, compress=compress).build() for version, order, compress in variants)]
 
 
 # Access
