@@ -1,9 +1,10 @@
 """EBL, the Ember boot loader's image of EM35x and first EFR32 chips (Silicon Labs UG103.6, AN0714; ebl-file format of EmberZNet).
 
-Tags one behind the other, big-endian: u16 tag, u16 length, value. The header 0x0000: u16 version, u16 0xE350, u32 address, u32
-CRC of the application's address table, then the table itself. 0xFE01 program and 0xFD03 erase and program: u32 address and
-data. 0xF608 metadata, 0xFC04 end with a CRC32 of all before. Encrypted files begin with 0xFB05 (u16 version, u16 kind, u16
-0xE350), 0xFA06 holds length and nonce, 0xF907 AES-128-CCM data, 0xF709 the MAC. 0xFF fills the file to whole blocks.
+Tags one behind the other, big-endian: u16 tag, u16 length, value. The header 0x0000: u16 version, u16 0xE350 (EM35x; 0xE250 and
+0xE260 on its predecessors), u32 address, u32 CRC of the application's address table, then the table itself. 0xFE01 program,
+0x02FE program the manufacturing page, and 0xFD03 erase and program: u32 address and data. 0xF608 metadata, 0xFC04 end with a
+CRC32 of all before. Encrypted files begin with 0xFB05 (u16 version, u16 kind, u16 0xE350), 0xFA06 holds length and nonce,
+0xF907 AES-128-CCM data, 0xF709 the MAC. 0xFF fills the file to whole blocks.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 
 _HEADER, _ENCRYPTED_HEADER, _NONCE, _ENCRYPTED, _MAC, _END = 0x0000, 0xFB05, 0xFA06, 0xF907, 0xF709, 0xFC04
-_PROGRAM = {0xFE01: "program", 0xFD03: "erase and program"}
+_PROGRAM = frozenset({0xFE01, 0x02FE, 0xFD03})  # program, program manufacturing page, erase and program
 _METADATA: Final = 0xF608
 _ORDERS: Final[tuple[Literal["big", "little"], ...]] = ("big", "little")  # tools differ
-_SIGNATURE: Final = 0xE350
+_SIGNATURES: Final = frozenset({0xE350, 0xE250, 0xE260})
 _TAG_LIMIT: Final = 16384
 
 
@@ -39,7 +40,7 @@ class Ebl(Format):
     reads = "all tags, program data with its address, CRC32; encrypted files are told"
     not_read = "encrypted data"
     signatures = (
-        Signature(pattern=rb"\x00\x00\x00[\x10-\xff].{2}\xe3\x50", width=8),
+        Signature(pattern=rb"\x00\x00\x00[\x10-\xff].{2}[\xe2\xe3][\x50\x60]", width=8),
         Signature(pattern=rb"\xfb\x05\x00[\x06-\x40].{2}.{2}\xe3\x50", width=10),
     )
     priority = 20
@@ -89,7 +90,7 @@ def _walk(source: ByteSource, offset: int) -> tuple[int, list[int], list[tuple[i
 def _known(tag: int, length: int, value: bytes, *, first: bool) -> bool:
     if first:
         place = {_HEADER: 2, _ENCRYPTED_HEADER: 4}.get(tag)
-        return place is not None and length >= 6 and int.from_bytes(value[place : place + 2], "big") == _SIGNATURE
+        return place is not None and length >= 6 and int.from_bytes(value[place : place + 2], "big") in _SIGNATURES
     if tag in _PROGRAM:
         return length > 4
     return tag in {_HEADER, _METADATA, _NONCE, _ENCRYPTED, _MAC} or (tag == _END and length == 4)

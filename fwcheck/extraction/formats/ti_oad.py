@@ -3,8 +3,8 @@
 A header of 44 bytes, little-endian: 8 bytes name of the chip family, u32 CRC32 of everything behind it, u8 version of the boot
 manager, u8 version of this header, u16 radio technologies (a cleared bit is one it has), u8 copy state, u8 CRC state, u8 image
 type, u8 image number, u32 validity, u32 size, u32 entry point, 4 bytes version, u32 last address, u16 length of the header, u16
-reserved. Segments follow: u8 type, u16 technology, u8 reserved, u32 length with these 8 bytes. Type 3 holds a signature (at 8:
-u32 state, u8 version, u32 time, 8 bytes signer, 64 bytes ECDSA P-256 signature).
+reserved. Segments follow: u8 type, u16 technology, u8 state, u32 length with these 8 bytes. Type 3 holds a signature: u8
+version, u32 time, 8 bytes signer, 64 bytes ECDSA P-256 signature.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TYPES = {
 }  # fmt: skip
 _TECHNOLOGIES = {0: "BLE", 1: "TI-MAC", 2: "Zigbee", 3: "RF4CE", 4: "Thread", 5: "EasyLink"}
 _CHIPS = re.compile(rb"(?i:cc(?:13|26)x[0-9]r1)|OAD IMG ")
-_SECURITY: Final = 3
+_SECURITY, _SIGNATURE = 3, 21  # type of the segment, offset of the signature in it
 _SEGMENTS_LIMIT: Final = 32
 
 
@@ -91,7 +91,7 @@ def _signed(source: ByteSource, at: int, end: int) -> bool:
             return False
         kind, _, _, length = struct.unpack("<BHBI", source.view(at, 8))
         if kind == _SECURITY:
-            return len(set(source.peek(at + 25, 64))) > 8
+            return len(set(source.peek(at + _SIGNATURE, 64))) > 8
         if length < 8:
             return False
         at += length

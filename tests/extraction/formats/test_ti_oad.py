@@ -19,7 +19,7 @@ CODE = random.Random(9).randbytes(700)
 def image(chip: bytes = b"CC26x2R1", signed: bool = False, crc: int | None = None, kind: int = 7) -> bytes:
     segments = b""
     if signed:
-        fields = struct.pack("<IBI8s", 0xFFFFFFFF, 1, 0, b"signer12") + random.Random(1).randbytes(64)
+        fields = struct.pack("<BI8s", 1, 0, b"signer12") + random.Random(1).randbytes(64)
         segments = struct.pack("<BHBI", 3, 0xFFFE, 0xFF, 8 + len(fields)) + fields
     body = segments + struct.pack("<BHBI", 1, 0xFFFE, 0xFF, 8 + len(CODE)) + CODE
     size = 44 + len(body)
