@@ -19,6 +19,7 @@ import msgspec
 
 from fwcheck.extraction.errors import ExtractionError, FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._listed import refused
 from fwcheck.extraction.formats._zip_methods import DEFLATE, NAMES, STORED, inflated_length, unpacked
 from fwcheck.extraction.limits import DEFAULT, Limits, bounded
 from fwcheck.extraction.members import decoded, member_path, note
@@ -33,6 +34,7 @@ ENCRYPTED, STREAMED, STRONG = 0x1, 0x8, 0x40  # general purpose flags
 AES = 99
 UNIX = 3
 TARGET_LIMIT = 4096
+OVERLAP = 2  # times the source that all members together may take
 INDEX_LIMIT = 100_000
 SCAN_CHUNK = 8 << 20
 
@@ -319,11 +321,15 @@ def _verified(stream: Iterator[bytes], one: Member) -> Iterator[bytes]:
 def entries(source: ByteSource, found: list[Member], limits: Limits, problems: list[str]) -> Iterator[Entry]:
     """Every member as an entry; what does not fit together is said in ``problems``."""
     paths: Counter[str] = Counter()
+    packed = 0
     for one in found:
         path, escapes = member_path(one.name)
         if path == "/":
             continue
         entry = _entry(source, one, path, limits, problems)
+        packed += one.packed
+        if packed > OVERLAP * source.size and entry.open is not None:
+            entry.open = refused("it shares its bytes with other members")
         if escapes or one.name.startswith("/"):
             entry.detail = {**entry.detail, "stored": one.name}
             note(problems, f"the name {one.name!r} leaves the archive: kept as {path}")

@@ -232,6 +232,19 @@ def test_members_that_overlap_are_said() -> None:
     assert any("overlap" in problem for problem in listing(bytes(data))[0].problems)
 
 
+def test_stored_members_that_share_their_bytes_are_not_read_without_end() -> None:
+    data = bytearray(archive({f"{number:03}": b"x" * (5000 if number == 0 else 0) for number in range(100)}, zipfile.ZIP_STORED))
+    first = at = data.find(b"PK\1\2")
+    while (at := data.find(b"PK\1\2", at + 4)) > 0:
+        data[at + 16 : at + 28] = data[first + 16 : first + 28]
+        data[at + 42 : at + 46] = bytes(4)
+    container, entries = listing(bytes(data))
+    assert content(entries["/001"]) == b"x" * 5000
+    with pytest.raises(FormatError, match="shares its bytes"):
+        content(entries["/099"])
+    assert any("overlap" in line for line in container.problems)
+
+
 def test_a_member_that_lies_about_its_size_is_refused() -> None:
     data = bytearray(archive({"a": TEXT}))
     at = data.index(b"PK\1\2")
