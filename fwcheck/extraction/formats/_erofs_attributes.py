@@ -19,6 +19,7 @@ from fwcheck.extraction.source import ByteSource
 
 _PREFIXES = {1: "user.", 2: "system.posix_acl_access", 3: "system.posix_acl_default", 4: "trusted.", 6: "security."}
 _SHOWN = 16
+_READ = 256  # bytes of a value that are read: more is not shown
 
 
 def attributes(source: ByteSource, head: Superblock, inode: Inode) -> dict[str, str | int]:
@@ -30,24 +31,25 @@ def attributes(source: ByteSource, head: Superblock, inode: Inode) -> dict[str, 
 
 
 def _every(source: ByteSource, head: Superblock, inode: Inode) -> Iterator[tuple[int, bytes, bytes]]:
-    raw = source.read(inode.body, inode.behind - inode.body)
+    raw = source.view(inode.body, inode.behind - inode.body)
     shared = raw[4]
     at = 12 + 4 * shared
     if at > len(raw):
         raise FormatError("more shared attributes than there is room for")
     for number in unpack_from(f"<{shared}I", raw, 12):
-        yield _one(source.peek(head.attributes + number * 4, 4 + 255 + 0xFFFF), 0)
+        place = head.attributes + number * 4
+        _, index, name, value = _one(source.window(place, max(source.size - place, 0)), 0)
+        yield index, name, value
+    own = source.window(inode.body, len(raw))
     while at + 4 <= len(raw) and raw[at : at + 4] != bytes(4):
-        one = _one(raw, at)
-        yield one
-        at += 4 + len(one[1]) + len(one[2]) + 3 & ~3
+        size, index, name, value = _one(own, at)
+        yield index, name, value
+        at += size + 3 & ~3
 
 
-def _one(raw: bytes, at: int) -> tuple[int, bytes, bytes]:
-    if at + 4 > len(raw):
-        raise FormatError("an attribute outside the image")
-    length, index, size = unpack_from("<BBH", raw, at)
-    name, value = raw[at + 4 : at + 4 + length], raw[at + 4 + length : at + 4 + length + size]
-    if len(value) < size:
-        raise FormatError("an attribute that is cut off")
-    return index, name, value
+def _one(source: ByteSource, at: int) -> tuple[int, int, bytes, bytes]:
+    """Bytes of an attribute, index of its prefix, name and the first bytes of its value; raises FormatError outside."""
+    length, index, size = unpack_from("<BBH", source.view(at, 4))
+    name = source.read(at + 4, length)
+    source.check(at + 4 + length, size)
+    return 4 + length + size, index, name, source.read(at + 4 + length, min(size, _READ))

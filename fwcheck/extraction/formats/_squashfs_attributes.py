@@ -20,7 +20,10 @@ NONE = 0xFFFFFFFF
 _PREFIXES = {0: "user.", 1: "trusted.", 2: "security."}
 _ELSEWHERE = 0x100
 _SHOWN = 16
-_SIZE_LIMIT = 1 << 17
+_NAME_LIMIT, _SIZE_LIMIT = 255, 1 << 16  # as the kernel has them
+_READ = 256  # bytes of a value that are read: more is not shown
+_ALLOWED = 32 << 20  # bytes of all attributes of an image that are passed over
+_COST = 64  # of one, besides its bytes
 
 
 class Attributes:
@@ -28,6 +31,7 @@ class Attributes:
 
     def __init__(self, blocks: Blocks) -> None:
         self._blocks = blocks
+        self._allowed = _ALLOWED
         self._known: dict[int, dict[str, str | int]] = {}
         order = "<" if blocks.layout.order == "little" else ">"
         self._header, self._set = Struct(order + "QI4x"), Struct(order + "QII")
@@ -53,6 +57,8 @@ class Attributes:
         at, offset = begin + (place >> 16), place & 0xFFFF
         for _ in range(min(count, _SHOWN)):
             kind, length = self._entry.unpack(self._blocks.span(at, offset, 4))
+            if length > _NAME_LIMIT:
+                raise FormatError(f"the name of an extended attribute of {length} bytes")
             name = self._blocks.span(at, offset + 4, length)
             stored, value = self._value(at, offset + 4 + length)
             offset += 8 + length + stored
@@ -66,8 +72,11 @@ class Attributes:
                 yield attribute(f"{prefix}{decoded(name)}", value)
 
     def _value(self, at: int, offset: int) -> tuple[int, bytes]:
-        """Size of a value and its bytes."""
+        """Size of a value and its first bytes."""
         (size,) = self._size.unpack(self._blocks.span(at, offset, 4))
         if size > _SIZE_LIMIT:
             raise FormatError(f"an extended attribute of {size} bytes")
-        return size, self._blocks.span(at, offset + 4, size)
+        self._allowed -= _COST + size
+        if self._allowed < 0:
+            raise FormatError(f"more than {_ALLOWED} bytes of extended attributes")
+        return size, self._blocks.span(at, offset + 4, min(size, _READ))
