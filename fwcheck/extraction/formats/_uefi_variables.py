@@ -4,10 +4,15 @@ Store: GUID (plain or authenticated variables), size, 0x5a (formatted), 0xfe (he
 size, the same two bytes, 6 reserved. Variable: 0x55aa, state, reserved, attributes; authenticated ones: count (64 bit),
 time (16 bytes), index of the key; sizes of name and data, GUID of the vendor; the name in UCS-2, the data; aligned to
 four bytes. Flash clears bits: a live variable has the state 0x3f, one about to be replaced 0x3e.
+
+Keys of secure boot are signature lists: type, size of the list, of its header, of one signature (32 bits each), header,
+then signatures: owner, data. Test keys of reference firmware say in their subject that they must not be trusted or
+shipped.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from uuid import UUID
@@ -33,6 +38,11 @@ _VENDORS = {
     UUID("eb704011-1402-11d3-8e77-00a0c969723b"): "memory-type",
 }
 _KEYS = {(_GLOBAL, "PK"), (_GLOBAL, "KEK"), (_SECURITY, "db"), (_SECURITY, "dbx"), (_SECURITY, "dbt"), (_SECURITY, "dbr")}
+_X509 = UUID("a5c059a1-94e4-4aa7-87b5-ab155c2bf072")
+_LIST = struct.Struct("<16sIII")
+_CERTIFICATES_LIMIT = 64
+_KEY_LIMIT = 64 << 10
+_TEST_KEY = re.compile(rb"DO NOT (?:TRUST|SHIP)", re.IGNORECASE)
 _LIVE = {0x3F, 0x3E}
 _STATES = {0x3F: "live", 0x3E: "about to be replaced"}
 _HEADER = {False: struct.Struct("<HBBIII16s"), True: struct.Struct("<HBBIQ16sIII16s")}
@@ -56,6 +66,7 @@ class Store(msgspec.Struct):
     live: int = 0
     deleted: int = 0
     enabled: str = ""
+    test_keys: set[str] = set()
 
 
 def store(source: ByteSource, at: int) -> Store:
@@ -96,15 +107,36 @@ def variables(source: ByteSource, at: int, found: Store, limits: Limits) -> Iter
         name = _name(source.read(begin, name_size))
         if (guid, name) in _KEYS and data_size:
             found.keys.add(name)
+            if _TEST_KEY.search(source.peek(data, min(data_size, _KEY_LIMIT))):
+                found.test_keys.add(name)
         if name == "SecureBootEnable" and guid == _ENABLE and data_size:
             found.enabled = "on" if source.read(data, 1) == b"\1" else "off"
         path = f"/{_VENDORS.get(guid, str(guid))}/{name}"
         if path in taken:
             path += f"@{begin - layout.size:x}"
         taken.add(path)
+        if (guid, name) in _KEYS:
+            yield from _certificates(source, path, data, data + data_size)
         yield _entry(
             source, path, data, data_size, {"vendor": str(guid), "state": _STATES[state], "attributes": _words(attributes)}
         )
+
+
+def _certificates(source: ByteSource, path: str, at: int, end: int) -> Iterator[Entry]:
+    """The X.509 certificates of the signature lists of a key variable."""
+    number = 0
+    while at + _LIST.size <= end and number < _CERTIFICATES_LIMIT:
+        kind, size, header, length = _LIST.unpack(source.read(at, _LIST.size))
+        begin, stop = at + _LIST.size + header, at + size
+        if not _LIST.size < size <= end - at or length <= 16 or begin + length > stop:
+            return
+        for place in range(begin, stop - length + 1, length) if kind == _X509.bytes_le else ():
+            owner = UUID(bytes_le=source.read(place, 16))
+            yield _entry(source, f"{path}.{number}.der", place + 16, length - 16, {"owner": str(owner)})
+            number += 1
+            if number >= _CERTIFICATES_LIMIT:
+                return
+        at = stop
 
 
 def _entry(source: ByteSource, path: str, at: int, size: int, detail: dict[str, str | int]) -> Entry:
@@ -122,9 +154,11 @@ def _words(attributes: int) -> str:
 
 def describe(found: Store) -> dict[str, str | int]:
     """What the store says of secure boot; to be asked when the variables were listed."""
+    tests = {"test_keys": ", ".join(sorted(found.test_keys))} if found.test_keys else {}
     switch = {"secure_boot": found.enabled} if found.enabled else {}
     return {
         **switch,
+        **tests,
         "variables": found.live,
         "deleted_variables": found.deleted,
         "authenticated": "yes" if found.authenticated else "no",

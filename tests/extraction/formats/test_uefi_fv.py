@@ -143,6 +143,21 @@ def test_variables_are_files_and_secure_boot_is_told():
     assert (detail["platform_key"], detail["secure_boot"]) == ("enrolled", "on")
 
 
+def test_certificates_of_keys_are_files_and_test_keys_are_told():
+    kind, owner = UUID("a5c059a1-94e4-4aa7-87b5-ab155c2bf072"), UUID(int=9)
+    certificates = [b"\x30\x82 CN=DO NOT TRUST - AMI Test PK", b"\x30\x82 another certificate"]
+    lists = b"".join(
+        kind.bytes_le + struct.pack("<III", 28 + 16 + len(each), 0, 16 + len(each)) + owner.bytes_le + each
+        for each in certificates
+    )
+    container = FV.open(Memory(uefi.nvram(uefi.variable("PK", GLOBAL, lists) + uefi.variable("KEK", GLOBAL, lists[:-9]))), 0)
+    found = contents(container)
+    assert [found["/global/PK.0.der"], found["/global/PK.1.der"]] == certificates
+    assert found["/global/PK"] == lists
+    assert container.detail["test_keys"] == "KEK, PK"
+    assert "test_keys" not in FV.open(Memory(store()), 0).detail
+
+
 def test_a_cut_volume_is_told():
     image = plain()[:-300]
     container = FV.open(Memory(image), 0)
