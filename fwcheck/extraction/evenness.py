@@ -19,6 +19,7 @@ from fwcheck.extraction.source import ByteSource
 
 SAMPLED: Final = 64 << 10  # bytes of a region that are looked at
 _PIECES: Final = 16
+_ODD: Final = 2  # pieces of a ciphertext that may be something else
 _FREEDOM: Final = 255
 _SPREAD: Final = 4 * math.sqrt(2 * _FREEDOM)  # four standard deviations: one random region in ten thousand lies outside
 _TELLING: Final = 4096  # bytes below which packed data cannot be told from a cipher's
@@ -61,14 +62,20 @@ class Evenness(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def chi_square(self) -> float:
         """Against equal counts, 255 degrees of freedom; 0.0 for no data."""
-        expected = len(self.sample) / 256
-        missing = (256 - len(self.counts)) * expected
-        return sum((n - expected) ** 2 for n in self.counts.values()) / expected + missing if expected else 0.0
+        return _chi_square(self.counts, len(self.sample))
 
-    @property
+    @cached_property
     def like_cipher(self) -> bool:
-        """Whether chi-square is what random bytes give."""
-        return abs(self.chi_square - _FREEDOM) <= _SPREAD
+        """Whether chi-square is what random bytes give, once the least even pieces, a header or a table, are left out."""
+        if abs(self.chi_square - _FREEDOM) <= _SPREAD:
+            return True
+        size = SAMPLED // _PIECES
+        if len(self.sample) < SAMPLED:
+            return False
+        pieces = [self.sample[at : at + size] for at in range(0, SAMPLED, size)]
+        pieces.sort(key=lambda piece: _chi_square(Counter(piece), size))
+        even = b"".join(pieces[:-_ODD])
+        return abs(_chi_square(Counter(even), len(even)) - _FREEDOM) <= _SPREAD
 
     def detail(self) -> dict[str, str | int]:
         """The figures as a node shows them."""
@@ -88,6 +95,11 @@ class Evenness(msgspec.Struct, frozen=True, dict=True):
         if self.entropy >= _DENSE:
             return "no known container format, dense as packed data or media; searched for strings and patterns only"
         return "no known container format; searched for strings and patterns only"
+
+
+def _chi_square(counts: Counter[int], total: int) -> float:
+    expected = total / 256
+    return sum((n - expected) ** 2 for n in counts.values()) / expected + (256 - len(counts)) * expected if total else 0.0
 
 
 def evenness(source: ByteSource, offset: int, length: int) -> Evenness:

@@ -56,6 +56,14 @@ def test_random_bytes_and_ciphertext_are_like_a_cipher(seed):
     assert evenness(Memory(enciphered(firmware(), modes.CBC(bytes([seed]) * 16))), 0, 90_000).like_cipher
 
 
+def test_a_header_and_a_table_do_not_hide_a_cipher():
+    data = bytes(600) + b"header" + enciphered(firmware() * 20, modes.CBC(bytes(16)))
+    looked = evenness(Memory(data), 0, len(data))
+    assert abs(looked.chi_square - 255) > 500
+    assert looked.like_cipher
+    assert "as even as a cipher's" in looked.reason(Class.ENCRYPTED)
+
+
 @pytest.mark.parametrize("pack", [zlib.compress, bz2.compress])
 def test_packed_data_are_not(pack):
     data = pack(prose(900_000))
