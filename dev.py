@@ -80,6 +80,7 @@ TOOLS = {
     "jlha-utils": "jlha",
     "arj": "arj",
     "arc": "arc",
+    "libarchive-tools": "bsdtar",
 }
 
 

@@ -17,7 +17,7 @@ from fwcheck.model import Evidence, Location, Node, NodeKind, UpdatePath
 # Compressors, archives, file systems and tables: they hold software, but are no wrapping that an updater looks at.
 _PLAIN = frozenset({
     *("gzip", "xz", "bzip2", "lz4", "lzop", "zstd", "lzma", "lzma-alone", "lzip", "elf"),
-    *("cpio", "tar", "zip", "ar", "7z", "rar", "cab", "lha", "arj", "arc"),
+    *("cpio", "tar", "zip", "ar", "7z", "rar", "cab", "lha", "arj", "arc", "xar", "catar"),
     *("squashfs", "cramfs", "romfs", "jffs2", "ubi", "ubifs", "yaffs", "yaffs2", "ext", "ext2", "ext3", "ext4", "fat", "vfat"),
     *("pe", "exfat", "ntfs", "iso9660", "erofs", "f2fs", "minix", "gpt", "mbr", "ihex", "intel-hex", "srec", "uf2"),
     *("linux", "kernel", "devicetree"),
