@@ -7,7 +7,6 @@ import os
 import shutil
 import struct
 import subprocess
-import zlib
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from fwcheck.extraction.limits import Limits
 from fwcheck.extraction.source import Memory
 
 PATHS = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-NAMES = ("apfs", "bcachefs", "f2fs", "hfsplus", "jfs", "ntfs", "reiserfs", "swap", "udf", "ufs", "xfs")
+NAMES = ("apfs", "bcachefs", "hfsplus", "jfs", "ntfs", "reiserfs", "swap", "udf", "ufs", "xfs")
 UUID = bytes(range(16))
 
 
@@ -69,13 +68,6 @@ def bcachefs() -> bytes:
         (120, struct.pack("<HBBI", 8, 0, 1, 8)),
     )
     return placed(65536, (4096, head + struct.pack("<II", 8, 1) + member))
-
-
-def f2fs() -> bytes:
-    head = struct.pack("<IHHIIIIIIIQ", 0xF2F52010, 1, 15, 9, 3, 12, 9, 1, 1, 3068, 16)
-    body = placed(3068, (0, head), (108, UUID), (124, "LAB".encode("utf-16-le")))
-    value = zlib.crc32(body, 0xF2F52010 ^ 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return placed(65536, (1024, body + struct.pack("<I", value)))
 
 
 def hfsplus() -> bytes:
@@ -159,7 +151,7 @@ def test_the_bytes_stay_one_content_that_is_not_the_same_file_system_again(name:
     assert name not in {each.name for _, _, each in signatures().at_start(content.peek(0, 70000))}
 
 
-@pytest.mark.parametrize("name", ["apfs", "f2fs", "xfs"])
+@pytest.mark.parametrize("name", ["apfs", "xfs"])
 def test_wrong_checksums_are_told(name: str) -> None:
     data = bytearray(BUILT[name]())
     at = data.index(UUID)
@@ -179,7 +171,6 @@ def test_a_truncated_volume_is_told_and_a_bare_magic_is_none(name: str) -> None:
 
 
 REAL = {
-    "f2fs": ("f2fs-tools", "mkfs.f2fs", ("-q", "-l", "LAB"), 64),
     "xfs": ("xfsprogs", "mkfs.xfs", ("-q", "-L", "LAB"), 320),
     "ntfs": ("ntfs-3g", "mkfs.ntfs", ("-F", "-q", "-L", "LAB"), 4),
     "udf": ("udftools", "mkudffs", ("-b", "2048", "--label=LAB"), 4),
