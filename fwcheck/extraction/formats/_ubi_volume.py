@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.formats._ubi_layout import (
@@ -87,6 +88,11 @@ class Volume:
                 out["update"] = "interrupted"
         return out
 
+    @cached_property
+    def broken(self) -> int:
+        """How many LEBs of a static volume have data whose checksum is wrong."""
+        return sum(not self.scan.sound(one) for one in self.blocks.values()) if self.type == STATIC else 0
+
     def content(self) -> ByteSource:
         """The volume's bytes. Raises FormatError when its headers contradict each other."""
         if self.leb <= 0:
@@ -100,9 +106,8 @@ class Volume:
     def _static(self) -> ByteSource:
         """A static volume has a size of its own, and a checksum in each of its blocks."""
         used = max((one.identifier.used for one in self.blocks.values()), default=0)
-        broken = sum(not self.scan.sound(one) for one in self.blocks.values())
-        if broken:
-            note(self.scan.problems, f"volume {self.name}: the data of {broken} LEBs have a wrong checksum")
+        if self.broken:
+            note(self.scan.problems, f"volume {self.name}: the data of {self.broken} LEBs have a wrong checksum")
         if missing := used - len(self.blocks):
             note(self.scan.problems, f"volume {self.name}: {missing} of {used} LEBs are missing")
         last = self.blocks.get(used - 1)

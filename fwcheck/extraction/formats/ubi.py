@@ -11,7 +11,7 @@ from functools import partial
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
-from fwcheck.extraction.formats._ubi_layout import FASTMAP_DATA, FASTMAP_SUPER, LAYOUT_VOLUME
+from fwcheck.extraction.formats._ubi_layout import FASTMAP_DATA, FASTMAP_SUPER, LAYOUT_VOLUME, STATIC
 from fwcheck.extraction.formats._ubi_scan import Scan
 from fwcheck.extraction.formats._ubi_volume import Volume, table
 from fwcheck.extraction.limits import DEFAULT, Limits
@@ -57,6 +57,14 @@ def _same(content: ByteSource) -> ByteSource:
     return content
 
 
+def _checks(scan: Scan, volumes: list[Volume]) -> str:
+    headers = f"{scan.damaged} wrong" if scan.damaged else "right"
+    static = [volume for volume in volumes if volume.type == STATIC]
+    broken = sum(volume.broken for volume in static)
+    data = f", of static data {f'{broken} wrong' if broken else 'right'}" if static else ""
+    return f"CRC32 of headers {headers}{data}"
+
+
 def _detail(scan: Scan, volumes: list[Volume]) -> dict[str, str | int]:
     detail: dict[str, str | int] = {
         "PEB size": scan.peb,
@@ -67,7 +75,7 @@ def _detail(scan: Scan, volumes: list[Volume]) -> dict[str, str | int]:
         "volumes": ", ".join(volume.name for volume in volumes[:16]),
         "erase counters": f"{min(scan.counts)} to {max(scan.counts)}",
         "integrity": "checksum",
-        "integrity_detail": "CRC32 of every header, and of the data of static volumes",
+        "integrity_detail": _checks(scan, volumes),
     }
     if scan.free:
         detail["free PEBs"] = scan.free

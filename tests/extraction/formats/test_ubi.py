@@ -148,6 +148,7 @@ def test_wrong_checksums_of_static_data_are_told() -> None:
     container, entries = listing(bytes(bad))
     assert len(content(entries["kernel"])) == LEB + 700
     assert container.problems == ["volume kernel: the data of 1 LEBs have a wrong checksum"]
+    assert container.detail["integrity_detail"] == "CRC32 of headers right, of static data 1 wrong"
 
 
 def test_a_broken_erase_counter_costs_nothing_when_the_volume_header_is_sound() -> None:
