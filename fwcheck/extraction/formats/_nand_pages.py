@@ -5,6 +5,7 @@ tells them:
 
 * UBI: the volume identifier header stands a whole number of pages behind the erase counter header, plus their spare areas;
 * U-Boot images: the checksum of the data is right when the spare areas are left out;
+* device trees and FIT images: the structure block ends in its end token;
 * SquashFS 4: the identifier table's index, at the end, points at the metadata block in front of it;
 * JFFS2: the clean marker of eight bytes that only NAND has stands in the spare area of the first page of each erased block.
 """
@@ -28,6 +29,7 @@ SIZES = (
 )  # fmt: skip
 BLOCKS = (16, 32, 64, 128, 256, 512)  # pages of an erase block
 MARKERS = re.compile(rb"\x85\x19\x03\x20\x08\x00\x00\x00|\x19\x85\x20\x03\x00\x00\x00\x08")
+_BEGIN, _END = b"\0\0\0\1", b"\0\0\0\x09"  # tokens of a device tree: a node begins, the structure ends
 _REACH = 256 << 20  # bytes searched for clean markers
 _LARGEST = 64 << 20  # bytes of a U-Boot image whose checksum is worth trying
 
@@ -120,6 +122,23 @@ def by_checksum(source: ByteSource, at: int) -> Geometry | None:
     return None
 
 
+def by_tree(source: ByteSource, at: int) -> Geometry | None:
+    """From the end token of a flattened device tree that is longer than a page."""
+    head = source.peek(at, 40)
+    if len(head) < 40:
+        return None
+    total, begin, length = (int.from_bytes(head[place : place + 4], "big") for place in (4, 8, 36))
+    end = begin + length
+    if not 40 <= begin < end <= total <= source.size - at or source.peek(at + end - 4, 4) == _END:
+        return None
+    for one in _aligned(source, at):
+        pages = Pages(source, one)
+        first = at // one.stride * one.page
+        if end > one.page and pages.peek(first + begin, 4) == _BEGIN and pages.peek(first + end - 4, 4) == _END:
+            return one
+    return None
+
+
 def by_squashfs(source: ByteSource, at: int) -> Geometry | None:
     """From the index of the identifier table of a SquashFS 4, little-endian."""
     head = source.peek(at, 96)
@@ -173,6 +192,7 @@ def by_markers(source: ByteSource, at: int) -> Geometry | None:
 EVIDENCE: dict[bytes, tuple[str, Callable[[ByteSource, int], Geometry | None]]] = {
     b"UBI#": ("headers of an UBI block", by_ubi),
     b"\x27\x05\x19\x56": ("checksum of a U-Boot image", by_checksum),
+    b"\xd0\x0d\xfe\xed": ("structure of a device tree", by_tree),
     b"hsqs": ("tables of a SquashFS", by_squashfs),
     b"\x85\x19\x03\x20": ("clean markers of JFFS2", by_markers),
     b"\x19\x85\x20\x03": ("clean markers of JFFS2", by_markers),

@@ -56,14 +56,15 @@ class NandOob(Format):
     specification = "ONFI parameter pages; Linux kernel, drivers/mtd/nand"
     category = "flash"
     reads = (
-        "pages of 512 to 16384 bytes with spare areas behind each, recognised by UBI (any spare size), U-Boot images, SquashFS 4"
-        " or JFFS2 clean markers that are right only without them; YAFFS keeps its spare areas"
+        "pages of 512 to 16384 bytes with spare areas behind each, recognised by UBI (any spare size), U-Boot images, device"
+        " trees, SquashFS 4 or JFFS2 clean markers that are right only without them; YAFFS keeps its spare areas"
     )
     not_read = "ECC (bit errors stay); ECC laid between the bits of a page; spare areas gathered at the end of a dump"
     priority = 12  # before what it finds: whose spare areas must not be read as content
     signatures = (
         Signature(pattern=rb"UBI#\x01\x00\x00\x00........\x00[\x00-\x0F]..\x00[\x00-\x0F]..", width=24),
         Signature(pattern=rb"\x27\x05\x19\x56.{8}[\x00-\x03].{15}[\x00-\x2F].[\x00-\x20].", width=32),
+        Signature(pattern=rb"\xD0\x0D\xFE\xED.{16}\x00\x00\x00\x11", width=24),
         Signature(pattern=rb"hsqs.{24}\x04\x00\x00\x00", width=32),
         Signature(pattern=rb"\x85\x19\x03\x20\x08\x00\x00\x00|\x19\x85\x20\x03\x00\x00\x00\x08", width=8),
     )

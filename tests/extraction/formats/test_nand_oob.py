@@ -108,6 +108,21 @@ def test_a_u_boot_image_tells_the_geometry(page: int, spare: int) -> None:
     assert TEXT in contents(findings, f"nand_oob@0x{4 * (page + spare):x}", "data", f"uimage@0x{4 * page:x}").values()
 
 
+@pytest.mark.parametrize(("page", "spare"), [(2048, 64), (4096, 256)])
+def test_a_device_tree_longer_than_a_page_tells_the_geometry(page: int, spare: int) -> None:
+    value = CHANCE.randbytes(40_000)
+    structure = struct.pack(">II", 1, 0) + struct.pack(">III", 3, len(value), 0) + value + struct.pack(">II", 2, 9)
+    places = (56, 56 + len(structure), 40, 17, 16, 0, 5, len(structure))
+    tree = struct.pack(">II8I", 0xD00DFEED, 61 + len(structure), *places) + bytes(16) + structure + b"data\0"
+    data = dumped(b"\x5a" * 2 * page + tree, page, spare)
+    container = NAND.open(Memory(data), 2 * (page + spare))
+    assert (container.detail["page"], container.detail["spare"]) == (page, spare)
+    findings = found(data)
+    assert any(item.node.format == "fdt" and item.node.offset == 2 * page for item in findings.items)
+    with pytest.raises(FormatError):
+        NAND.open(Memory(tree), 0)
+
+
 @pytest.mark.parametrize("marker", [b"\x85\x19\x03\x20\x08\x00\x00\x00", b"\x19\x85\x20\x03\x00\x00\x00\x08"])
 def test_clean_markers_in_spare_areas_tell_the_geometry(marker: bytes) -> None:
     data = dumped(b"".join(CHANCE.randbytes(2048 * 64) for _ in range(5)), 2048, 64, marker=marker)
