@@ -2,7 +2,8 @@
 
 IMG0, 128 bytes: ``IMG0``, length from here on, version, from 0x40 up to eight pairs of offset and length. An update file has 20
 bytes in front of it: a number, and a digest. Its only part holds the boot loader and, behind it, an IMG0 of its own, whose
-parts are the operating system (LZMA), the web pages and the default configuration.
+parts are the operating system (LZMA), the web pages and the default configuration (digest, version, zeros, text; under DES in
+ECB mode).
 
 OWOW, lower case: ``ow`` sixteen times, 1, number of files, a number; per file 40 bytes of name, length, offset from the
 beginning; files are LZMA streams. Upper case: ``OW`` sixteen times, a number, number of files; 64 bytes of name, length,
@@ -15,8 +16,12 @@ import struct
 from collections.abc import Iterator
 from functools import partial
 
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.primitives.ciphers import Cipher, modes
+
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._decrypt import decrypted, encrypted
 from fwcheck.extraction.formats._lzma_file import lzma_size, unpacked
 from fwcheck.extraction.formats._parts import part
 from fwcheck.extraction.limits import DEFAULT, Limits
@@ -26,6 +31,9 @@ from fwcheck.extraction.source import ByteSource
 _HEADER, _TABLE, _PAIRS, _PREAMBLE = 0x80, 0x40, 8, 20
 _LOWER, _UPPER = struct.Struct(">40sII"), struct.Struct(">64sIII")
 _MARK = 32
+_BLOCK = 8
+_KEY = bytes.fromhex("478da50bf9e3d2cf")
+_SCHEME = "DES-ECB, TP-Link configuration"
 
 
 class Img0(Format):
@@ -35,7 +43,9 @@ class Img0(Format):
     title = "TP-Link VxWorks image (IMG0)"
     specification = "found from images"
     category = "firmware"
-    reads = "update files and inner images with all their parts"
+    reads = (
+        "update files and inner images with all their parts; the default configuration, with the published key where asked for"
+    )
     not_read = "the digest in front of an update file is not recomputed"
     signatures = (Signature(pattern=rb"IMG0[\x00-\x03].{7}\x00\x00\x00[\x00-\x0f]", width=16),)
     priority = 20
@@ -54,7 +64,7 @@ class Img0(Format):
         return Container(
             format=self.name,
             size=size,
-            entries=_pieces(source, offset, size, used),
+            entries=_pieces(source, offset, size, used, limits),
             before=_PREAMBLE if update else 0,
             detail={
                 "version": raw[8:12].hex(),
@@ -67,9 +77,28 @@ class Img0(Format):
         )
 
 
-def _pieces(source: ByteSource, offset: int, size: int, used: list[tuple[int, int]]) -> list[Entry]:
-    clamped = [(number, at, min(length, size - at)) for number, (at, length) in enumerate(used)]
-    return [part(source, f"part-{number}", offset + at, length) for number, at, length in clamped if length > 0]
+def _pieces(source: ByteSource, offset: int, size: int, used: list[tuple[int, int]], limits: Limits) -> list[Entry]:
+    entries = []
+    version = source.read(offset + 8, 4)
+    for number, (at, length) in enumerate(used):
+        there = min(length, size - at)
+        if there <= 0:
+            continue
+        window, name = source.window(offset + at, there), f"part-{number}"
+        # The plain configuration repeats the version of the image behind its digest.
+        if there % _BLOCK or b"".join(_plain(window.window(0, min(there, 24))))[16:20] != version:
+            entries.append(part(source, name, offset + at, there))
+        elif limits.published_keys:
+            entries.append(decrypted(partial(_plain, window), offset + at, there, _SCHEME, limits, "configuration"))
+        else:
+            entries.append(encrypted(source, offset + at, there, _SCHEME, "configuration"))
+    return entries
+
+
+def _plain(source: ByteSource) -> Iterator[bytes]:
+    context = Cipher(TripleDES(_KEY * 3), modes.ECB()).decryptor()  # noqa: S305
+    for chunk in source.chunks():
+        yield context.update(chunk)
 
 
 class Owow(Format):

@@ -7,10 +7,13 @@ import struct
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from support.hostile import exercise, truncations
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.formats.tplink_vxworks import FORMATS
+from fwcheck.extraction.limits import Limits
 from fwcheck.extraction.source import Mapped, Memory
 
 IMG0, OWOW = FORMATS
@@ -44,7 +47,7 @@ def img0(*parts: bytes) -> bytes:
 
 
 def seeds() -> list[bytes]:
-    return [img0(b"\x5d" + b"os" * 300, owow()), owow(), owow(lower=False)]
+    return [img0(b"\x5d" + b"os" * 300, owow(), configuration()), owow(), owow(lower=False)]
 
 
 def contents(container) -> dict[str, bytes]:
@@ -62,6 +65,23 @@ def test_the_digest_in_front_of_an_update_file_belongs_to_it():
     image = img0(b"boot" * 99 + img0(b"os"))
     container = IMG0.open(Memory(bytes(4) + b"d" * 16 + image), 20)
     assert (container.before, container.size, container.detail["form"]) == (20, len(image), "update file")
+
+
+CONFIGURATION = b"d" * 16 + struct.pack(">I", 0x07021101) + bytes(12) + b"factory_default 1\r\nlan_ip 192.168.0.1\r\n\0\0\0\0"
+
+
+def configuration() -> bytes:
+    key = bytes.fromhex("478da50bf9e3d2cf") * 3
+    return Cipher(TripleDES(key), modes.ECB()).encryptor().update(CONFIGURATION + bytes(-len(CONFIGURATION) % 8))
+
+
+def test_the_default_configuration_is_told_to_be_encrypted_and_decrypted_where_asked_for():
+    image = img0(b"os" * 300, configuration())
+    entries = list(IMG0.open(Memory(image), 0).entries)
+    assert [(entry.path, entry.role) for entry in entries] == [("part-0", "part"), ("configuration", "encrypted")]
+    assert entries[1].detail["encryption"] == "DES-ECB, TP-Link configuration"
+    plain = contents(IMG0.open(Memory(image), 0, Limits(published_keys=True)))["configuration"]
+    assert plain[: len(CONFIGURATION)] == CONFIGURATION
 
 
 @pytest.mark.parametrize("lower", [True, False])
@@ -90,6 +110,8 @@ def test_a_real_image_is_read_to_its_last_byte():
     source = Mapped.open(CORPUS)
     outer, inner = IMG0.open(source, 20), IMG0.open(source, 0x40094)
     assert 20 + outer.size == 0x40094 + inner.size == source.size
+    plain = contents(IMG0.open(source, 0x40094, Limits(published_keys=True)))["configuration"]
+    assert b"lan_ip 192.168.0.254" in plain
     web = OWOW.open(source, 0x12DC74)
     files = contents(web)
     assert (len(files), web.problems) == (185, [])
