@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from fwcheck.extraction.errors import FormatError
+from fwcheck.extraction.errors import FormatError, Truncated
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats._parts import crc32, part, words
 from fwcheck.extraction.formats._sums import verdict
@@ -29,6 +29,7 @@ from fwcheck.extraction.source import ByteSource
 _MAGIC: Final = 0x32725913
 _PARTITION: Final = struct.Struct("<32sI32sII")
 _SECTIONS: Final = 64
+_NAME: Final = 32
 _PAKS: Final = struct.Struct("<4s6I32s32sIII")
 _PAKS_SECTION: Final = struct.Struct("<II32s32sIIII")
 
@@ -67,15 +68,20 @@ class ReolinkPak(Format):
         if magic != _MAGIC or crc >> 32:
             raise FormatError("no PAK header")
         table = offset + layout.header.size
-        first = layout.header.size + len(sections) * (layout.section.size + _PARTITION.size)
-        end = max((at + size for _, _, at, size in sections if size), default=0)
+        first = min(at for _, _, at, size in sections if size)
+        end = max(at + size for _, _, at, size in sections if size)
         available = source.size - offset
+        if first >= available:
+            raise Truncated(f"a PAK of {len(sections)} sections, none of which is there")
         problems: list[str] = []
+        right: bool | None = None
         if end > available:
             note(problems, f"sections reach to {end}, {available} bytes are there")
-            right: bool | None = None
         else:
-            right = _checksum(source, offset + first, end - first, source.read(table, len(sections) * layout.section.size)) == crc
+            raw = source.read(table, len(sections) * layout.section.size)
+            right = _checksum(source, offset + first, end - first, raw) == crc
+            if not right and _checksum(source, offset + first, available - first, raw) == crc:
+                right, end = True, available  # what follows the last section belongs to the file too
         return Container(
             format=self.name,
             size=min(end, available),
@@ -97,18 +103,22 @@ _Section = tuple[str, str, int, int]  # name, version, offset, length
 
 
 def _sections(source: ByteSource, offset: int, layout: _Layout) -> list[_Section]:
-    """The table of sections; the offset of the first one tells how long it is. Raises FormatError for an implausible one."""
-    at = offset + layout.header.size
-    raw = layout.section.unpack(source.read(at, layout.section.size))
-    count, rest = divmod(raw[2] - layout.header.size, layout.section.size + _PARTITION.size)
-    if rest or not 0 < count <= _SECTIONS:
-        raise FormatError("implausible number of PAK sections")
-    sections = []
-    for number in range(count):
-        name, version, start, size = layout.section.unpack(source.read(at + number * layout.section.size, layout.section.size))
-        if not words(name) or (size and start < raw[2]):
-            raise FormatError("implausible PAK section")
+    """The table of sections, which ends where the table of partitions begins: with the name of the first section again.
+
+    Raises FormatError for an implausible one.
+    """
+    sections: list[_Section] = []
+    while len(sections) <= _SECTIONS:
+        at = offset + layout.header.size + len(sections) * layout.section.size
+        if sections and words(source.peek(at, _NAME)) == sections[0][0]:
+            break
+        name, version, start, size = layout.section.unpack(source.read(at, layout.section.size))
+        if not words(name):
+            raise FormatError("a PAK section without a name")
         sections.append((words(name), words(version), start, size))
+    tables = layout.header.size + len(sections) * (layout.section.size + _PARTITION.size)
+    if len(sections) > _SECTIONS or any(size and start < tables for *_, start, size in sections):
+        raise FormatError("implausible PAK sections")
     if not any(size for *_, size in sections):
         raise FormatError("a PAK without bytes")
     return sections

@@ -63,9 +63,21 @@ def test_a_changed_byte_and_a_cut_are_told():
 
 def test_an_implausible_table_is_refused():
     data = bytearray(pak())
-    struct.pack_into("<I", data, 12 + 56, 12345)
+    struct.pack_into("<I", data, 12 + 56, 20)  # the first section inside the tables
     with pytest.raises(FormatError):
         PAK.open(Memory(data), 0)
+    with pytest.raises(FormatError):
+        PAK.open(Memory(pak()[:300]), 0)
+
+
+def test_bytes_behind_the_last_section_belong_to_the_file_where_the_crc_says_so():
+    tail = b"tail" * 9
+    shorter = pak()
+    assert PAK.open(Memory(shorter + tail), 0).size == len(shorter)
+    contents = shorter[12 + 4 * (64 + 76) :] + tail
+    value = zlib.crc32(shorter[12 : 12 + 256], zlib.crc32(b"\2\0\0\0", zlib.crc32(contents, 0xFFFFFFFF))) ^ 0xFFFFFFFF
+    whole = shorter[:4] + struct.pack("<I", value) + shorter[8:] + tail
+    assert PAK.open(Memory(whole), 0).size == len(whole)
 
 
 def test_the_newer_layout_is_read():
