@@ -34,7 +34,7 @@ COMPARE_LIMIT = 32 << 20  # bytes of tables that are compared with their copy
 _ENTRY = Struct("<11sBB7xHHHHI")
 _BPB = (
     rb"\x00[\x02\x04\x08\x10]"  # bytes per sector
-    rb"[\x01\x02\x04\x08\x10\x20\x40\x80](?:[^\x00].|\x00[^\x00])[\x01\x02]"  # sectors per cluster, reserved, tables
+    rb"[\x01\x02\x04\x08\x10\x20\x40\x80]..[\x01\x02]"  # sectors per cluster, reserved, tables
     rb"....[\xF0\xF8-\xFF]"  # root entries, sectors, media
 )
 
@@ -285,7 +285,7 @@ class Fat(Format):
     )
     not_read = "deleted entries; OEM code pages other than 437 in short names; volumes of more than two tables"
     signatures = (
-        Signature(pattern=rb"(?:\xEB.\x90|\xE9..).{8}" + _BPB, width=22),
+        Signature(pattern=rb"\xEB.\x90.{8}" + _BPB, width=22),
         Signature(pattern=_BPB, width=11, offset=11, anywhere=False),  # any other jump, or none
     )
 
