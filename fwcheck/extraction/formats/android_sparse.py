@@ -28,6 +28,7 @@ _CHUNK = Struct("<HHII")
 _CRC_LIMIT = 1 << 30  # bytes of an image whose checksum is recomputed
 _CRC_FREE = 64 << 20  # as many of an image that is nearly all holes
 _CRC_RATIO = 16
+_HOLES = 4  # times the bytes that may be unpacked: images of twelve gigabytes are usual, most of them never written
 
 
 class Filled(ByteSource):
@@ -101,7 +102,7 @@ def _content(pieces: list[ByteSource | int], limits: Limits) -> ByteSource:
     """The image. Holes cost nothing, but what is filled has to be read."""
     size = sum(piece if isinstance(piece, int) else piece.size for piece in pieces)
     filled = sum(piece.size for piece in pieces if isinstance(piece, Filled))
-    if size > limits.bytes_total or filled > limits.bytes_stream:
+    if size > limits.bytes_total * _HOLES or filled > limits.bytes_stream:
         raise QuotaExceeded(f"a sparse image of {size} bytes")
     return Joined(pieces)
 
