@@ -121,6 +121,29 @@ def test_a_signature_over_another_description_is_told() -> None:
     assert container.problems == ["the digest that the signature covers is not that of sw-description"]
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "(RSA-2048, sha256): digest of the content right, signature right"),
+        (("-keyopt", "rsa_padding_mode:pss"), "(RSA-2048, PSS, sha256): digest of the content right, signature right"),
+        (("-noattr",), "(RSA-2048, sha256): signature right"),
+        (("-md", "sha512", "-keyid"), "(RSA-2048, sha512): digest of the content right, signature right"),
+        (("-nocerts",), "CMS signature (unknown key, sha256): digest of the content right (trust"),
+    ],
+)
+def test_what_openssl_signs(options: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    (tmp_path / "d").write_bytes(description())
+    request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "k", "-out", "c", "-days", "3650", "-subj", "/CN=swu"]
+    sign = ["cms", "-sign", "-in", "d", "-out", "sig", "-signer", "c", "-inkey", "k", "-outform", "DER", "-nosmimecap", "-binary"]
+    for command in (request, [*sign, *options]):
+        subprocess.run(["openssl", *command], cwd=tmp_path, check=True, capture_output=True)
+    container = SWUPDATE.open(Memory(bundle(signature=(tmp_path / "sig").read_bytes())), 0)
+    assert words in str(container.detail["integrity_detail"])
+    assert container.problems == []
+
+
 def test_without_hashes_only_the_checksums_of_cpio_remain() -> None:
     assert SWUPDATE.open(Memory(bundle(description(hashes=False))), 0).detail["integrity"] == "checksum"
     assert SWUPDATE.open(Memory(bundle(description(hashes=False), magic=b"070701")), 0).detail["integrity"] == "none"
