@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import msgspec
 
 from fwcheck.extraction.errors import FormatError
-from fwcheck.extraction.format import Container, Format, Signature
+from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats._stream import Broken, Progress, keep, stream_container
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
@@ -38,7 +38,7 @@ class Zstd(Format):
     specification = "RFC 8878"
     category = "stream"
     reads = "several frames, skippable frames (seek tables too), content checksum verified, windows up to 128 MiB"
-    not_read = "frames that need a dictionary: their number is told; zstd before 0.8"
+    not_read = "frames that need a dictionary: extent and its number are told; Zstandard before 0.8"
     signatures = (
         # frame header descriptor: the reserved bit 3 is zero
         Signature(
@@ -50,6 +50,8 @@ class Zstd(Format):
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
         first = _skip(source, offset)
         header = _header(source, first)
+        if header.dictionary:
+            return self._untold(source, offset, first, header)
         progress = Progress(at=offset)
         content = keep(_frames(source, progress), progress, offset, limits)
         detail: dict[str, str | int] = {
@@ -57,9 +59,39 @@ class Zstd(Format):
             "integrity": "checksum" if header.checksum else "none",
             "integrity_detail": "XXH64 of the unpacked content" if header.checksum else "no content checksum",
         }
-        if header.dictionary:
-            detail["dictionary_id"] = header.dictionary
         return stream_container(self.name, offset, progress, content, detail)
+
+    def _untold(self, source: ByteSource, offset: int, first: int, header: _Header) -> Container:
+        """A frame that needs a dictionary: its blocks are walked for the extent, nothing is unpacked."""
+        size = _walk(source, first, header) - offset
+        packed = Entry(path="packed", size=size, offset=offset, locality=offset, open=lambda: source.window(offset, size))
+        return Container(
+            format=self.name,
+            size=size,
+            entries=[packed],
+            detail={
+                "dictionary_id": header.dictionary,
+                "integrity": "checksum" if header.checksum else "none",
+                "integrity_detail": "XXH64 of the unpacked content" if header.checksum else "no content checksum",
+            },
+            problems=[f"packed with dictionary {header.dictionary}, which is not at hand: nothing was unpacked"],
+        )
+
+
+def _walk(source: ByteSource, at: int, header: _Header) -> int:
+    """The end of the frame at ``at`` by the headers of its blocks; raises FormatError."""
+    end = at + header.length
+    for _ in range(_BLOCKS):
+        block = int.from_bytes(source.read(end, 3), "little")
+        kind, size, last = block >> 1 & 3, block >> 3, block & 1
+        if kind == 3 or size > _BLOCK_LIMIT:
+            raise FormatError("a Zstandard block of a reserved type or size")
+        end += 3 + (1 if kind == 1 else size)
+        if last:
+            end += 4 if header.checksum else 0
+            source.check(at, end - at)
+            return end
+    raise FormatError("too many Zstandard blocks")
 
 
 def _skip(source: ByteSource, offset: int) -> int:

@@ -331,6 +331,17 @@ class TestZstd:
         assert unpacked(container) == CONTENT * 2
         assert container.size == len(stream)
 
+    def test_a_frame_that_needs_a_dictionary_is_told(self):
+        import zstandard
+
+        dictionary = zstandard.train_dictionary(4096, [TEXT[at : at + 200] for at in range(0, 60_000, 100)])
+        frame = zstandard.ZstdCompressor(dict_data=dictionary, write_checksum=True).compress(SMALL)
+        container = ZSTD[0].open(Memory(frame + TRAILER), 0)
+        assert container.size == len(frame)
+        assert container.detail["dictionary_id"] == dictionary.dict_id()
+        assert unpacked(container) == frame
+        assert container.problems
+
     def test_a_bomb_is_cut_at_the_quota(self):
         # 2,000 run-length blocks of 128 KiB each: 250 MiB out of 8 KB
         blocks = b"".join(struct.pack("<I", (128 << 10) << 3 | 1 << 1)[:3] + b"A" for _ in range(2000))
