@@ -31,6 +31,8 @@ STATE = 64
 RECORD = 16
 CONFIG = 36
 PAGES = 65536  # 256 MiB of pages: more than any flash this library drives
+LARGE, SMALL = 128 << 20, 16 << 20  # bytes of a volume of FatFs, and of any other, behind which a state is looked for
+FATFS = b"\xeb\xfe\x90"  # the jump that FatFs writes
 
 _STATE = Struct("<8I28sI")
 _ANNOUNCED = rb"\x00[\x02\x04\x08\x10]\x00\x00[\x01\x02]\x00\x00\x00.{4}\x00{28}"  # block size, version, device, reserved
@@ -119,6 +121,8 @@ def _behind(source: ByteSource, offset: int) -> Place:
     boot = source.peek(offset, 64)
     sectors = unpack_from("<H", boot, 19)[0] or unpack_from("<I", boot, 32)[0] if len(boot) == 64 else 0
     size = sectors * int.from_bytes(boot[11:13], "little")
+    if size > (LARGE if boot[:3] == FATFS else SMALL):
+        raise FormatError("a FAT volume too large to be levelled")
     for page in (4096, 8192):
         last = min(offset + size + 4 * page + size // 128, source.size - STATE, offset + PAGES * page)
         for at in range(offset + page, last + 1, page):
