@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import random
 import struct
 
@@ -9,7 +11,9 @@ import pytest
 from support.kernel_images import pe
 
 from fwcheck.extraction.errors import FormatError
+from fwcheck.extraction.explore import Explorer
 from fwcheck.extraction.formats.linux_image import FORMATS
+from fwcheck.extraction.limits import Limits
 from fwcheck.extraction.source import Memory
 
 IMAGE = FORMATS[0]
@@ -65,3 +69,18 @@ def test_a_size_beyond_the_source_is_clamped():
 def test_implausible_headers_are_refused(image):
     with pytest.raises(FormatError):
         IMAGE.open(Memory(image), 0)
+
+
+@pytest.mark.parametrize("pack", [lzma.compress, gzip.compress, lambda data: lzma.compress(data, lzma.FORMAT_ALONE)])
+def test_what_is_built_into_a_flat_kernel_is_found(pack):
+    archive = b""
+    for name, data in (("etc/passwd", b"root::0:0::/:/bin/sh\n" * 200), ("TRAILER!!!", b"")):
+        fields = (1, 0o100644, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0)
+        archive += b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
+        archive += bytes(-len(archive) % 4) + data
+        archive += bytes(-len(archive) % 4)
+    config = b"IKCFG_ST" + gzip.compress(b"# Linux/arm64 6.1.0 Kernel Configuration\nCONFIG_A=y\n", mtime=0) + b"IKCFG_ED"
+    body = CODE + config + CODE[:999] + pack(archive) + CODE[:2000]
+    found = Explorer(Limits()).explore(Memory(header(64 + len(body)) + body), ("image",), 0)
+    paths = {item.node.path for item in found.items}
+    assert {"config", "/etc/passwd"} <= paths
