@@ -49,6 +49,18 @@ def anchors(pattern: bytes, width: int) -> list[Anchor] | None:
     return sorted(found) if len(found) <= ALTERNATIVES * 4 else None
 
 
+def first_bytes(pattern: bytes) -> bytes:
+    """Which bytes a match may begin with: 256 bits, byte ``n`` is bit ``n % 8`` of byte ``n // 8``."""
+    try:
+        allowed = frozenset().union(*(branch[0] if branch else _ANY for branch in _branches(_parser().parse(pattern, 16))))
+    except (_Variable, import_module("re").error):
+        allowed = _ANY
+    bits = bytearray(32)
+    for byte in allowed:
+        bits[byte >> 3] |= 1 << (byte & 7)
+    return bytes(bits)
+
+
 def split(pattern: bytes) -> list[bytes]:
     """A signature that begins with a small class, as one expression for each of its bytes: engines look for literals."""
     try:

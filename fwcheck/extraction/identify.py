@@ -7,11 +7,9 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
 
-from fwcheck.extraction.anchors import anchors, split
 from fwcheck.extraction.format import Format, Signature
-from fwcheck.extraction.registry import registered
+from fwcheck.extraction.index import Index, Sign, load
 from fwcheck.extraction.source import ByteSource, Window
 
 SCAN_CHUNK = 8 << 20
@@ -21,75 +19,55 @@ _FILLERS = {0: bytes(_RUN), 0xFF: b"\xff" * _RUN}  # padding and erased flash
 _DISORDER = 4096  # bytes within which matches of different signatures may come in any order
 
 Hit = tuple[int, int, Format]  # offset, rank of the format, format
-_Signed = tuple[int, Format, Signature]  # rank of the format, format, signature
 
 
-class _Place(NamedTuple):
-    """The signatures of one offset. Nearly every content is turned away by ``some``, the alternatives of all of them."""
+class _Place:
+    """The signatures of one offset, by the first byte: nearly every content is turned away by a look at one byte."""
 
-    offset: int
-    some: re.Pattern[bytes]
-    each: list[tuple[int, Format, re.Pattern[bytes]]]
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+        self._signed: list[tuple[int, Sign]] = []
+        self._by_first: dict[int, list[tuple[int, re.Pattern[bytes]]]] = {}
 
+    def add(self, rank: int, sign: Sign) -> None:
+        self._signed.append((rank, sign))
 
-def _places(every: list[_Signed]) -> list[_Place]:
-    by_offset: dict[int, list[_Signed]] = {}
-    for one in every:
-        by_offset.setdefault(one[2].offset, []).append(one)
-    return [
-        _Place(
-            offset,
-            re.compile(b"|".join(b"(?:%b)" % sign.pattern for _, _, sign in signed), re.DOTALL),
-            [(rank, each, re.compile(sign.pattern, re.DOTALL)) for rank, each, sign in signed],
-        )
-        for offset, signed in by_offset.items()
-    ]
-
-
-class _Search(NamedTuple):
-    """What the engine looks for: an expression, the signature it stands for, how many of its bytes lie before the match's end.
-
-    ``whole`` is the signature when the expression is only an anchor of it.
-    """
-
-    expression: bytes
-    signature: int
-    end: int
-    whole: re.Pattern[bytes] | None
-
-
-def _searches(signed: list[_Signed]) -> Iterator[_Search]:
-    for number, (_, _, sign) in enumerate(signed):
-        found = anchors(sign.pattern, sign.width)
-        if found is None:
-            yield from (_Search(each, number, sign.width, None) for each in split(sign.pattern))
-            continue
-        whole = re.compile(sign.pattern, re.DOTALL)
-        for each in found:
-            literal = b"".join(b"\\x%02x" % byte for byte in each.literal)
-            yield _Search(literal, number, each.end, whole)
+    def ranks(self, head: bytes | memoryview) -> Iterator[int]:
+        """The ranks of formats whose signature stands here."""
+        first = head[self.offset] if self.offset < len(head) else -1
+        if first < 0:
+            return
+        candidates = self._by_first.get(first)
+        if candidates is None:
+            candidates = self._by_first[first] = [
+                (rank, re.compile(sign.pattern, re.DOTALL))
+                for rank, sign in self._signed
+                if sign.first[first >> 3] >> (first & 7) & 1
+            ]
+        for rank, pattern in candidates:
+            if pattern.match(head, self.offset):
+                yield rank
 
 
 class Signatures:
     """The compiled signatures of a set of formats."""
 
-    def __init__(self, formats: tuple[Format, ...]) -> None:
+    def __init__(self, index: Index, formats: tuple[Format, ...]) -> None:
         import hyperscan  # noqa: PLC0415  # 30 ms that `fwcheck --help` need not pay
 
         self._formats = formats
-        every = [(rank, each, sign) for rank, each in enumerate(formats) for sign in each.signatures]
-        self._anywhere = [one for one in every if one[2].anywhere]
-        self._start = _places(every)
-        self._overlap = max((sign.width for _, _, sign in self._anywhere), default=1) - 1
-        self.head = max((sign.offset + sign.width for _, _, sign in every), default=0)
-        self._searches = list(_searches(self._anywhere))
-        self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-        self._database.compile(
-            expressions=[each.expression for each in self._searches],
-            ids=list(range(len(self._searches))),
-            elements=len(self._searches),
-            flags=[hyperscan.HS_FLAG_DOTALL] * len(self._searches),
-        )
+        every = [(rank, sign) for rank, row in enumerate(index.rows) for sign in row.signatures]
+        self._anywhere = [one for one in every if one[1].anywhere]
+        self._whole: dict[int, re.Pattern[bytes]] = {}
+        places: dict[int, _Place] = {}
+        for rank, sign in every:
+            places.setdefault(sign.offset, _Place(sign.offset)).add(rank, sign)
+        self._start = list(places.values())
+        self._overlap = max((sign.width for _, sign in self._anywhere), default=1) - 1
+        self.head = max((sign.offset + sign.width for _, sign in every), default=0)
+        self._searches = index.searches
+        self._database = hyperscan.loadb(index.database, mode=hyperscan.HS_MODE_BLOCK)
+        self._scratch = hyperscan.Scratch(self._database)
 
     @property
     def count(self) -> int:
@@ -98,7 +76,7 @@ class Signatures:
 
     def searches(self) -> list[tuple[str, bytes]]:
         """The expressions the pass looks for, each with the name of the format it stands for."""
-        return [(self._anywhere[each.signature][1].name, each.expression) for each in self._searches]
+        return [(self._formats[self._anywhere[each.signature][0]].name, each.expression) for each in self._searches]
 
     def everywhere(self, source: ByteSource, begin: int = 0) -> tuple[list[Hit], int]:
         """Places in ``source`` from ``begin`` on where a format may begin, sorted by offset and rank, and how far they reach.
@@ -141,38 +119,42 @@ class Signatures:
         def found(index: int, _begin: int, end: int, _flags: int, _context: object) -> bool | None:
             nonlocal last
             search = searches[index]
-            rank, _, sign = anywhere[search.signature]
+            rank, sign = anywhere[search.signature]
             start = end - search.end
             last = base + end
             at = base + start - sign.offset
             if at < begin:
                 return None
-            if search.whole is not None:
+            if search.anchor:
                 inside = start >= 0 and start + sign.width <= size
                 # What the seam cuts is compared in the source itself.
                 whole = data if inside else source.peek(base + start, sign.width)
-                if search.whole.match(whole, start if inside else 0) is None:
+                if self._pattern(search.signature).match(whole, start if inside else 0) is None:
                     return None
             hits.add((at, rank))
             return True if len(hits) >= HIT_LIMIT else None
 
         with contextlib.suppress(hyperscan.ScanTerminated):
             # The stubs of hyperscan leave memoryview out; its documentation and its C code take any buffer.
-            self._database.scan(data, match_event_handler=found)  # type: ignore[type-var]
+            self._database.scan(data, match_event_handler=found, scratch=self._scratch)  # type: ignore[type-var]
         return last
+
+    def _pattern(self, number: int) -> re.Pattern[bytes]:
+        known = self._whole.get(number)
+        if known is None:
+            known = self._whole[number] = re.compile(self._anywhere[number][1].pattern, re.DOTALL)
+        return known
 
     def at_start(self, head: bytes | memoryview) -> list[Hit]:
         """The formats whose signature stands at the beginning of a source with these first bytes."""
-        ranks: dict[int, Format] = {}
-        for offset, some, each_of in self._start:
-            if some.match(head, offset):
-                ranks.update((rank, each) for rank, each, pattern in each_of if pattern.match(head, offset))
-        return [(0, rank, each) for rank, each in sorted(ranks.items())]
+        ranks = {rank for place in self._start for rank in place.ranks(head)}
+        return [(0, rank, self._formats[rank]) for rank in sorted(ranks)]
 
 
 def _uneven(chunk: memoryview, margin: int) -> Iterator[tuple[int, int]]:
     """The stretches of a chunk that are not one byte over and over, with a margin on both sides, in order."""
     begin: int | None = None
+    before = -1  # the byte the block before consists of
     for at in range(0, len(chunk), _RUN):
         block = chunk[at : at + _RUN]
         even = block[0] in _FILLERS and bytes(block) == _FILLERS[block[0]][: len(block)]
@@ -181,14 +163,17 @@ def _uneven(chunk: memoryview, margin: int) -> Iterator[tuple[int, int]]:
         elif begin is not None and even and at - begin > _RUN:
             yield begin, min(len(chunk), at + margin)
             begin = None
+        elif begin is None and before not in {-1, block[0]}:  # zeros, then 0xFF: something may begin where they meet
+            yield max(0, at - margin), min(len(chunk), at + margin)
+        before = block[0] if even else -1
     if begin is not None:
         yield begin, len(chunk)
 
 
 @cache
 def signatures() -> Signatures:
-    """The signatures of all registered formats, compiled once per process."""
-    return Signatures(registered())
+    """The signatures of all registered formats."""
+    return Signatures(*load())
 
 
 class SignatureIndex:

@@ -12,7 +12,8 @@ from support.seeds import seeds
 
 from fwcheck.extraction import identify
 from fwcheck.extraction.anchors import anchors, split
-from fwcheck.extraction.identify import Signatures, signatures
+from fwcheck.extraction.format import Signature
+from fwcheck.extraction.identify import signatures
 from fwcheck.extraction.registry import registered
 from fwcheck.extraction.source import Memory
 
@@ -57,7 +58,7 @@ def test_nothing_is_missed_and_nothing_added(seed: int, chunk: int, run: int, mo
 
 
 @pytest.mark.parametrize(("each", "sign"), SIGNED, ids=lambda value: getattr(value, "name", ""))
-def test_every_match_holds_an_anchor(each: object, sign: identify.Signature) -> None:
+def test_every_match_holds_an_anchor(each: object, sign: Signature) -> None:
     found = anchors(sign.pattern, sign.width)
     if found is None:
         whole = re.compile(sign.pattern, re.DOTALL)
@@ -101,4 +102,4 @@ def test_a_signature_without_anything_rare_is_searched_for_as_it_is() -> None:
     assert anchors(rb"\xff{20}\x00\x00", 22) is None
     assert anchors(rb"a+b", 2) is None
     assert anchors(rb"EXFAT   \x00{53}", 61) == anchors(rb"EXFAT   .{53}", 61)
-    assert Signatures(registered()).count == len(SIGNED)
+    assert signatures().count == len(SIGNED)
