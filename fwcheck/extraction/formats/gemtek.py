@@ -15,7 +15,7 @@ import zlib
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
-from fwcheck.extraction.formats._parts import part, words
+from fwcheck.extraction.formats._parts import crc32, part, words
 from fwcheck.extraction.formats._sums import verdict
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
@@ -46,7 +46,7 @@ class Gemtek(Format):
         problems: list[str] = []
         if size < length:
             problems.append(f"{length} bytes announced, {size} there")
-        right = _crc32(raw, source, offset, size) == crc if size == length else None
+        right = _checksum(raw, source, offset, size) == crc if size == length else None
         return Container(
             format=self.name,
             size=size,
@@ -64,11 +64,9 @@ class Gemtek(Format):
         )
 
 
-def _crc32(raw: bytes, source: ByteSource, offset: int, size: int) -> int:
+def _checksum(raw: bytes, source: ByteSource, offset: int, size: int) -> int:
     value = zlib.crc32(raw[:_CRC] + bytes(4) + raw[_CRC + 4 :])
-    for chunk in source.window(offset + _HEADER.size, size - _HEADER.size).chunks():
-        value = zlib.crc32(chunk, value)
-    return value
+    return crc32(source, offset + _HEADER.size, size - _HEADER.size, value)
 
 
 FORMATS = (Gemtek(),)
