@@ -40,8 +40,11 @@ def partition(data: bytes, moves: int = 0, spare: int = 0, version: int = 2) -> 
     for step in range(spare):
         for n in range(4):
             state += crc(struct.pack("<I", (DEVICE + step * 4 + n) & 0xFFFFFFFF))
-    copy = state.ljust(PAGE, b"\xff")
-    config = struct.pack("<8I", 0, (len(pages) + 3) * PAGE, PAGE, PAGE, 16, 16, version, 32)
+    size = PAGE  # room for a record of every page of the partition, the copies of the state among them
+    while size < 64 + 16 * (len(pages) + 2 * size // PAGE + 1):
+        size += PAGE
+    copy = state.ljust(size, b"\xff")
+    config = struct.pack("<8I", 0, (len(pages) + 1) * PAGE + 2 * size, PAGE, PAGE, 16, 16, version, 32)
     return bytearray(rotated + copy + copy + (config + crc(config)).ljust(PAGE, b"\xff"))
 
 
@@ -75,6 +78,16 @@ def test_the_rotation_is_undone(moves: int, spare: int) -> None:
         assert container.problems == []
         assert (container.detail["moves"], container.detail["spare page"]) == (moves, spare)
         assert logical(b"front" + image, offset + 5) == data
+
+
+def test_a_large_partition_has_copies_of_the_state_of_several_pages() -> None:
+    data = bytes(volume(FILES, sector=PAGE, clusters=300))
+    image = partition(data, 2, 280)
+    offset = image.index(b"\xeb\x3c\x90")
+    container = LEVELLING.open(Memory(image + b"x" * PAGE), offset)
+    assert container.problems == []
+    assert container.before + container.size == len(image) == (len(data) // PAGE + 1 + 2 * 2 + 1) * PAGE
+    assert logical(image, offset) == data
 
 
 def test_version_1_is_read() -> None:
