@@ -18,6 +18,7 @@ from typing import Final
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats._parts import code, part
+from fwcheck.extraction.formats._picobin import picobin
 from fwcheck.extraction.formats._vector_table import load_address, vector_table
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
@@ -40,7 +41,7 @@ class CortexM(Format):
     title = "Raw ARM Cortex-M image"
     specification = "ARMv6-M, ARMv7-M, ARMv8-M Architecture Reference Manuals; NXP UM10503 (LPC checksum)"
     category = "executable"
-    reads = "vector tables of boot loader and applications in one dump, load address (estimated), LPC checksum"
+    reads = "vector tables of boot loader and applications in one dump, load address (estimated), LPC checksum, RP2350 metadata"
     not_read = "images that do not begin with their vector table"
     signatures = (
         Signature(
@@ -68,6 +69,7 @@ class CortexM(Format):
         }
         if table.checksummed:
             detail["vector_checksum"] = "right (NXP LPC)"
+        detail |= picobin(source, offset)
         entries = [_entry(source, begin, stop, offset) for begin, stop in pieces]
         return Container(format=self.name, size=end - offset, entries=entries, detail=detail)
 

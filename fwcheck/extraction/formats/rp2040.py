@@ -26,7 +26,7 @@ class Rp2040(Format):
     specification = "RP2040 datasheet 2.8.1.3"
     category = "executable"
     reads = "second boot stage with its CRC-32, application behind it"
-    not_read = "blocks of RP2350"
+    not_read = ""
     signatures = (Signature(pattern=rb"[\x00\x10\x30\x70\xf0]\xb5.{250}.{4}.{3}[\x20\x21]", width=260, anywhere=False),)
     priority = 80
 

@@ -69,6 +69,23 @@ def test_the_checksum_of_lpc_is_recognised():
     assert CORTEX.open(Memory(image(0, lpc=True)), 0).detail["vector_checksum"] == "right (NXP LPC)"
 
 
+@pytest.mark.parametrize(
+    ("items", "protection"),
+    [(b"", None), (b"\x4b\x09\0\0" + bytes(32), "SHA-256"), (b"\x09\x21\0\1" + bytes(128), "secp256k1 signature")],
+)
+def test_the_metadata_of_rp2350_is_read(items, protection):
+    data = bytearray(image(0x10000000, stack=0x20082000))
+    block = b"\x42\x01" + struct.pack("<H", 0x1021) + b"\x48\x02\0\0" + struct.pack("<HH", 7, 2) + items
+    block = b"\xd3\xde\xff\xff" + block + struct.pack("<BHBi", 0xFF, len(block) // 4, 0, 0) + b"\x79\x35\x12\xab"
+    data[0x500 : 0x500 + len(block)] = block
+    detail = CORTEX.open(Memory(data), 0).detail
+    assert (detail["rp2350_image"], detail["version"]) == ("executable, Arm, secure", "2.7")
+    expected = None if protection is None else f"{protection} in the metadata block (not verified)"
+    assert detail.get("rp2350_protection") == expected
+    data[0x500 + len(block) - 1] ^= 1
+    assert "rp2350_image" not in CORTEX.open(Memory(data), 0).detail
+
+
 def test_a_dump_is_cut_at_erased_flash():
     boot, application, settings = image(), image(0x08004000), b"settings=1;" * 30
     data = boot.ljust(0x4000, b"\xff") + application.ljust(0x6000, b"\xff") + settings
