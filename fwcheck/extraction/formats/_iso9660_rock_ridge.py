@@ -20,7 +20,8 @@ from fwcheck.extraction.members import decoded
 from fwcheck.extraction.source import ByteSource
 from fwcheck.extraction.spool import spool
 
-CONTINUATIONS = 64  # areas of one record
+CONTINUATIONS = 8  # areas of one record; each lies inside one sector
+AREA = 2048
 NAME_LIMIT = 4096
 ZISOFS = b"\x37\xe4\x53\x96\xc9\xdb\xd6\x07"
 
@@ -61,7 +62,7 @@ def _fields(area: bytes, source: ByteSource, block: int) -> Iterator[tuple[bytes
             data = area[at + 4 : at + length]
             if signature == b"CE" and len(data) >= 24:
                 where, offset, size = unpack_from("<I4xI4xI", data)
-                more = source.peek(where * block + offset, min(size, 65536))
+                more = source.peek(where * block + offset, min(size, AREA))
             else:
                 yield signature, data
             at += length
