@@ -13,6 +13,7 @@ BLOCK = 4096
 LARGE = 1 << 20
 SAMPLE = 16384
 SEGMENTS = 512
+_PRINTABLE = bytes([*b"\t\n\f\r", *range(0x20, 0x7F)])
 STEPS = 256  # of the entropy profile
 _LONE_PADDING = 16
 _CIPHER_BLOCK = 8  # of DES and its like; 16 is a multiple
@@ -128,6 +129,11 @@ def classify(source: ByteSource, offset: int, length: int) -> Iterator[tuple[int
             else:
                 runs.append(piece)
     yield from runs
+
+
+def is_text(source: ByteSource, offset: int, length: int) -> bool:
+    """Whether a range is plain ASCII text to its end: nothing in it is hidden from whoever reads it."""
+    return length <= LARGE and not source.read(offset, length).translate(None, _PRINTABLE)
 
 
 def _runs(source: ByteSource, offset: int, end: int) -> Iterator[tuple[int, int, bool]]:

@@ -11,7 +11,7 @@ from itertools import islice
 
 import msgspec
 
-from fwcheck.extraction.coverage import Class, Paint, classify
+from fwcheck.extraction.coverage import Class, Paint, classify, is_text
 from fwcheck.extraction.errors import ExtractionError, FormatError, QuotaExceeded, Truncated
 from fwcheck.extraction.evenness import evenness, xor_key
 from fwcheck.extraction.format import Container, Entry, Format
@@ -291,22 +291,24 @@ class Explorer:
         if length <= 0:
             return
         whole, anchored = length == source.size, source.anchored
-        for begin, size, which in classify(source, offset, length):
+        for begin, size, kind in classify(source, offset, length):
+            text = kind is Class.UNKNOWN and is_text(source, begin, size)
+            which = Class.EXPLAINED if text else kind
             _paint(source, begin, size, which, out)
             self.meter.add(nodes=1)
             read = which is not Class.PADDING
-            detail, reason = self._look(source, begin, size, which) if read else ({}, "")
+            detail, reason = self._look(source, begin, size, which) if read and not text else ({}, "")
             node = Node(
                 chain=chain,
                 path=f"0x{begin:x}",
                 kind=NodeKind.REGION,
                 size=size,
-                format=which.name.lower(),
+                format="text" if text else which.name.lower(),
                 offset=begin,
                 detail=detail,
             )
             out.items.append(Item(node=node, source=source.window(begin, size) if read else None))
-            if read and anchored and (size >= SMALL or whole):
+            if read and not text and anchored and (size >= SMALL or whole):
                 out.gaps.append(Gap(node=node.label, reason=reason, bytes=size))
 
     def _look(self, source: ByteSource, begin: int, size: int, which: Class) -> tuple[dict[str, str | int], str]:

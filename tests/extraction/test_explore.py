@@ -8,7 +8,7 @@ import pytest
 
 from fwcheck.extraction.explore import Explorer
 from fwcheck.extraction.limits import Limits
-from fwcheck.extraction.source import Memory
+from fwcheck.extraction.source import Mapped, Memory
 
 
 def trx() -> bytes:
@@ -33,3 +33,19 @@ def test_code_that_begins_with_the_header_of_its_container_is_not_opened_again(c
 def test_the_same_header_further_inside_is_opened():
     items = Explorer(Limits()).explore(Memory(bytes(64) + trx()), ("image", "trx@0x0", "loader"), 1).items
     assert [item.node.offset for item in items if item.node.format == "trx"] == [64]
+
+
+@pytest.mark.parametrize(
+    ("rest", "format", "gaps"),
+    [
+        (b"boot=1\nname=value\r\n" * 90, "text", 0),
+        (b"boot=1\n" * 200 + b"\0\1\2\3" * 90, "unknown", 1),
+        (bytes(2000), "padding", 0),
+    ],
+)
+def test_plain_text_that_nothing_claims_is_no_gap(tmp_path, rest, format, gaps):
+    path = tmp_path / "image"
+    path.write_bytes(trx() + rest)
+    found = Explorer(Limits()).explore(Mapped.open(path), ("image",), 1)
+    assert [item.node.format for item in found.items][-1] == format
+    assert len([gap for gap in found.gaps if gap.bytes == len(rest)]) == gaps
