@@ -117,7 +117,7 @@ class Explorer:
             if carve:
                 self._rest(source, chain, end, begin - end, out)
             end = offset + container.size
-            self._container(source, (*chain, f"{each.name}@0x{offset:x}"), (begin, end), container, depth, out)
+            self._container(source, (*chain, f"{each.name}@0x{begin:x}"), (begin, end), container, depth, out)
         # A content that holds no container and is no part of the image's own bytes is told as a whole by whoever asked.
         if carve and (found or source.anchored):
             self._rest(source, chain, end, source.size - end, out)
