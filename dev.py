@@ -118,7 +118,11 @@ def builders() -> None:
         say(f"installing {' '.join(missing)}")
         quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "stdout": subprocess.DEVNULL}
         subprocess.run(["apt-get", "-qq", "update"], check=False, **quiet)  # type: ignore[call-overload]
-        subprocess.run(["apt-get", "-qq", "-y", "--no-install-recommends", "install", *missing], check=False, **quiet)  # type: ignore[call-overload]
+        fetch = ["apt-get", "-qq", "-y", "--no-install-recommends", "install"]
+        if subprocess.run([*fetch, *missing], check=False, **quiet).returncode:  # type: ignore[call-overload]
+            # One that this system does not have must not cost all others.
+            for package in missing:
+                subprocess.run([*fetch, package], check=False, stderr=subprocess.DEVNULL, **quiet)  # type: ignore[call-overload]
     missing = [package for package, program in TOOLS.items() if shutil.which(program) is None]
     if missing:
         say(f"tests that need {' '.join(missing)} will be skipped")

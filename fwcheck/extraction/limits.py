@@ -77,7 +77,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     bytes_stream: int = 2 << 30  # unpacked bytes of one stream
     ratio: int = 250  # unpacked to packed, once a stream has passed ratio_floor
     ratio_floor: int = 64 << 20
-    total_ratio: int = 128  # unpacked bytes of the whole image to its size, once they have passed total_floor
+    total_ratio: int = 64  # unpacked bytes of the whole image to its size, once they have passed total_floor
     total_floor: int = 2 << 30
     seconds_content: float = 60.0
     seconds_image: float = 1800.0

@@ -28,6 +28,11 @@ def chosen(name: str) -> list[tuple[bytes, Format, int]]:
     return [*first.values(), *(one for one in every if first[one[1].name] is not one)][:PLACES]
 
 
+def test_every_format_has_a_seed() -> None:
+    covered = {each.name for name in MODULES for _, each, _ in places(name)}
+    assert {each.name for each in registered()} - covered == set()
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_a_seed_is_read_to_its_end(name: str) -> None:
     """Seeds are valid: most of their members are given. A fuzz test over images that nobody opens would prove nothing."""
