@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from fwcheck.model import Coverage, Node
 
 _CLASSES = {"explained": "#", "padding": ".", "unknown": "?", "encrypted": "X"}
+_TOLD = ("origin", "name", "project", "version", "label", "compression", "encryption", "integrity_detail")
+_WIDE = 120  # characters of that
+_GAPS = 40
 _LEVELS = " ▁▂▃▄▅▆▇█"
 
 
@@ -79,7 +82,7 @@ def _print(firmware: Firmware) -> None:
             if node.target is not None
             else f" ({node.format})"
             if node.kind.value == "region" and node.format
-            else ""
+            else _about(node)
         )
         print(f"{'  ' * depth}{_mode(node)} {node.size:>10}  {_printable(name + tail)}")
     cover = firmware.coverage
@@ -89,8 +92,18 @@ def _print(firmware: Firmware) -> None:
     )
     for line in _map(cover):
         print(line)
-    for gap in cover.gaps:
+    for gap in sorted(cover.gaps, key=lambda each: -each.bytes)[:_GAPS]:
         print(_printable(f"gap: {gap.node}: {gap.reason}"))
+    if len(cover.gaps) > _GAPS:
+        print(f"and {len(cover.gaps) - _GAPS} smaller gaps: the report of fwcheck scan lists them")
+
+
+def _about(node: Node) -> str:
+    """What a container says of itself that a reader of the tree wants to know."""
+    if node.kind.value != "container":
+        return ""
+    words = "; ".join(str(node.detail[key]) for key in _TOLD if node.detail.get(key))
+    return f"  {words[:_WIDE]}" if words else ""
 
 
 def _map(cover: Coverage, columns: int = 64) -> Iterator[str]:
