@@ -11,12 +11,12 @@ the first block of the inodes, with 32 bytes or 64.
 
 from __future__ import annotations
 
-from functools import cache
 from struct import Struct, unpack_from
 
 import msgspec
 
 from fwcheck.extraction.errors import FormatError
+from fwcheck.extraction.formats._checksums import crc32c
 from fwcheck.extraction.source import ByteSource
 from fwcheck.model import NodeKind
 
@@ -124,24 +124,6 @@ def checksum_right(source: ByteSource, offset: int, head: Superblock) -> bool:
     raw = bytearray(source.peek(offset + SUPERBLOCK, size))
     raw[4:8] = bytes(4)
     return len(raw) == size and crc32c(raw) == head.checksum
-
-
-@cache
-def _table() -> tuple[int, ...]:
-    out = []
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)  # noqa: PLW2901
-        out.append(value)
-    return tuple(out)
-
-
-def crc32c(data: bytes | bytearray, value: int = 0xFFFFFFFF) -> int:
-    """CRC32C (Castagnoli) without the final inversion; for the few bytes of a header, not for contents."""
-    table = _table()
-    for byte in data:
-        value = value >> 8 ^ table[(value ^ byte) & 0xFF]
-    return value
 
 
 def inode(source: ByteSource, head: Superblock, number: int) -> Inode:

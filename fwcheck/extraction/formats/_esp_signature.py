@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from fwcheck.extraction.formats._digests import digest
+from fwcheck.extraction.formats._checksums import digest
 from fwcheck.extraction.formats._signed import BAD, UNCHECKED, ecdsa, rsa_pss
 from fwcheck.extraction.source import ByteSource
 
@@ -56,7 +56,7 @@ def _version_2(source: ByteSource, offset: int, padded: int, blocks: list[bytes]
         wide = block[1] == _ECDSA and block[2] == 1
         hashed, key_at = (48, 52) if wide else (32, 36)
         curve, number = _CURVES.get(block[key_at], (0, 32))
-        right = block[4:key_at] == digest(source, offset, padded - offset, "sha384" if wide else "sha256")
+        right = block[4:key_at] == digest("sha384" if wide else "sha256", source, (offset, padded - offset))
         if zlib.crc32(block[:1196]) != int.from_bytes(block[1196:1200], "little"):
             state = "wrong CRC32"
         elif not right:

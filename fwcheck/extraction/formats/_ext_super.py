@@ -11,7 +11,7 @@ from struct import unpack_from
 import msgspec
 
 from fwcheck.extraction.errors import FormatError
-from fwcheck.extraction.formats._erofs_layout import crc32c
+from fwcheck.extraction.formats._checksums import crc32c
 from fwcheck.extraction.members import decoded
 
 SUPERBLOCK = 1024  # offset and size of the superblock

@@ -5,10 +5,11 @@ Both give the same thing: the members of a directory (or of a piece of one) and 
 
 from __future__ import annotations
 
-import zlib
 from struct import unpack_from
 
 import msgspec
+
+from fwcheck.extraction.formats._checksums import crc32_plain
 
 REGULAR, DIRECTORY, SUPERBLOCK = 0x01, 0x02, 0xFF
 DIR_STRUCT, INLINE_STRUCT, CTZ_STRUCT = 0x200, 0x201, 0x202
@@ -46,11 +47,6 @@ class Block(msgspec.Struct, kw_only=True):
     torn: bool = False  # bytes of a commit behind the last valid one
 
 
-def checksum(data: bytes | memoryview) -> int:
-    """The CRC-32 of littlefs: not inverted at its end."""
-    return zlib.crc32(data) ^ 0xFFFFFFFF
-
-
 def read_v2(raw: bytes) -> Block | None:
     """Plays the log of a block; None when not even its first commit is valid."""
     out = Block(revision=unpack_from("<I", raw)[0], members=[], commits=0)
@@ -63,7 +59,7 @@ def read_v2(raw: bytes) -> Block | None:
             break
         before = tag
         if tag >> 27 & 0xF == CRC << 1:  # chunks above 0x80 are checksums of what is to come
-            if length < 4 or checksum(raw[begin : at + 4]) != unpack_from("<I", raw, at + 4)[0]:
+            if length < 4 or crc32_plain(raw[begin : at + 4]) != unpack_from("<I", raw, at + 4)[0]:
                 out.torn = True
                 break
             for each, data in pending:
@@ -112,7 +108,7 @@ def read_v1(raw: bytes) -> Block | None:
     """The entries of a version 1 block; None when its checksum is wrong."""
     revision, size, *tail = unpack_from("<4I", raw)
     used = size & 0x7FFFFFFF
-    if not 20 <= used <= len(raw) or checksum(raw[: used - 4]) != unpack_from("<I", raw, used - 4)[0]:
+    if not 20 <= used <= len(raw) or crc32_plain(raw[: used - 4]) != unpack_from("<I", raw, used - 4)[0]:
         return None
     members: list[Member] = []
     at = 16

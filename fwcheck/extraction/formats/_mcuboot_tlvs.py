@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from fwcheck.extraction.formats._digests import digest
+from fwcheck.extraction.formats._checksums import digest
 from fwcheck.extraction.formats._signed import BAD, UNCHECKED, encoded_key
 from fwcheck.extraction.source import ByteSource
 
@@ -90,7 +90,7 @@ def integrity(
         if encrypted or offset + hashed > source.size:
             words.append(f"{name} cannot be checked")  # that of an encrypted image is of the plain text
             continue
-        computed = digest(source, offset, hashed, name)
+        computed = digest(name, source, (offset, hashed))
         words.append(f"{name} {'right' if computed == each.value else 'wrong'}")
         if computed != each.value:
             problems.append(f"the {name} in the TLV area does not match the image")

@@ -13,10 +13,11 @@ Volume table record, 172 bytes, up to 128 of them in both LEBs of the layout vol
 
 from __future__ import annotations
 
-import zlib
 from struct import Struct
 
 import msgspec
+
+from fwcheck.extraction.formats._checksums import crc32_plain
 
 EC_MAGIC, VID_MAGIC = b"UBI#", b"UBI!"
 HEADER = 64
@@ -73,13 +74,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     flags: int
 
 
-def crc(data: bytes | memoryview) -> int:
-    """The kernel's CRC-32: begun with all ones, not inverted at the end."""
-    return zlib.crc32(data) ^ 0xFFFFFFFF
-
-
 def _sealed(raw: bytes, size: int) -> bool:
-    return len(raw) >= size and crc(raw[: size - 4]) == int.from_bytes(raw[size - 4 : size], "big")
+    return len(raw) >= size and crc32_plain(raw[: size - 4]) == int.from_bytes(raw[size - 4 : size], "big")
 
 
 def erase_counter(raw: bytes) -> EraseCounter | None:

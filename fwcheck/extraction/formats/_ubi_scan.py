@@ -13,13 +13,13 @@ from itertools import pairwise
 import msgspec
 
 from fwcheck.extraction.errors import FormatError, Truncated
+from fwcheck.extraction.formats._checksums import crc32_plain
 from fwcheck.extraction.formats._ubi_layout import (
     EC_MAGIC,
     HEADER,
     LAYOUT_VOLUME,
     EraseCounter,
     Identifier,
-    crc,
     erase_counter,
     identifier,
 )
@@ -151,7 +151,7 @@ class Scan:
         if vid.data_size > self.peb - self.first.data_offset:
             return False
         data = self.source.peek(begin, vid.data_size)
-        return len(data) == vid.data_size and crc(data) == vid.data_crc
+        return len(data) == vid.data_size and crc32_plain(data) == vid.data_crc
 
     @property
     def layout(self) -> dict[int, Block]:

@@ -104,11 +104,6 @@ class Master(msgspec.Struct, frozen=True, kw_only=True):
     raw: bytes
 
 
-def check(data: bytes | memoryview) -> int:
-    """The kernel's CRC-32: begun with all ones, not inverted at the end."""
-    return zlib.crc32(data) ^ 0xFFFFFFFF
-
-
 def node_at(leb: memoryview, number: int, at: int) -> Node | None:
     """The sound node at an offset; None when there is none."""
     if at + NODE > len(leb):

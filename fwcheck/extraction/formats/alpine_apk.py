@@ -16,7 +16,7 @@ import msgspec
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
 from fwcheck.extraction.formats import tar
-from fwcheck.extraction.formats._member_digests import digest, verdict
+from fwcheck.extraction.formats._checksums import digest_of, right_or_wrong
 from fwcheck.extraction.formats._unpacked import fields
 from fwcheck.extraction.limits import DEFAULT, Limits, bounded
 from fwcheck.extraction.members import note
@@ -150,8 +150,8 @@ def _integrity(
     if datahash:
         right = None
         if data:
-            right = digest("sha256", source.window(data[0].offset, data[0].size), limits).hex() == datahash.lower()
-        words.append(f"SHA-256 of the data {verdict(right)}")
+            right = digest_of("sha256", source.window(data[0].offset, data[0].size), limits).hex() == datahash.lower()
+        words.append(f"SHA-256 of the data {right_or_wrong(right)}")
         if right is False:
             note(problems, "the SHA-256 of the data member is wrong")
     kind = "signature" if signed else "hash" if datahash else "none"

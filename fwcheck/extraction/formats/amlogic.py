@@ -18,9 +18,9 @@ import struct
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._checksums import digest, verdict
 from fwcheck.extraction.formats._decrypt import encrypted
 from fwcheck.extraction.formats._parts import part
-from fwcheck.extraction.formats._sums import digest, verdict
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 

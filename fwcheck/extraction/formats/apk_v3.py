@@ -19,7 +19,7 @@ import msgspec
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats._adb import Block
-from fwcheck.extraction.formats._member_digests import digest
+from fwcheck.extraction.formats._checksums import digest_of
 from fwcheck.extraction.limits import DEFAULT, Limits, bounded
 from fwcheck.extraction.members import decoded, device_name, member_path, note
 from fwcheck.extraction.source import ByteSource, Memory
@@ -257,7 +257,7 @@ def _special(entry: Entry, target: bytes) -> None:
 def _verified(source: ByteSource, at: int, size: int, hashed: bytes, limits: Limits) -> ByteSource:
     found = source.window(at, size)
     algorithm = _DIGESTS.get(len(hashed))
-    if algorithm is not None and digest(algorithm, found, limits) != hashed:
+    if algorithm is not None and digest_of(algorithm, found, limits) != hashed:
         raise FormatError(f"the {algorithm} of the content is wrong")
     return found
 

@@ -17,8 +17,8 @@ from functools import partial
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._checksums import sum8, verdict
 from fwcheck.extraction.formats._parts import crc32
-from fwcheck.extraction.formats._sums import sum8, verdict
 from fwcheck.extraction.limits import DEFAULT, Limits, bounded
 from fwcheck.extraction.source import ByteSource
 from fwcheck.extraction.spool import spool

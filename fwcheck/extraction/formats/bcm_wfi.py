@@ -10,8 +10,8 @@ import struct
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
+from fwcheck.extraction.formats._checksums import verdict
 from fwcheck.extraction.formats._parts import crc32
-from fwcheck.extraction.formats._sums import verdict
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 

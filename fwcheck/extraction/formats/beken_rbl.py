@@ -16,7 +16,7 @@ import msgspec
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
-from fwcheck.extraction.formats._digests import verdict
+from fwcheck.extraction.formats._checksums import verdict
 from fwcheck.extraction.formats._parts import crc32, part, words
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
@@ -65,7 +65,7 @@ class BekenRbl(Format):
             if there < packed:
                 problems.append(f"{packed} bytes announced, {there} there")
             at = offset + _HEADER.size
-            checked = verdict(crc32(source, at, there) == crc, "CRC32 of the packed firmware", problems)
+            checked = verdict(problems, "CRC32 of the packed firmware", crc32(source, at, there) == crc)
             entries.append(_firmware(source, at, there, cipher))
         detail |= {"integrity": "checksum", "integrity_detail": f"CRC32 of the header right, {checked}"}
         length = _HEADER.size + (0 if alone else there)

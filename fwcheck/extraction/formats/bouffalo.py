@@ -17,7 +17,7 @@ import msgspec
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
-from fwcheck.extraction.formats._digests import digest, verdict
+from fwcheck.extraction.formats._checksums import digest, verdict
 from fwcheck.extraction.formats._parts import code, part
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
@@ -71,7 +71,7 @@ class Bouffalo(Format):
         else:
             place = _place(source, offset, start, size, hashed)
             words = (
-                verdict(place is not None, "sha256 of the image", problems) if source.size - offset > size else "image elsewhere"
+                verdict(problems, "sha256 of the image", place is not None) if source.size - offset > size else "image elsewhere"
             )
         detail |= {
             "integrity": "signature" if signed else "checksum" if flags >> 17 & 1 else "hash",
@@ -102,7 +102,7 @@ def _place(source: ByteSource, offset: int, start: int, size: int, hashed: bytes
     if not 0 < size <= _SIZE_LIMIT:
         return None
     for place in dict.fromkeys((offset + start, offset + 0x1000, offset + 0x2000, offset + _SMALL)):
-        if offset + _SMALL <= place <= source.size - size and digest(source, place, size) == hashed:
+        if offset + _SMALL <= place <= source.size - size and digest("sha256", source, (place, size)) == hashed:
             return place
     return None
 

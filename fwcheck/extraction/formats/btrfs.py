@@ -19,7 +19,7 @@ from fwcheck.extraction.errors import ExtractionError, FormatError, QuotaExceede
 from fwcheck.extraction.format import Container, Entry, Signature
 from fwcheck.extraction.formats._btrfs_files import INLINE, REGULAR, Node, content, subvolume
 from fwcheck.extraction.formats._btrfs_trees import ROOT_ITEM, Volume
-from fwcheck.extraction.formats._erofs_layout import crc32c
+from fwcheck.extraction.formats._checksums import crc32c
 from fwcheck.extraction.formats._identified import Facts, Identified, described, power_of_two, words
 from fwcheck.extraction.formats._xattrs import attribute
 from fwcheck.extraction.limits import DEFAULT, Limits

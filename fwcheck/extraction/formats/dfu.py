@@ -14,7 +14,7 @@ from typing import Final
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
-from fwcheck.extraction.formats._digests import verdict
+from fwcheck.extraction.formats._checksums import verdict
 from fwcheck.extraction.formats._parts import crc32, part
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
@@ -59,7 +59,7 @@ def suffix(source: ByteSource, offset: int) -> tuple[dict[str, str | int], list[
         "release": f"0x{release:04x}",
         "dfu_version": f"{version >> 8:x}.{version & 0xFF:02x}",
         "integrity": "checksum",
-        "integrity_detail": verdict(right, "CRC32", problems),
+        "integrity_detail": verdict(problems, "CRC32", right),
     }
     return detail, problems
 

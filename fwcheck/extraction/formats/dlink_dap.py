@@ -14,8 +14,8 @@ import msgspec
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
+from fwcheck.extraction.formats._checksums import sum8, verdict
 from fwcheck.extraction.formats._parts import part, words
-from fwcheck.extraction.formats._sums import sum8, verdict
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 

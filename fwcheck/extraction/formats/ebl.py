@@ -16,7 +16,7 @@ import msgspec
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
-from fwcheck.extraction.formats._digests import verdict
+from fwcheck.extraction.formats._checksums import verdict
 from fwcheck.extraction.formats._memory_image import ranges
 from fwcheck.extraction.formats._parts import crc32, part
 from fwcheck.extraction.limits import DEFAULT, Limits
@@ -54,7 +54,7 @@ class Ebl(Format):
         stored = source.read(end - 4, 4)
         crc = crc32(source, offset, end - offset - 4)
         values = {each.to_bytes(4, order) for each in (crc, crc ^ 0xFFFFFFFF) for order in _ORDERS}
-        checked = verdict(stored in values, "CRC32", problems)
+        checked = verdict(problems, "CRC32", stored in values)
         encrypted = _ENCRYPTED in tags
         detail: dict[str, str | int] = {"tags": len(tags), "encrypted": "yes" if encrypted else "no"}
         if tags[0] == _HEADER and end >= offset + 12:

@@ -13,8 +13,8 @@ import struct
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
+from fwcheck.extraction.formats._checksums import sum8, sum16, verdict
 from fwcheck.extraction.formats._parts import part, words
-from fwcheck.extraction.formats._sums import sum8, sum16, verdict
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 

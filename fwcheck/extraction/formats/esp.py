@@ -18,7 +18,7 @@ import msgspec
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
-from fwcheck.extraction.formats._digests import crc32_msb_first, digest, verdict
+from fwcheck.extraction.formats._checksums import crc32_msb_first, digest, verdict
 from fwcheck.extraction.formats._esp_signature import signature_detail
 from fwcheck.extraction.formats._parts import code, crc32, words
 from fwcheck.extraction.limits import DEFAULT, Limits
@@ -96,7 +96,7 @@ def _esp32(source: ByteSource, offset: int, head: bytes) -> Container:
     integrity = "checksum"
     if extended[15]:
         stored = source.peek(end, 32)
-        right = len(stored) == 32 and digest(source, offset, end - offset) == stored
+        right = len(stored) == 32 and digest("sha256", source, (offset, end - offset)) == stored
         checks.append(f"SHA-256 {'right' if right else 'wrong'}")
         integrity = "hash"
         if not right:
@@ -141,7 +141,7 @@ def _filled(source: ByteSource, offset: int, end: int, detail: dict[str, str | i
         if not _SECTOR <= size <= source.size - offset:
             return end
         value = crc32_msb_first(source, offset, size, (_SECTOR - 8, 8))
-        checked = verdict(value == crc, "CRC32 of boot loader and application", problems)
+        checked = verdict(problems, "CRC32 of boot loader and application", value == crc)
         detail["integrity_detail"] = f"checksum byte, {checked}"
     return end + len(fill)
 
@@ -161,7 +161,7 @@ def _esp8266_v2(source: ByteSource, offset: int) -> Container:
     value = crc32(source, offset, image.end - offset)
     value = value ^ 0xFFFFFFFF if value >> 31 else value + 1
     if len(stored) == 4:
-        checks.append(verdict(stored == value.to_bytes(4, "little"), "CRC32", problems))
+        checks.append(verdict(problems, "CRC32", stored == value.to_bytes(4, "little")))
     end = image.end + (len(stored) if not problems else 0)
     detail: dict[str, str | int] = {"chip": "ESP8266", "image_version": 2, **_header_detail(second)}
     detail |= {"integrity": "checksum", "integrity_detail": ", ".join(checks)}

@@ -13,7 +13,7 @@ from typing import Final
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
-from fwcheck.extraction.formats._digests import verdict
+from fwcheck.extraction.formats._checksums import verdict
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 
@@ -48,7 +48,7 @@ class EspOtadata(Format):
         for number, entry in entries.items():
             if entry is not None:
                 detail[f"entry_{number}"] = f"sequence {entry[0]}, {entry[1]}"
-                checked = verdict(entry[2], f"CRC32 of entry {number}", problems)
+                checked = verdict(problems, f"CRC32 of entry {number}", entry[2])
                 detail["checks"] = ", ".join(filter(None, (str(detail.get("checks", "")), checked)))
         detail["sequence"] = max(entry[0] for entry in entries.values() if entry is not None and entry[2])
         return Container(format=self.name, size=size, detail=detail, problems=problems)

@@ -24,7 +24,7 @@ import msgspec
 from fwcheck.extraction.coverage import looks_random
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
-from fwcheck.extraction.formats._digests import verdict
+from fwcheck.extraction.formats._checksums import verdict
 from fwcheck.extraction.formats._parts import part, words
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
@@ -87,7 +87,7 @@ class EspPartitionTable(Format):
         checked = "no MD5"
         if md5 is not None:
             right = hashlib.md5(raw[: len(partitions) * 32], usedforsecurity=False).digest() == md5
-            checked = verdict(right, "MD5 of the entries", problems)
+            checked = verdict(problems, "MD5 of the entries", right)
         elif len(partitions) < 2 and raw[32:64] != b"\xff" * 32:
             raise FormatError("a single partition without MD5 or end")
         base = _base(source, offset, partitions)

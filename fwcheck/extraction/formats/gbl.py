@@ -9,7 +9,7 @@ import msgspec
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
-from fwcheck.extraction.formats._digests import digest
+from fwcheck.extraction.formats._checksums import digest
 from fwcheck.extraction.formats._parts import crc32, part
 from fwcheck.extraction.formats._signed import BAD, UNCHECKED, ecdsa
 from fwcheck.extraction.limits import DEFAULT, Limits
@@ -117,7 +117,9 @@ def _signed(source: ByteSource, offset: int, problems: list[str]) -> str:
     if point and length == 64:
         x, y = int.from_bytes(point[:32]), int.from_bytes(point[32:])
         raw = source.read(at + 8, 64)
-        state = ecdsa(256, (x, y), (int.from_bytes(raw[:32]), int.from_bytes(raw[32:])), digest(source, offset, at - offset))
+        state = ecdsa(
+            256, (x, y), (int.from_bytes(raw[:32]), int.from_bytes(raw[32:])), digest("sha256", source, (offset, at - offset))
+        )
         if state in BAD:
             problems.append(f"signature: {state}")
     return f"ECDSA P-256 signature ({state})"

@@ -16,9 +16,9 @@ from typing import Final
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._checksums import digest
 from fwcheck.extraction.formats._ciphertext import encrypted
 from fwcheck.extraction.formats._parts import part, words
-from fwcheck.extraction.formats._sums import digest
 from fwcheck.extraction.limits import DEFAULT, Limits, bounded
 from fwcheck.extraction.members import note
 from fwcheck.extraction.source import ByteSource

@@ -13,9 +13,9 @@ from typing import Final
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._checksums import sum8, verdict
 from fwcheck.extraction.formats._ciphertext import encrypted
 from fwcheck.extraction.formats._parts import part, words
-from fwcheck.extraction.formats._sums import sum8, verdict
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import note
 from fwcheck.extraction.source import ByteSource

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
+from fwcheck.extraction.formats._checksums import sum16, verdict
 from fwcheck.extraction.formats._parts import crc32, part, words
-from fwcheck.extraction.formats._sums import sum16, verdict
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource, Memory
 

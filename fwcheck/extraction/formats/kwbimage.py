@@ -19,8 +19,8 @@ import msgspec
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._checksums import sum32, verdict
 from fwcheck.extraction.formats._parts import code, part
-from fwcheck.extraction.formats._sums import sum32, verdict
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 

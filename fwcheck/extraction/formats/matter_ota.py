@@ -16,7 +16,7 @@ from typing import Final
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
-from fwcheck.extraction.formats._digests import digest, verdict
+from fwcheck.extraction.formats._checksums import digest, verdict
 from fwcheck.extraction.formats._parts import part, words
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
@@ -83,7 +83,7 @@ def _checked(source: ByteSource, at: int, size: int, kind: int, stored: bytes, p
     if kind not in _HASHES:
         return f"hash of kind {kind} (not verified)"
     name, length = _HASHES[kind]
-    return verdict(digest(source, at, size, name)[:length] == stored, f"{name} of the payload", problems)
+    return verdict(problems, f"{name} of the payload", digest(name, source, (at, size))[:length] == stored)
 
 
 def _fields(raw: bytes) -> tuple[dict[int, int], dict[int, bytes]]:

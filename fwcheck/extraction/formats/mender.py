@@ -20,7 +20,7 @@ import msgspec
 from fwcheck.extraction.errors import ExtractionError, FormatError, QuotaExceeded
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats import tar
-from fwcheck.extraction.formats._member_digests import digest
+from fwcheck.extraction.formats._checksums import digest_of
 from fwcheck.extraction.formats._unpacked import tar_files, unpacked
 from fwcheck.extraction.limits import DEFAULT, Limits, Spent
 from fwcheck.extraction.members import note
@@ -154,7 +154,7 @@ def _integrity(files: Files, every: list[Entry], limits: Limits, problems: list[
         content = payloads.get(name) or (plain[name].open() if name in plain else None)  # type: ignore[misc]
         if content is None:
             note(problems, f"the manifest lists {_word(name)}, which is not in the artifact")
-        elif digest("sha256", content, limits).hex() == value:
+        elif digest_of("sha256", content, limits).hex() == value:
             right += 1
         else:
             wrong += 1

@@ -18,8 +18,8 @@ import msgspec
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._checksums import verdict
 from fwcheck.extraction.formats._parts import crc32, part, words
-from fwcheck.extraction.formats._sums import verdict
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import note
 from fwcheck.extraction.source import ByteSource

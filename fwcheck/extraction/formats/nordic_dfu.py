@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from fwcheck.extraction.errors import ExtractionError, FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
-from fwcheck.extraction.formats._digests import digest, verdict
+from fwcheck.extraction.formats._checksums import digest, verdict
 from fwcheck.extraction.formats.zip import Zip
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import note
@@ -116,8 +116,8 @@ def _secure(kind: str, raw: bytes, binary: ByteSource, detail: dict[str, str | i
     name = _HASHES.get(_number(hashed, 1))
     checked = "no hash"
     if name is not None:
-        right = digest(binary, 0, binary.size, name)[::-1] == _bytes(hashed, 2)
-        checked = verdict(right, f"{name} of the firmware", problems)
+        right = digest(name, binary, (0, binary.size))[::-1] == _bytes(hashed, 2)
+        checked = verdict(problems, f"{name} of the firmware", right)
     if signed:
         return "signature", f"{_SIGNATURES.get(_number(signed, 2), 'unknown')} signature (not verified), {checked}"
     return ("hash" if name else "none"), f"no signature, {checked}"
@@ -141,7 +141,7 @@ def _legacy(kind: str, raw: bytes, binary: ByteSource, detail: dict[str, str | i
         f"{kind}_firmware_version": version,
         f"{kind}_softdevices": " ".join(f"0x{each:x}" for each in struct.unpack_from(f"<{count}H", raw, 10)),
     }
-    return "checksum", f"no signature, {verdict(right, 'CRC16 of the firmware', problems)}"
+    return "checksum", f"no signature, {verdict(problems, 'CRC16 of the firmware', right)}"
 
 
 _Message = dict[int, list[int | bytes]]

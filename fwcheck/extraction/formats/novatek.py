@@ -21,8 +21,8 @@ from typing import Final
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._checksums import sum16, verdict
 from fwcheck.extraction.formats._parts import part
-from fwcheck.extraction.formats._sums import sum16, verdict
 from fwcheck.extraction.limits import DEFAULT, Limits, bounded
 from fwcheck.extraction.members import note
 from fwcheck.extraction.source import ByteSource

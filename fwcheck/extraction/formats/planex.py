@@ -9,8 +9,8 @@ import struct
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
+from fwcheck.extraction.formats._checksums import digest, verdict
 from fwcheck.extraction.formats._parts import part, words
-from fwcheck.extraction.formats._sums import digest, verdict
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 

@@ -12,8 +12,8 @@ from functools import partial
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._checksums import sum16, verdict
 from fwcheck.extraction.formats._parts import words
-from fwcheck.extraction.formats._sums import sum16, verdict
 from fwcheck.extraction.limits import DEFAULT, Limits, bounded
 from fwcheck.extraction.source import ByteSource
 from fwcheck.extraction.spool import spool

@@ -19,7 +19,7 @@ import msgspec
 from fwcheck.extraction.errors import ExtractionError, FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats import _cms as cms
-from fwcheck.extraction.formats._member_digests import KNOWN, digest
+from fwcheck.extraction.formats._checksums import DIGESTS, digest_of
 from fwcheck.extraction.formats._parts import part
 from fwcheck.extraction.formats._verity import BLOCK, tree
 from fwcheck.extraction.formats.squashfs import FORMATS as SQUASHFS
@@ -160,13 +160,13 @@ def _integrity(source: ByteSource, bundle: Bundle, limits: Limits, problems: lis
     message = bundle.message
     if message.encrypted:
         return {"integrity": "signature", "integrity_detail": "CMS encrypted for its recipients, with signature and manifest"}
-    wanted = {one.digest for one in message.signers} & KNOWN
+    wanted = {one.digest for one in message.signers} & DIGESTS
     signed = source.window(bundle.begin, bundle.payload + bundle.tree) if bundle.payload else None
     digests: dict[str, bytes] = {}
     if message.content is not None or signed is not None:
         if message.content is not None:
             signed = source.window(bundle.signature + message.content_at, len(message.content))
-        digests = {name: digest(name, signed, limits) for name in wanted} if signed is not None else {}
+        digests = {name: digest_of(name, signed, limits) for name in wanted} if signed is not None else {}
     judged = cms.judge(message, digests)
     words = judged.words
     if judged.digest is False:

@@ -26,9 +26,9 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._checksums import digest, verdict
 from fwcheck.extraction.formats._decrypt import decrypted, encrypted
 from fwcheck.extraction.formats._parts import code, part, words
-from fwcheck.extraction.formats._sums import digest, verdict
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import note
 from fwcheck.extraction.source import ByteSource

@@ -10,7 +10,7 @@ from typing import Final
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
-from fwcheck.extraction.formats._digests import crc32_msb_first
+from fwcheck.extraction.formats._checksums import crc32_msb_first
 from fwcheck.extraction.formats._parts import code, part
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource

@@ -12,7 +12,7 @@ import struct
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
-from fwcheck.extraction.formats._member_digests import digest, verdict
+from fwcheck.extraction.formats._checksums import digest_of, right_or_wrong
 from fwcheck.extraction.formats._parts import part
 from fwcheck.extraction.formats._rpm_header import Header
 from fwcheck.extraction.formats._unpacked import compression
@@ -100,8 +100,8 @@ def _checked(
     )
     for name, algorithm, covered, value in stored:
         if value and algorithm:
-            right = digest(algorithm, covered, limits).hex() == value.lower()
-            words.append(f"{name} {verdict(right)}")
+            right = digest_of(algorithm, covered, limits).hex() == value.lower()
+            words.append(f"{name} {right_or_wrong(right)}")
             if not right:
                 note(problems, f"{name} is wrong")
     signed = [name for tag, name in _SIGNATURES.items() if tag in signature]

@@ -17,8 +17,8 @@ from functools import partial
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
+from fwcheck.extraction.formats._checksums import digest, verdict
 from fwcheck.extraction.formats._decrypt import aes_cbc, decrypted, encrypted
-from fwcheck.extraction.formats._sums import digest, verdict
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 

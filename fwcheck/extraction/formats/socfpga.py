@@ -12,8 +12,8 @@ import struct
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
+from fwcheck.extraction.formats._checksums import crc32_msb_first, verdict
 from fwcheck.extraction.formats._parts import code
-from fwcheck.extraction.formats._sums import mirrored_crc32, verdict
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 
@@ -50,7 +50,8 @@ class SocFpga(Format):
         problems = [f"{length} bytes announced, {size} there"] if size < length else []
         right = None
         if size == length:
-            right = mirrored_crc32(source, offset, length - 4) == int.from_bytes(source.read(offset + length - 4, 4), "little")
+            behind = int.from_bytes(source.read(offset + length - 4, 4), "little")
+            right = crc32_msb_first(source, offset, length - 4) ^ 0xFFFFFFFF == behind
         return Container(
             format=self.name,
             size=size,

@@ -16,7 +16,7 @@ import msgspec
 from fwcheck.extraction.coverage import looks_random
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
-from fwcheck.extraction.formats._digests import digest
+from fwcheck.extraction.formats._checksums import digest
 from fwcheck.extraction.formats._parts import part
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
@@ -80,7 +80,7 @@ def _place(source: ByteSource, offset: int, size: int, hashed: bytes) -> tuple[i
     """Where the firmware lies, and whether it is in the clear: by its hash, or because random bytes begin there."""
     places = [offset + place for place in _PLACES if offset + place + size <= source.size]
     for place in places:
-        if digest(source, place, size) == hashed:
+        if digest("sha256", source, (place, size)) == hashed:
             return place, True
     for place in places:
         if looks_random(source.peek(place, min(size, 4096))) and len(set(source.peek(place - 16, 16))) <= 2:

@@ -16,9 +16,9 @@ import msgspec
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._checksums import sum32, verdict
 from fwcheck.extraction.formats._ciphertext import encrypted
 from fwcheck.extraction.formats._parts import code, part, words
-from fwcheck.extraction.formats._sums import sum32, verdict
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import note
 from fwcheck.extraction.source import ByteSource

@@ -15,8 +15,8 @@ import msgspec
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats import _cms as cms
+from fwcheck.extraction.formats._checksums import digest_of
 from fwcheck.extraction.formats._libconfig import Value, parse
-from fwcheck.extraction.formats._member_digests import digest
 from fwcheck.extraction.formats.cpio import Archive
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import decoded, member_path, note
@@ -185,7 +185,7 @@ def _hashes(members: dict[str, Entry], artifacts: list[Artifact], limits: Limits
 def _sha256(entry: Entry, known: dict[tuple[int | None, int], str], limits: Limits) -> str:
     place = (entry.offset, entry.size)
     if place not in known and entry.open is not None:
-        known[place] = digest("sha256", entry.open(), limits).hex()
+        known[place] = digest_of("sha256", entry.open(), limits).hex()
     return known.get(place, "")
 
 
@@ -200,7 +200,7 @@ def _signature(source: ByteSource, description: Entry, limits: Limits, problems:
         except FormatError as error:
             return f"CMS signature over sw-description, not read: {error}"
         content = description.open()
-        judged = cms.judge(message, {name: digest(name, content, limits) for name in ("sha1", "sha256", "sha384", "sha512")})
+        judged = cms.judge(message, {name: digest_of(name, content, limits) for name in ("sha1", "sha256", "sha384", "sha512")})
         if judged.digest is False:
             note(problems, "the digest that the signature covers is not that of sw-description")
         if judged.signature is False:

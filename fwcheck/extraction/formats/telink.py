@@ -12,7 +12,7 @@ from typing import Final
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
-from fwcheck.extraction.formats._digests import verdict
+from fwcheck.extraction.formats._checksums import verdict
 from fwcheck.extraction.formats._parts import code, crc32
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
@@ -52,7 +52,7 @@ class Telink(Format):
             "manufacturer": f"0x{manufacturer:04x}",
             "image_type": f"0x{kind:04x}",
             "integrity": "checksum",
-            "integrity_detail": verdict(right, "CRC32", problems),
+            "integrity_detail": verdict(problems, "CRC32", right),
         }
         return Container(
             format=self.name, size=there, entries=[code(source, "code", offset, there)], detail=detail, problems=problems

@@ -15,7 +15,7 @@ from typing import Final
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
-from fwcheck.extraction.formats._digests import verdict
+from fwcheck.extraction.formats._checksums import verdict
 from fwcheck.extraction.formats._parts import code, crc32
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
@@ -64,7 +64,7 @@ class TiOad(Format):
         checked = "CRC32 not set"
         if crc not in {0, 0xFFFFFFFF}:
             right = there == size and crc32(source, offset + _CRC_FROM, size - _CRC_FROM) == crc
-            checked = verdict(right, "CRC32", problems)
+            checked = verdict(problems, "CRC32", right)
         signed = _signed(source, offset + header if header > _HEADER.size else offset + _HEADER.size, offset + there)
         detail: dict[str, str | int] = {
             "chip": chip.decode("ascii", "replace").strip(),

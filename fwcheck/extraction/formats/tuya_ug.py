@@ -10,7 +10,7 @@ import struct
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
-from fwcheck.extraction.formats._digests import verdict
+from fwcheck.extraction.formats._checksums import verdict
 from fwcheck.extraction.formats._parts import part, words
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
@@ -46,7 +46,7 @@ class TuyaUg(Format):
         detail: dict[str, str | int] = {
             "version": words(version),
             "integrity": "checksum",
-            "integrity_detail": verdict(total == body, "sum of all bytes", problems),
+            "integrity_detail": verdict(problems, "sum of all bytes", total == body),
         }
         return Container(
             format=self.name,

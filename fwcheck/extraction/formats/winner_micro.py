@@ -17,7 +17,7 @@ import msgspec
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
-from fwcheck.extraction.formats._digests import verdict
+from fwcheck.extraction.formats._checksums import verdict
 from fwcheck.extraction.formats._parts import crc32, part, words
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
@@ -51,7 +51,7 @@ class WinnerMicro(Format):
         at = offset + _HEADER.size
         there = min(size, source.size - at)
         problems = [f"{size} bytes announced, {there} there"] if there < size else []
-        checked = verdict(crc32(source, at, max(there, 0)) ^ invert == crc, "CRC32 of the image", problems)
+        checked = verdict(problems, "CRC32 of the image", crc32(source, at, max(there, 0)) ^ invert == crc)
         signed = bool(attributes >> 8 & 1) and source.size >= at + size + _SIGNATURE
         detail: dict[str, str | int] = {
             "image_type": _TYPES.get(attributes & 15, str(attributes & 15)),

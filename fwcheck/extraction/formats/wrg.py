@@ -14,9 +14,9 @@ from functools import partial
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats._alpha import SCHEME, SHARED, head, mixed
+from fwcheck.extraction.formats._checksums import digest, verdict
 from fwcheck.extraction.formats._decrypt import aes_cbc, decrypted, encrypted
 from fwcheck.extraction.formats._parts import part, words
-from fwcheck.extraction.formats._sums import digest, verdict
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 

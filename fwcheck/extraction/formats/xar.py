@@ -17,8 +17,8 @@ from xml.etree import ElementTree as ET
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._checksums import DIGESTS, digest_of, right_or_wrong
 from fwcheck.extraction.formats._listed import named, refused
-from fwcheck.extraction.formats._member_digests import KNOWN, digest, verdict
 from fwcheck.extraction.formats._unpacked import unpacked
 from fwcheck.extraction.limits import DEFAULT, Limits, bounded
 from fwcheck.extraction.members import note
@@ -120,10 +120,10 @@ def _integrity(
     words += [f"{''.join(c if c.isprintable() else '?' for c in style)[:20]} signature (not verified)" for style in signatures]
     stored = toc.find("checksum")
     name = _ALGORITHMS.get(algorithm) or (stored.get("style", "").lower().replace("-", "") if stored is not None else "")
-    if stored is not None and algorithm and name in KNOWN:
+    if stored is not None and algorithm and name in DIGESTS:
         at, length = _span(stored)
-        right = source.peek(heap + at, min(length, 64)) == digest(name, Memory(table), limits)
-        words.append(f"{name} of the table {verdict(right)}")
+        right = source.peek(heap + at, min(length, 64)) == digest_of(name, Memory(table), limits)
+        words.append(f"{name} of the table {right_or_wrong(right)}")
         if not right:
             note(problems, f"the {name} of the table is wrong")
     kind = "signature" if signatures else "hash" if words else "none"
@@ -163,7 +163,7 @@ def _content(source: ByteSource, entry: Entry, data: ET.Element, heap: int, limi
     style = (encoding.get("style", "") if encoding is not None else "").removeprefix("application/") or "octet-stream"
     checksum = data.find("extracted-checksum")
     algorithm = checksum.get("style", "").lower().replace("-", "") if checksum is not None else ""
-    expected = (algorithm, (checksum.text or "").strip().lower()) if checksum is not None and algorithm in KNOWN else None
+    expected = (algorithm, (checksum.text or "").strip().lower()) if checksum is not None and algorithm in DIGESTS else None
     entry.size, entry.locality = _number(data, "size"), heap + at
     entry.detail = {**entry.detail, "encoding": "".join(c if c.isprintable() else "?" for c in style)[:40]}
     entry.offset = heap + at if style == "octet-stream" and length else None
@@ -186,7 +186,7 @@ def _read(
         raise FormatError(f"{style[:40]!r} cannot be unpacked")
     if content.size != size:
         raise FormatError(f"unpacks to {content.size} bytes and declares {size}")
-    if expected is not None and digest(expected[0], content, limits).hex() != expected[1]:
+    if expected is not None and digest_of(expected[0], content, limits).hex() != expected[1]:
         raise FormatError(f"the {expected[0]} of the content is wrong")
     return content
 

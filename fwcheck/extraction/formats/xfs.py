@@ -11,7 +11,7 @@ from struct import unpack_from
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Signature
-from fwcheck.extraction.formats._erofs_layout import crc32c
+from fwcheck.extraction.formats._checksums import crc32c
 from fwcheck.extraction.formats._identified import Facts, Identified, described, power_of_two, words
 from fwcheck.extraction.source import ByteSource
 

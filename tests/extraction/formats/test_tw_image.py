@@ -75,6 +75,7 @@ def test_an_update_holds_the_image():
     ("name", "offset"),
     [
         ("zyxel-pmg3000-v100_zyxel-pmg3000-v100-flash8m.bin", 0x70000),
+        ("zyxel-pmg3000-v100_zyxel-pmg3000-v100-flash8m.bin", 0x400000),
         ("zisa-op151s_TW2362H-CDEL-TW-R01B010D35befddf-CN.squashfs.upf", 0x200),
     ],
 )

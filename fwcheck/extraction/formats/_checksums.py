@@ -1,4 +1,4 @@
-"""Checksums and digests that vendors put into their headers, over ranges of a source, and how they are told.
+"""Checksums and digests that headers carry, recomputed over ranges of a source, and how they are told.
 
 Everything here is linear in the range and done by native code, never byte by byte.
 """
@@ -10,14 +10,18 @@ import sys
 import zlib
 from array import array
 from collections.abc import Iterable
+from functools import cache
 
 from fwcheck.extraction.errors import FormatError
+from fwcheck.extraction.limits import Limits
 from fwcheck.extraction.members import note
 from fwcheck.extraction.source import ByteSource
 
 _LANES = 1024  # bytes of one row of the Fletcher sum
 _ROWS = 2048  # rows until a 32-bit lane of the second sum could overflow, at most: 255 * rows * (rows + 1) / 2 < 2**32
 _MASK = 0xFFFFFFFF
+_CHECK = 64 << 20  # bytes between two looks at the clock
+DIGESTS = frozenset({"md5", "sha1", "sha224", "sha256", "sha384", "sha512"})  # by the names of hashlib
 
 _MIRRORED = bytes(int(f"{each:08b}"[::-1], 2) for each in range(256))
 
@@ -60,6 +64,21 @@ def digest(name: str, source: ByteSource, *ranges: Range, before: bytes = b"", b
     return hashed.digest()
 
 
+def digest_of(name: str, source: ByteSource, limits: Limits) -> bytes:
+    """A hash over all of ``source``; raises FormatError for a name that is not in DIGESTS, and Spent."""
+    if name not in DIGESTS:
+        raise FormatError(f"no digest is called {name!r}")
+    hashed = hashlib.new(name, usedforsecurity=False)
+    seen = 0
+    for chunk in source.chunks():
+        hashed.update(chunk)
+        seen += len(chunk)
+        if seen >= _CHECK and limits.meter is not None:
+            limits.meter.check()
+            seen = 0
+    return hashed.digest()
+
+
 def posix_cksum(source: ByteSource, offset: int, size: int) -> int:
     """The CRC of the program cksum: not reflected, the length behind the bytes. Mirrored bytes let zlib compute it."""
     value = _MASK  # zlib begins with the complement of this: zero
@@ -70,12 +89,43 @@ def posix_cksum(source: ByteSource, offset: int, size: int) -> int:
     return int(f"{value:032b}"[::-1], 2) ^ _MASK
 
 
-def mirrored_crc32(source: ByteSource, offset: int, size: int) -> int:
-    """CRC-32 of the same polynomial, not reflected (as bzip2 has it), of bytes that are mirrored so that zlib can compute it."""
-    value = 0
+def crc32_plain(data: bytes | memoryview) -> int:
+    """CRC-32 begun with all ones and not inverted at the end, as UBI, UBIFS and littlefs have it."""
+    return zlib.crc32(data) ^ _MASK
+
+
+@cache
+def _crc32c_table() -> tuple[int, ...]:
+    out = []
+    for value in range(256):
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)  # noqa: PLW2901
+        out.append(value)
+    return tuple(out)
+
+
+def crc32c(data: bytes | bytearray, value: int = 0xFFFFFFFF) -> int:
+    """CRC32C (Castagnoli) without the final inversion; for the few bytes of a header, not for contents."""
+    table = _crc32c_table()
+    for byte in data:
+        value = value >> 8 ^ table[(value ^ byte) & 0xFF]
+    return value
+
+
+def crc32_msb_first(source: ByteSource, offset: int, size: int, zeros: Range = (0, 0)) -> int:
+    """CRC-32 of the usual polynomial, most significant bit first, without final inversion (CRC-32/MPEG-2).
+
+    ``zeros``: offset in the range and length of a field that counts as zeros. It is the usual CRC of bits in reverse.
+    """
+    value, at = 0, 0
     for chunk in source.window(offset, size).chunks():
-        value = zlib.crc32(bytes(chunk).translate(_MIRRORED), value)
-    return int(f"{value:032b}"[::-1], 2)
+        data = bytearray(chunk)
+        begin, end = max(zeros[0] - at, 0), min(zeros[0] + zeros[1] - at, len(data))
+        if begin < end:
+            data[begin:end] = bytes(end - begin)
+        value = zlib.crc32(data.translate(_MIRRORED), value)
+        at += len(data)
+    return int(f"{value ^ _MASK:032b}"[::-1], 2)
 
 
 def fletcher(pieces: Iterable[bytes | memoryview]) -> int:
@@ -115,8 +165,11 @@ def _folded(value: int) -> int:
 
 def verdict(problems: list[str], what: str, right: bool | None) -> str:
     """``CRC32 right`` or ``CRC32 wrong``, which is a problem too; None where the bytes are not all there."""
-    if right is None:
-        return f"{what} cannot be checked"
-    if not right:
+    if right is False:
         note(problems, f"wrong {what}")
-    return f"{what} {'right' if right else 'wrong'}"
+    return f"{what} {right_or_wrong(right)}"
+
+
+def right_or_wrong(right: bool | None) -> str:
+    """``right``, ``wrong``, or that nothing can be told."""
+    return "cannot be checked" if right is None else "right" if right else "wrong"
