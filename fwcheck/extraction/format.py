@@ -86,6 +86,7 @@ Category = Literal[
     "update bundle",
     "microcontroller",
     "partition table",
+    "disk image",
     "executable",
     "encryption",
 ]

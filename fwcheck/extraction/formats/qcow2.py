@@ -103,7 +103,7 @@ class Qcow2(Format):
     name = "qcow2"
     title = "QCOW2 disk image"
     specification = "QEMU, docs/interop/qcow2.txt"
-    category = "stream"
+    category = "disk image"
     reads = "versions 2 and 3, clusters as they are, of zeros, and packed with deflate or Zstandard; the disk is a part"
     not_read = (
         "backing files (unwritten clusters read as zeros), snapshots, external data files, extended tables; encrypted disks"

@@ -65,7 +65,7 @@ class Vdi(Format):
     name = "vdi"
     title = "VDI disk image"
     specification = "VirtualBox, src/VBox/Storage/VDICore.h"
-    category = "stream"
+    category = "disk image"
     reads = "dynamic and fixed disks of version 1.1; the disk is a part"
     not_read = "parents of differencing disks (unwritten blocks read as zeros); versions before 1.1"
     signatures = (Signature(pattern=rb"\x7F\x10\xDA\xBE\x01\x00\x01\x00", width=8, offset=64),)

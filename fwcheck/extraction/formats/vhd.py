@@ -78,7 +78,7 @@ class Vhd(Format):
     name = "vhd"
     title = "VHD disk image"
     specification = "Microsoft, Virtual Hard Disk Image Format Specification (2006)"
-    category = "stream"
+    category = "disk image"
     reads = (
         "dynamic disks, whose disk is a part; the footer of fixed disks, whose disk stands in front of it; checksum of the footer"
     )

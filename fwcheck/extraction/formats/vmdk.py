@@ -96,7 +96,7 @@ class Vmdk(Format):
     name = "vmdk"
     title = "VMDK sparse disk image"
     specification = "VMware, Virtual Disk Format 5.0"
-    category = "stream"
+    category = "disk image"
     reads = "hosted sparse and stream-optimised images (packed with deflate); the disk is a part"
     not_read = "disks split over several files, flat and ESX server extents, parents (unwritten grains read as zeros)"
     signatures = (Signature(pattern=rb"KDMV[\x01-\x03]\x00\x00\x00.{65}\n \r\n", width=77),)

@@ -127,7 +127,7 @@ def test_a_crypt_bundle_is_found_by_its_signature() -> None:
     assert "dm-verity tree right" in str(container.detail["integrity_detail"])
     source.origin = 0
     found = Explorer(DEFAULT).explore(source, ("x",), 0)
-    assert [item.node.label for item in found.items][:2] == [f"x › rauc@0x{at:x}", f"x › rauc@0x{at:x} › payload"]
+    assert [item.node.label for item in found.items][:2] == ["x › rauc@0x0", "x › rauc@0x0 › payload"]
     assert found.items[0].node.size == len(data)
 
 
