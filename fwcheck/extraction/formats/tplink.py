@@ -8,6 +8,7 @@ and from the analysis of version 3 images; salts confirmed by recomputing them).
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from typing import Final
 
@@ -49,6 +50,11 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
     boot_length: int
     signature: bytes
 
+    @property
+    def parts(self) -> tuple[tuple[int, int], ...]:
+        """Offset and length of kernel, root file system and boot loader."""
+        return (self.kernel, self.kernel_length), (self.rootfs, self.rootfs_length), (self.boot, self.boot_length)
+
 
 class TpLink(Format):
     """TP-Link firmware image: boot loader, kernel and root file system behind one or two headers."""
@@ -68,6 +74,8 @@ class TpLink(Format):
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
         header = _parse(source, offset)
         size = min(header.length, source.size - offset)
+        if min(at for at, length in header.parts if length) >= size:
+            raise FormatError("nothing of the parts that a TP-Link header names is there")
         second = _second_header(source, offset, size, header)
         salt = _verified(source, offset, size, header)
         problems: list[str] = []
@@ -121,6 +129,9 @@ def _parse(source: ByteSource, offset: int) -> _Header:
         boot_length=boot_length,
         signature=signature if len(set(signature)) > 8 else b"",
     )
+    names = (raw[4:28], raw[28:64]) if version == 1 else (raw[4:52],)
+    if not all(_padded(each) for each in names) or (version != 1 and not set(raw[4:52]) & {0, 0xFF}):
+        raise FormatError("texts of a TP-Link header with something behind their end")
     inside = all(
         at <= length and size <= length for at, size in ((kernel, kernel_length), (rootfs, rootfs_length), (boot, boot_length))
     )
@@ -131,6 +142,11 @@ def _parse(source: ByteSource, offset: int) -> _Header:
 
 def _text(raw: bytes) -> str:
     return raw.split(b"\0", 1)[0].split(b"\xff", 1)[0].decode("ascii", "replace").strip()
+
+
+def _padded(raw: bytes) -> bool:
+    """Whether nothing but filling stands behind the text of a field: tables of strings look like headers otherwise."""
+    return not raw[len(re.split(rb"[\x00\xff]", raw, maxsplit=1)[0]) :].strip(b"\0\xff")
 
 
 def _second_header(source: ByteSource, offset: int, size: int, header: _Header) -> int:

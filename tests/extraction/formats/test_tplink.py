@@ -155,3 +155,19 @@ def test_real_images_are_right_to_the_md5(name, offset, parts):
     container = TPLINK.open(Mapped.open(CORPUS / name), offset)
     assert "verified" in container.detail["integrity_detail"]
     assert {entry.path: entry.offset for entry in container.entries} == parts
+
+
+@pytest.mark.parametrize(
+    "title", [b"MALLOC_TRIM\0\0glibc.malloc.perturb\0\0glibc", b"kernel/drivers/usb/serial/cp210x.ko: kernel/drivers"]
+)
+def test_a_table_of_strings_is_no_header(title):
+    image = bytearray(simple(2))
+    image[4:52] = title[:48].ljust(48, b"\0")
+    with pytest.raises(FormatError):
+        TPLINK.open(Memory(image), 0)
+
+
+def test_a_header_without_anything_of_its_parts_is_none():
+    far = header_3(0x900000, kernel=(0x400000, 3000), rootfs=(0x500000, 5004))
+    with pytest.raises(FormatError):
+        TPLINK.open(Memory(bytes(far) + bytes(5000)), 0)
