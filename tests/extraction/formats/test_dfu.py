@@ -45,6 +45,17 @@ def test_a_changed_byte_is_told():
     assert DFU.open(Memory(data), len(PAYLOAD)).problems == ["wrong CRC32"]
 
 
+def test_a_prefix_for_lpc_put_in_front_later_is_left_out_of_the_crc():
+    prefix = b"\xda\xff" + struct.pack("<H", 12) + b"\xff" * 12
+    data = prefix + suffixed(PAYLOAD)
+    container = DFU.open(Memory(data), len(data) - 16)
+    assert container.problems == []
+    assert container.detail["integrity_detail"] == "CRC32 of what follows the LPC prefix right"
+    hurt = prefix + suffixed(PAYLOAD).replace(b"known", b"knowN", 1)
+    assert DFU.open(Memory(hurt), len(hurt) - 16).problems == ["wrong CRC32"]
+    assert DFU.open(Memory(suffixed(data[:-16])), len(data) - 16).detail["integrity_detail"] == "CRC32 right"
+
+
 def test_a_payload_with_a_signature_of_its_own_is_left_to_it():
     data = suffixed(b"PK\x03\x04" + bytes(40) + PAYLOAD)
     container = DFU.open(Memory(data), len(data) - 16)
