@@ -22,6 +22,7 @@ from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 
 _HEADER = 0x26C
+_UNIT = 16  # bytes the size of the system is counted in
 _LOADED_HIGH = 1
 _FLAGS = ((1, "64-bit"), (2, "above 4 GiB"), (4, "EFI handover 32"), (8, "EFI handover 64"), (16, "kexec"))
 _CRC_LIMIT = 64 << 20
@@ -67,7 +68,9 @@ class BzImage(Format):
             size = max(size, certified)
         available = source.size - offset
         if size > available:
-            problems.append(f"{size} bytes announced, {available} there")
+            # The size is told in whole units of 16 bytes: a build that does not fill the last one up lacks nothing.
+            if size != announced or size - available >= _UNIT:
+                problems.append(f"{size} bytes announced, {available} there")
             size = available
         entries = list(_pieces(source, offset, size, min(announced, available), header, detail, problems))
         return Container(format=self.name, size=size, entries=entries, detail=detail, problems=problems)
@@ -83,10 +86,11 @@ def _parse(source: ByteSource, offset: int) -> _Header:
     payload, payload_size = struct.unpack_from("<II", raw, 0x248) if version >= 0x208 else (0, 0)
     preferred, init = struct.unpack_from("<QI", raw, 0x258) if version >= 0x20A else (0, 0)
     setup = ((raw[0x1F1] or 4) + 1) * 512
+    system = units * _UNIT
     if not 0x200 <= version <= 0x2FF or not units or setup >= source.size - offset:
         raise FormatError("implausible Linux x86 setup header")
     return _Header(
-        setup, units * 16, version, text, raw[0x211], extended if version >= 0x20C else 0, cmdline if version >= 0x206 else 255,
+        setup, system, version, text, raw[0x211], extended if version >= 0x20C else 0, cmdline if version >= 0x206 else 255,
         payload, payload_size, preferred, init,
     )  # fmt: skip
 

@@ -61,6 +61,13 @@ def test_a_payload_outside_is_told_and_searched_for():
     assert container.problems
 
 
+def test_the_last_unit_of_16_bytes_need_not_be_full():
+    image = bzimage(PACKED, crc=False)[:-7]
+    container = BZIMAGE.open(Memory(image), 0)
+    assert (container.size, container.problems) == (len(image), [])
+    assert BZIMAGE.open(Memory(image[:-9]), 0).problems
+
+
 def test_a_cut_kernel_is_told():
     image = bzimage(PACKED)[:-2000]
     container = BZIMAGE.open(Memory(image), 0)
