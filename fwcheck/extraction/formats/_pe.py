@@ -47,6 +47,7 @@ SUBSYSTEMS = {
 _COFF = struct.Struct("<HHIIIHH")
 _SECTION = struct.Struct("<8sIIIIIIHHI")
 _SECTIONS_LIMIT = 96  # what the loader of Windows takes
+_SYMBOL = 18  # bytes of an entry of the COFF symbol table
 _CERTIFICATES = 4  # index of the data directory
 _PKCS7 = 2  # WIN_CERT_TYPE_PKCS_SIGNED_DATA
 _CERTIFICATES_LIMIT = 16
@@ -84,12 +85,13 @@ class Pe(msgspec.Struct, frozen=True):
     image_size: int
     sections: tuple[Section, ...]
     certificates: tuple[int, int]  # offset, size
+    symbols_end: int  # behind the COFF symbols and their strings; 0 when there are none
 
     @property
     def end(self) -> int:
         """Behind the last byte that headers, sections and certificate table name."""
         ends = [each.offset + each.size for each in self.sections]
-        return max([self.headers, *ends, sum(self.certificates)])
+        return max([self.headers, *ends, sum(self.certificates), self.symbols_end])
 
 
 def parse(source: ByteSource, offset: int) -> Pe:
@@ -100,7 +102,7 @@ def parse(source: ByteSource, offset: int) -> Pe:
     at = int.from_bytes(head[60:64], "little")
     if not 4 <= at <= 0x10000 or source.peek(offset + at, 4) != b"PE\0\0":
         raise FormatError("no PE header behind MZ")
-    machine, count, time, _, _, optional, characteristics = _COFF.unpack(source.view(offset + at + 4, 20))
+    machine, count, time, symbols_at, symbols, optional, characteristics = _COFF.unpack(source.view(offset + at + 4, 20))
     at += 24
     raw = source.read(offset + at, optional)
     magic = int.from_bytes(raw[:2], "little")
@@ -122,8 +124,18 @@ def parse(source: ByteSource, offset: int) -> Pe:
     headers = max(min(headers, 1 << 20), table + 40 * count)
     return Pe(
         machine, time, characteristics, magic == 0x20B, subsystem, entry, at + 64, directory_at, headers, image_size, sections,
-        certificates,
+        certificates, _symbols_end(source, offset, symbols_at, symbols, max([headers, *(each.offset for each in sections)])),
     )  # fmt: skip
+
+
+def _symbols_end(source: ByteSource, offset: int, at: int, count: int, lowest: int) -> int:
+    """Where the COFF symbols and the table of strings behind them end: linkers of the GNU kind leave them in EFI programs."""
+    strings = at + _SYMBOL * count
+    if not count or at < lowest or offset + strings + 4 > source.size:
+        return 0
+    length = int.from_bytes(source.view(offset + strings, 4), "little")
+    end = strings + max(length, 4)
+    return end if offset + end <= source.size else strings
 
 
 def _sections(table: bytes) -> list[Section]:

@@ -32,7 +32,10 @@ class PortableExecutable(Format):
     title = "PE32/PE32+ executable"
     specification = "Microsoft PE Format; Windows Authenticode Portable Executable Signature Format"
     category = "executable"
-    reads = "PE32 and PE32+ of all machines, exact extent with certificate table, Authenticode digests (SHA-1, SHA-2) recomputed"
+    reads = (
+        "PE32 and PE32+ of all machines, exact extent with COFF symbols and certificate table, "
+        "Authenticode digests (SHA-1, SHA-2) recomputed"
+    )
     not_read = "resources, overlays behind the last section, plain DOS executables; signatures are told, not verified"
     signatures = (Signature(pattern=rb"MZ[\x00-\xff]{59}[\x00-\x0f]\x00\x00", width=64),)
     priority = 40
@@ -89,7 +92,7 @@ def _opened(source: ByteSource, offset: int) -> tuple[Pe, int, dict[str, str | i
     if pe.machine not in MACHINES or not pe.sections or pe.image_size < pe.headers:
         raise FormatError("implausible PE header")
     available = source.size - offset
-    ends = [pe.headers, *(each.offset + each.size for each in pe.sections), sum(pe.certificates)]
+    ends = [pe.headers, *(each.offset + each.size for each in pe.sections), sum(pe.certificates), pe.symbols_end]
     size = max((end for end in ends if 0 < end <= available), default=available)
     problems = [f"{pe.end} bytes named, {available} there"] if pe.end > available else []
     return pe, size, describe(pe) | signature(source, offset, pe, problems), problems

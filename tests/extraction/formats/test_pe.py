@@ -47,6 +47,16 @@ def test_the_extent_is_what_the_sections_need(plus):
     assert (container.detail["integrity"], container.problems) == ("none", [])
 
 
+def test_the_symbols_a_linker_left_belong_to_the_file():
+    image = bytearray(pe([(b".text", TEXT)]))
+    header = int.from_bytes(image[60:64], "little")
+    struct.pack_into("<II", image, header + 12, len(image), 3)
+    strings = b"a_name_longer_than_eight\0"
+    image += b"S" * 18 * 3 + struct.pack("<I", 4 + len(strings)) + strings
+    container = PE.open(Memory(bytes(image) + b"after"), 0)
+    assert (container.size, container.problems) == (len(image), [])
+
+
 @pytest.mark.parametrize("algorithm", ["sha256", "sha1"])
 def test_an_authenticode_digest_is_recomputed(algorithm):
     image = pe([(b".text", TEXT)], signed=algorithm)
