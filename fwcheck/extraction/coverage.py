@@ -6,6 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from heapq import heappop, heappush
+from itertools import pairwise
 
 from fwcheck.extraction.source import ByteSource
 
@@ -44,29 +46,29 @@ def account(size: int, paints: Iterable[Paint]) -> dict[Class, int]:
 
 def ranges(size: int, paints: Iterable[Paint]) -> list[Paint]:
     """The image cut into ranges of one class each, in order and without holes, as :func:`account` counts them."""
-    starts = [0]
-    classes = [Class.UNKNOWN]
-    for offset, length, which in paints:
+    laid: list[tuple[int, int, int, Class]] = []  # begin, minus the place in the order of laying, end, class
+    for number, (offset, length, which) in enumerate(paints):
         begin, end = max(0, min(offset, size)), max(0, min(offset + length, size))
         if begin < end:
-            _lay(starts, classes, begin, end, which)
+            laid.append((begin, -number, end, which))
+    laid.sort()
+    edges = sorted({0, size, *(one[0] for one in laid), *(one[2] for one in laid)})
+    # From one edge to the next counts what was laid last of all that begins before it and did not end yet.
+    on_top: list[tuple[int, int, Class]] = []
     out: list[Paint] = []
-    for begin, end, which in zip(starts, [*starts[1:], size], classes, strict=True):
-        if out and out[-1][2] is which:
-            out[-1] = (out[-1][0], out[-1][1] + end - begin, which)
-        elif begin < end:
-            out.append((begin, end - begin, which))
+    coming = 0
+    for begin, end in pairwise(edges):
+        while coming < len(laid) and laid[coming][0] <= begin:
+            heappush(on_top, laid[coming][1:])
+            coming += 1
+        while on_top and on_top[0][1] <= begin:
+            heappop(on_top)
+        top = on_top[0][2] if on_top else Class.UNKNOWN
+        if out and out[-1][2] is top:
+            out[-1] = (out[-1][0], end - out[-1][0], top)
+        else:
+            out.append((begin, end - begin, top))
     return out
-
-
-def _lay(starts: list[int], classes: list[Class], begin: int, end: int, which: Class) -> None:
-    from bisect import bisect_left, bisect_right  # noqa: PLC0415
-
-    after = classes[bisect_right(starts, end) - 1]
-    low, high = bisect_left(starts, begin), bisect_left(starts, end)
-    keeps_end = high < len(starts) and starts[high] == end
-    starts[low:high] = [begin] if keeps_end else [begin, end]
-    classes[low:high] = [which] if keeps_end else [which, after]
 
 
 def entropy(data: bytes | memoryview) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from time import perf_counter, thread_time
 
 import msgspec
 
@@ -21,6 +22,9 @@ from fwcheck.extraction.source import ByteSource, Window
 from fwcheck.model import Gap, Node, NodeKind
 
 REJECTS = 50_000  # signatures that turned out to be something else, per source
+WASTE = 4.0  # seconds of processor time that signatures without a container behind them may cost in one source,
+WASTE_BYTE = 0.3 / (1 << 20)  # more of them per byte of it,
+WASTE_SHARE = 0.5  # and how much of both any one format may take: the others are looked for still
 LONG = 256  # characters of a path that cost as much as one more node
 _EXPLAINS_CODE = frozenset({"executable", "microcontroller"})
 SMALL = 1024  # unknown pieces below this are counted, not listed
@@ -126,6 +130,7 @@ class Explorer:
         self, source: ByteSource, chain: tuple[str, ...], carve: bool, out: Findings
     ) -> Iterator[tuple[int, Format, Container]]:
         end = rejects = begin = 0
+        waste = _Waste(source.size)
         hits: Iterable[Hit]
         while True:
             if carve:
@@ -136,10 +141,15 @@ class Explorer:
                 if offset < end:
                     continue
                 self.meter.check()
-                container = None if _itself(each, chain, offset, self._root) else self._open(each, source, offset, chain, out)
+                begun, container = perf_counter(), None
+                if each.name not in waste.given_up and not _itself(each, chain, offset, self._root):
+                    container = self._open(each, source, offset, chain, out)
                 if container is None:
                     rejects += 1
-                    if rejects >= REJECTS:
+                    reason = waste.add(each, offset, perf_counter() - begun)
+                    if reason:
+                        out.gaps.append(Gap(node=" › ".join(chain), reason=reason, bytes=source.size - offset))
+                    if rejects >= REJECTS or waste.over:
                         reach = offset
                         break
                     continue
@@ -147,7 +157,7 @@ class Explorer:
                 yield offset, each, container
             if max(reach, end) >= source.size:
                 return
-            if rejects >= REJECTS or reach <= begin:
+            if rejects >= REJECTS or waste.over or reach <= begin:
                 break
             begin = max(reach, end)
         reason = "too many container signatures: the search was cut short"
@@ -323,6 +333,46 @@ class Explorer:
                 detail |= {"xor_key": key.hex(), "xor_plain": plain}
                 reason = f"XORed with a key of {len(key)} byte{'s' * (len(key) > 1)}, under which {plain} can be read; not opened"
         return detail, reason
+
+
+class _Waste:
+    """Processor time that one source's signatures without a container behind them have cost, by format.
+
+    Bytes that only look like a header are rejected quickly; some can be rejected only after much was read or computed, and
+    a source may be full of just these. The clock on the wall, which costs nothing to look at, runs at least as fast as the
+    processor time: only where it says too much is that asked for.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._allowed = WASTE + size * WASTE_BYTE
+        self._seconds: dict[str, float] = {}
+        self._sum = 0.0
+        self._begun = perf_counter(), thread_time()
+        self._share, self._looked = 1.0, 0.0  # of the time on the wall that this thread ran, and when that was asked for
+        self.given_up: set[str] = set()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more may be tried."""
+        return self._sum * self._share > self._allowed and self._sum * self._running() > self._allowed
+
+    def add(self, each: Format, offset: int, seconds: float) -> str:
+        """Counts one rejection; when the format is given up, the reason."""
+        self._sum += seconds
+        spent = self._seconds[each.name] = self._seconds.get(each.name, 0.0) + seconds
+        allowed = self._allowed * WASTE_SHARE
+        if each.name in self.given_up or spent * self._share <= allowed or spent * self._running() <= allowed:
+            return ""
+        self.given_up.add(each.name)
+        return f"signatures of {each.name} that were something else took too long: not looked for behind 0x{offset:x}"
+
+    def _running(self) -> float:
+        """The share of the time on the wall that this thread ran, asked for now and then."""
+        if self._sum >= self._looked:
+            wall, own = (now - then for now, then in zip((perf_counter(), thread_time()), self._begun, strict=True))
+            self._share = min(1.0, own / wall)
+            self._looked = self._sum + self._allowed / 16
+        return self._share
 
 
 def _itself(each: Format, chain: tuple[str, ...], offset: int, root: tuple[str, ...]) -> bool:

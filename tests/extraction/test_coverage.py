@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import time
+from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fwcheck.extraction.coverage import Class, account, classify, entropy, looks_random
+from fwcheck.extraction.coverage import Class, account, classify, entropy, looks_random, ranges
 from fwcheck.extraction.source import Memory
 
 PAINTS = st.lists(st.tuples(st.integers(-50, 250), st.integers(-10, 250), st.sampled_from(Class)), max_size=30)
@@ -55,3 +58,29 @@ def test_padding_is_trimmed_exactly_and_data_between_stays_unknown() -> None:
     data = b"\xff" * 5000 + text + b"\0" * 9000
     pieces = list(classify(Memory(data), 0, len(data)))
     assert pieces == [(0, 5000, Class.PADDING), (5000, len(text), Class.UNKNOWN), (5000 + len(text), 9000, Class.PADDING)]
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_hundred_thousand_paints_are_laid_without_moving_all_others(backwards):
+    count = 100_000
+    paints = [(0, count * 64, Class.EXPLAINED), *((number * 64, 32, Class.PADDING) for number in range(count))]
+    if backwards:
+        paints = [paints[0], *reversed(paints[1:])]
+    begun = time.process_time()
+    found = ranges(count * 64, paints)
+    assert time.process_time() - begun < 4  # seconds; inserting into lists took six
+    assert len(found) == 2 * count
+    assert found[:2] == [(0, 32, Class.PADDING), (32, 32, Class.EXPLAINED)]
+
+
+def test_what_is_laid_last_counts_whatever_overlaps():
+    chance = random.Random(5)
+    for _ in range(200):
+        paints = [(chance.randrange(-5, 60), chance.randrange(-2, 30), chance.choice(list(Class))) for _ in range(12)]
+        image = [Class.UNKNOWN] * 50
+        for offset, length, which in paints:
+            for at in range(max(0, offset), min(50, offset + length)):
+                image[at] = which
+        found = ranges(50, paints)
+        assert [which for _, length, which in found for _ in range(length)] == image
+        assert all(one[2] is not other[2] for one, other in pairwise(found))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 
 import pytest
 
+from fwcheck.extraction import explore
+from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.explore import Explorer
+from fwcheck.extraction.formats.trx import Trx
 from fwcheck.extraction.limits import Limits
 from fwcheck.extraction.source import Mapped, Memory
 
@@ -49,3 +53,38 @@ def test_plain_text_that_nothing_claims_is_no_gap(tmp_path, rest, format, gaps):
     found = Explorer(Limits()).explore(Mapped.open(path), ("image",), 1)
     assert [item.node.format for item in found.items][-1] == format
     assert len([gap for gap in found.gaps if gap.bytes == len(rest)]) == gaps
+
+
+def slow(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[int]:
+    """Makes every look at a TRX header take that long on a clock of its own, and none hold; where it was looked at."""
+    clock, looked = [0.0], list[int]()
+
+    def rejected(_self: object, _source: object, offset: int, _limits: object) -> None:
+        looked.append(offset)
+        clock[0] += seconds
+        raise FormatError("something else")
+
+    monkeypatch.setattr(Trx, "open", rejected)
+    monkeypatch.setattr(explore, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(explore, "thread_time", lambda: clock[0])
+    return looked
+
+
+def test_a_format_whose_signatures_waste_time_is_given_up_and_the_others_are_not(monkeypatch):
+    looked = slow(monkeypatch, 0.5)
+    romfs = b"-rom1fs-" + struct.pack(">II", 96, 0) + b"disk".ljust(16, b"\0")
+    romfs += struct.pack(">IIII", 0, 32, 0, 0) + b".".ljust(16, b"\0")
+    romfs = romfs.ljust(96, b"\0")
+    total = sum(struct.unpack(">24I", romfs)) & 0xFFFFFFFF
+    romfs = romfs[:12] + struct.pack(">I", -total & 0xFFFFFFFF) + romfs[16:]
+    found = Explorer(Limits()).explore(Memory(trx() * 200 + romfs.ljust(1024, b"\0")), ("image",), 1)
+    assert 0 < len(looked) <= (explore.WASTE + 1) * explore.WASTE_SHARE / 0.5 + 1
+    assert [gap.reason for gap in found.gaps if "signatures of trx" in gap.reason]
+    assert "romfs" in [item.node.format for item in found.items]
+
+
+def test_quick_rejections_are_not_given_up(monkeypatch):
+    looked = slow(monkeypatch, 0.0001)
+    found = Explorer(Limits()).explore(Memory(trx() * 200), ("image",), 1)
+    assert len(looked) == 200
+    assert not [gap for gap in found.gaps if "took too long" in gap.reason]
