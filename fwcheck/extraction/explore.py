@@ -22,8 +22,9 @@ from fwcheck.extraction.source import ByteSource, Window
 from fwcheck.model import Gap, Node, NodeKind
 
 REJECTS = 50_000  # signatures that turned out to be something else, per source
-WASTE = 4.0  # seconds of processor time that signatures without a container behind them may cost in one source,
-WASTE_BYTE = 0.3 / (1 << 20)  # more of them per byte of it,
+WASTE = 4.0  # seconds of processor time that signatures without a container behind them may cost in what is explored,
+WASTE_BYTE = 0.3 / (1 << 20)  # more of them per byte of it and of what is unpacked in it,
+WASTE_UNPACKED = 8  # times its own size, at most,
 WASTE_SHARE = 0.5  # and how much of both any one format may take: the others are looked for still
 LONG = 256  # characters of a path that cost as much as one more node
 _EXPLAINS_CODE = frozenset({"executable", "microcontroller"})
@@ -81,6 +82,7 @@ class Explorer:
         self._explored: dict[tuple[int, int, int], tuple[ByteSource, str]] = {}
         self._root: tuple[str, ...] = ()  # chain of what is explored at the top
         self._tries = XOR_TRIES
+        self._waste = _Waste()
 
     def explore(self, source: ByteSource, chain: tuple[str, ...], depth: int, carve: bool = True) -> Findings:
         """Everything inside ``source``. With ``carve`` False only a container at its very beginning is looked for.
@@ -89,6 +91,7 @@ class Explorer:
         """
         out = Findings()
         self._root = chain
+        self._waste = _Waste()
         try:
             self._explore(source, chain, depth, carve, out)
         except Spent as error:
@@ -130,7 +133,9 @@ class Explorer:
         self, source: ByteSource, chain: tuple[str, ...], carve: bool, out: Findings
     ) -> Iterator[tuple[int, Format, Container]]:
         end = rejects = begin = 0
-        waste = _Waste(source.size)
+        waste = self._waste
+        if not isinstance(source, Window) or chain == self._root:
+            waste.grow(source.size)
         hits: Iterable[Hit]
         while True:
             if carve:
@@ -336,20 +341,25 @@ class Explorer:
 
 
 class _Waste:
-    """Processor time that one source's signatures without a container behind them have cost, by format.
+    """Processor time that signatures without a container behind them have cost, by format.
 
     Bytes that only look like a header are rejected quickly; some can be rejected only after much was read or computed, and
-    a source may be full of just these. The clock on the wall, which costs nothing to look at, runs at least as fast as the
-    processor time: only where it says too much is that asked for.
+    an image may be full of just these, in parts that overlap too. The clock on the wall, which costs nothing to look at, runs
+    at least as fast as the processor time: only where it says too much is that asked for.
     """
 
-    def __init__(self, size: int) -> None:
-        self._allowed = WASTE + size * WASTE_BYTE
+    def __init__(self) -> None:
+        self._allowed, self._most = WASTE, 0.0
         self._seconds: dict[str, float] = {}
         self._sum = 0.0
         self._begun = perf_counter(), thread_time()
         self._share, self._looked = 1.0, 0.0  # of the time on the wall that this thread ran, and when that was asked for
         self.given_up: set[str] = set()
+
+    def grow(self, size: int) -> None:
+        """Allows for so many more bytes to search: those of the first call, and of what is unpacked in them."""
+        self._most = self._most or WASTE + WASTE_UNPACKED * size * WASTE_BYTE
+        self._allowed = min(self._most, self._allowed + size * WASTE_BYTE)
 
     @property
     def over(self) -> bool:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import partial
 
 import pytest
 
 from fwcheck.extraction import explore
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.explore import Explorer
+from fwcheck.extraction.format import Container, Entry, Format
+from fwcheck.extraction.formats.romfs import Romfs
 from fwcheck.extraction.formats.trx import Trx
 from fwcheck.extraction.limits import Limits
-from fwcheck.extraction.source import Mapped, Memory
+from fwcheck.extraction.source import ByteSource, Mapped, Memory
 
 
 def trx() -> bytes:
@@ -88,3 +91,21 @@ def test_quick_rejections_are_not_given_up(monkeypatch):
     found = Explorer(Limits()).explore(Memory(trx() * 200), ("image",), 1)
     assert len(looked) == 200
     assert not [gap for gap in found.gaps if "took too long" in gap.reason]
+
+
+def test_parts_that_overlap_share_the_time_for_signatures_that_are_none(monkeypatch):
+    """A table may list the same bytes a thousand times, each time from a little further on."""
+    looked = slow(monkeypatch, 0.5)
+    whole = Memory(trx() * 20)
+
+    def opened(self: Format, source: ByteSource, _offset: int, _limits: Limits) -> Container:
+        parts = [
+            Entry(path=f"p{at}", role="part", size=whole.size - at, open=partial(whole.window, at, whole.size - at))
+            for at in range(0, 200, 2)
+        ]
+        return Container(format=self.name, size=source.size, entries=parts)
+
+    monkeypatch.setattr(Romfs, "open", opened)
+    found = Explorer(Limits()).explore(Memory(b"-rom1fs-" + bytes(1016)), ("image",), 1)
+    assert len([item for item in found.items if item.node.path.startswith("p")]) == 100
+    assert 0 < len(looked) < 20
