@@ -22,6 +22,7 @@ from fwcheck.extraction.source import ByteSource
 
 _TE = struct.Struct("<2sHBBHIIQIIII")
 _TE_SECTION = struct.Struct("<8sIIIIIIHHI")
+_KERNELS = ((0x24, b"\x18\x28\x6f\x01"), (0x202, b"HdrS"))  # zImage of ARM, bzImage: they give stub and kernel one by one
 _UKI_PARTS = {".linux", ".initrd", ".dtb", ".dtbauto", ".ucode", ".efifw", ".splash"}
 
 
@@ -92,6 +93,8 @@ def _opened(source: ByteSource, offset: int) -> tuple[Pe, int, dict[str, str | i
     if pe.machine not in MACHINES or not pe.sections or pe.image_size < pe.headers:
         raise FormatError("implausible PE header")
     available = source.size - offset
+    if pe.end > available and any(source.peek(offset + at, len(magic)) == magic for at, magic in _KERNELS):
+        raise FormatError("the head of a kernel with an EFI stub, which its own format gives")
     ends = [pe.headers, *(each.offset + each.size for each in pe.sections), sum(pe.certificates), pe.symbols_end]
     size = max((end for end in ends if 0 < end <= available), default=available)
     problems = [f"{pe.end} bytes named, {available} there"] if pe.end > available else []

@@ -119,3 +119,10 @@ def test_a_terse_image_ends_with_its_section():
     assert (container.detail["machine"], container.detail["subsystem"]) == ("x86-64", "EFI boot service driver")
     with pytest.raises(FormatError):
         TE.open(Memory(b"VZ" + bytes(60)), 0)
+
+
+def test_the_stub_cut_off_a_kernel_is_no_file_of_its_own():
+    image = pe([(b".text", TEXT * 5)], 0x01C2, plus=False, dos=b"MZ" + bytes(34) + b"\x18\x28\x6f\x01" + bytes(24))
+    assert PE.open(Memory(image), 0).size == len(image)
+    with pytest.raises(FormatError):
+        PE.open(Memory(image[:2000]), 0)
