@@ -119,7 +119,7 @@ def place(heap: Heap, entry: Entry, cluster: int, offset: int, problems: list[st
     if chain.clusters < wanted:
         if chain.ended:
             note(problems, f"{entry.path}: its chain ends {wanted - chain.clusters} clusters too early")
-        entry.detail = {**entry.detail, "stored size": entry.size}
+        entry.detail = {**entry.detail, "stored_size": entry.size}
         entry.size = chain.clusters * heap.cluster
     if not chain.runs:
         return

@@ -70,8 +70,8 @@ def words(raw: bytes, encoding: str = "utf-8") -> str:
 
 
 def described(**values: str | int) -> dict[str, str | int]:
-    """Details without those that are empty; underscores become blanks."""
-    return {key.replace("_", " "): value for key, value in values.items() if value != ""}
+    """Details without those that are empty."""
+    return {key: value for key, value in values.items() if value != ""}
 
 
 def power_of_two(value: int, low: int, high: int) -> bool:

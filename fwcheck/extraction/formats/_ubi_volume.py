@@ -75,7 +75,7 @@ class Volume:
 
     @property
     def detail(self) -> dict[str, str | int]:
-        out: dict[str, str | int] = {"volume": self.number, "type": TYPES.get(self.type, str(self.type)), "LEB size": self.leb}
+        out: dict[str, str | int] = {"volume": self.number, "type": TYPES.get(self.type, str(self.type)), "leb_size": self.leb}
         out["mapped LEBs"] = len(self.blocks)
         if self.row is not None:
             out["reserved LEBs"] = self.row.reserved

@@ -177,6 +177,6 @@ def kinds(index: Index) -> Counter[str]:
         {
             "inodes": len(index.inodes),
             "names": sum(map(len, index.names.values())),
-            "data nodes": sum(map(len, index.data.values())),
+            "data_nodes": sum(map(len, index.data.values())),
         }
     )

@@ -259,7 +259,7 @@ def _detail(payload: Payload, major: int, signed: int) -> dict[str, str | int]:
     said = [f"{name} signature of {size} bytes (not verified)" for name, size in every] or ["no signature"]
     detail: dict[str, str | int] = {
         "version": f"{major}.{manifest.minor}", "kind": "full" if manifest.minor == 0 else "delta",
-        "partitions": ", ".join(each.name for each in manifest.partitions[:64]), "block size": manifest.block,
+        "partitions": ", ".join(each.name for each in manifest.partitions[:64]), "block_size": manifest.block,
     }  # fmt: skip
     if manifest.timestamp:
         detail["timestamp"] = manifest.timestamp

@@ -180,7 +180,7 @@ class AndroidSparse(Format):
             open=partial(_content, image.pieces, limits),
         )  # fmt: skip
         detail: dict[str, str | int] = {
-            "version": f"{major}.{minor}", "block size": block, "blocks": blocks, "chunks": chunks, "unpacked_size": size,
+            "version": f"{major}.{minor}", "block_size": block, "blocks": blocks, "chunks": chunks, "unpacked_size": size,
             "integrity": "none" if words == "no checksum" else "checksum", "integrity_detail": words,
         }  # fmt: skip
         entries = [entry] if size else []

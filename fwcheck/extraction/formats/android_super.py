@@ -140,7 +140,7 @@ class AndroidSuper(Format):
         device = Super(source, offset)
         first = device.slots[0]
         detail: dict[str, str | int] = {
-            "version": first.version, "slots": device.form.slots, "block size": device.form.block,
+            "version": first.version, "slots": device.form.slots, "block_size": device.form.block,
             "partitions": ", ".join(each.name for each in first.partitions[:64]),
             "groups": ", ".join(first.groups[:64]), "devices": ", ".join(each.name for each in first.devices[:16]),
             "integrity": "hash",

@@ -48,7 +48,7 @@ class Barebox(Format):
         available = source.size - offset
         size = min(announced or available, available)
         version = _VERSION.search(source.peek(offset, min(size, 4 << 20)))
-        detail: dict[str, str | int] = {"architecture": "ARM" if arm else "MIPS", "length": announced, "endian": order}
+        detail: dict[str, str | int] = {"architecture": "ARM" if arm else "MIPS", "length": announced, "byte_order": order}
         if version is not None:
             detail["version"] = version[1].decode("latin-1").strip()
         detail |= {"integrity": "none", "integrity_detail": "no check"}

@@ -63,7 +63,7 @@ class BroadcomNvram(Format):
         detail |= {
             "variables": len(named),
             "version": word >> 8 & 0xFF,
-            "endian": order,
+            "byte_order": order,
             "integrity": "checksum",
             "integrity_detail": f"CRC-8 {'right' if right else 'wrong'}",
         }

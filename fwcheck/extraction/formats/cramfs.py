@@ -193,7 +193,7 @@ class Cramfs(Format):
 
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
         system = FileSystem(source, offset, limits)
-        detail: dict[str, str | int] = {"byte order": "little" if system.order == "<" else "big", "files": system.files}
+        detail: dict[str, str | int] = {"byte_order": "little" if system.order == "<" else "big", "files": system.files}
         if system.name:
             detail["volume"] = system.name
         detail["integrity"] = "checksum" if system.flags & VERSION_2 else "none"

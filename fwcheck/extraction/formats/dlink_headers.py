@@ -52,8 +52,8 @@ class Dkbs(Format):
             detail={
                 "board": words(board),
                 "version": words(version),
-                "boot device": words(device),
-                "byte order": order,
+                "boot_device": words(device),
+                "byte_order": order,
                 "integrity": "none",
             },
             problems=[] if size == length else [f"{length} bytes announced, {size} there"],

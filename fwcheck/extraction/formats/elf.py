@@ -83,7 +83,7 @@ class Elf(Format):
                 "type": _TYPES[type],
                 "machine": machine,
                 "bits": 32 * kind,
-                "endian": "little" if order == "<" else "big",
+                "byte_order": "little" if order == "<" else "big",
                 "integrity": "none",
                 "integrity_detail": "no check",
                 **hash_segment(source, offset, segments, problems),

@@ -177,7 +177,7 @@ def _device(one: Inode) -> str:
 
 def _detail(system: FileSystem) -> dict[str, str | int]:
     head = system.head
-    detail: dict[str, str | int] = {"block size": head.block, "inodes": head.inodes, "created": head.built}
+    detail: dict[str, str | int] = {"block_size": head.block, "inodes": head.inodes, "created": head.built}
     detail["uuid"] = str(UUID(bytes=head.uuid))
     if volume := decoded(head.volume.split(b"\0")[0]):
         detail["volume"] = volume
@@ -218,7 +218,7 @@ class Erofs(Format):
         entries: Iterator[Entry] = iter(())
         if system.head.devices:
             try:
-                detail["device blocks"] = _tags(system)
+                detail["device_blocks"] = _tags(system)
             except FormatError as error:
                 note(system.problems, f"the table of devices: {error}")
         try:

@@ -163,7 +163,7 @@ class EspWearLevelling(Format):
         end = min(config_at + one.page, source.size)
         problems: list[str] = []
         detail: dict[str, str | int] = {
-            "version": one.version, "page size": one.page, "pages": one.pages, "spare page": one.spare, "moves": one.moves,
+            "version": one.version, "page_size": one.page, "pages": one.pages, "spare_page": one.spare, "moves": one.moves,
             "device": f"{one.device:08x}", "integrity": "checksum",
         }  # fmt: skip
         words = [f"CRC32 of state {n} {'right' if sound else 'wrong'}" for n, sound in enumerate(place.sound, 1)]
@@ -171,7 +171,7 @@ class EspWearLevelling(Format):
         if len(config) == CONFIG:
             right = _right(config[:32], int.from_bytes(config[32:], "little"))
             words.append(f"CRC32 of the configuration {'right' if right else 'wrong'}")
-            detail["update rate"], detail["partition size"] = unpack_from("<I", config, 16)[0], unpack_from("<I", config, 4)[0]
+            detail["update_rate"], detail["partition_size"] = unpack_from("<I", config, 16)[0], unpack_from("<I", config, 4)[0]
         else:
             note(problems, "the configuration is cut off")
         problems += [word for word in words if word.endswith("wrong")]

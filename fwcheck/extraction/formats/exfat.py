@@ -155,7 +155,7 @@ class FileSystem:
         chain = self.heap.contiguous(first, -(-length // self.heap.cluster))
         if not chain.complaint:
             data = self.heap.content(chain.runs, length).view(0, length)
-            self.detail["clusters in use"] = int.from_bytes(data, "little").bit_count()
+            self.detail["clusters_in_use"] = int.from_bytes(data, "little").bit_count()
 
     def walk(self) -> Iterator[Entry]:
         """Every member, parents first."""
@@ -263,7 +263,7 @@ class Exfat(Format):
         system = FileSystem(source, offset)
         layout = system.geometry
         detail: dict[str, str | int] = {
-            "cluster size": layout.cluster, "sector size": layout.sector, "serial": layout.serial, **system.detail,
+            "cluster_size": layout.cluster, "sector_size": layout.sector, "serial": layout.serial, **system.detail,
             "integrity": "checksum", "integrity_detail": f"{', '.join(system.checks)}; metadata only",
         }  # fmt: skip
         return Container(format=self.name, size=system.size, entries=system.walk(), detail=detail, problems=system.problems)

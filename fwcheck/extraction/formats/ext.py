@@ -424,7 +424,7 @@ class Ext(Format):
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
         system = FileSystem(source, offset, limits)
         layout = system.super
-        detail: dict[str, str | int] = {"block size": layout.block_size, "uuid": layout.uuid}
+        detail: dict[str, str | int] = {"block_size": layout.block_size, "uuid": layout.uuid}
         if layout.volume:
             detail["volume"] = layout.volume
         detail["integrity"] = "none" if system.checksum is None else "checksum"

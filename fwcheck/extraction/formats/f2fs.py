@@ -204,7 +204,7 @@ class F2fs(Identified):
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
         found = super().open(source, offset, limits)
         try:
-            if found.detail["block size"] != BLOCK:
+            if found.detail["block_size"] != BLOCK:
                 raise FormatError("blocks of another size than 4 KiB")  # noqa: TRY301  # told like any other reason
             tree = Tree(source, offset, found.size, source.read(offset + SUPERBLOCK, LENGTH), limits)
         except (FormatError, QuotaExceeded, struct_error) as error:

@@ -294,11 +294,11 @@ class Fat(Format):
         layout = system.geometry
         detail: dict[str, str | int] = {
             "width": layout.bits,
-            "cluster size": layout.cluster,
-            "sector size": layout.sector,
+            "cluster_size": layout.cluster,
+            "sector_size": layout.sector,
             "integrity": "none",
         }
-        named = {"volume": system.label, "serial": layout.serial, "oem": layout.oem}
+        named = {"label": system.label, "serial": layout.serial, "oem": layout.oem}
         detail.update({key: value for key, value in named.items() if value})
         return Container(
             format=f"fat{layout.bits}", size=system.size, entries=system.walk(), detail=detail, problems=system.problems

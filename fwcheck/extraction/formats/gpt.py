@@ -125,7 +125,7 @@ class Gpt(Format):
         size = min(claimed, available)
         taken = _meta(source, table, offset, size)
         taken += _partitions(source, offset, table, size, problems)
-        detail: dict[str, str | int] = {"sector size": sector, "disk": table.disk, "integrity": "checksum"}
+        detail: dict[str, str | int] = {"sector_size": sector, "disk": table.disk, "integrity": "checksum"}
         detail["integrity_detail"] = f"CRC32 of header right, of entries {'right' if table.sound else 'wrong'}"
         return Container(
             format=self.name, size=size, entries=regions(source, offset, taken, size), detail=detail, problems=problems

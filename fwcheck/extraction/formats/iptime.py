@@ -110,7 +110,7 @@ class IptimeNas(Format):
                 "version": words(version),
                 "date": words(date.replace(b"\n", b"")),
                 "flash offset": f"0x{header_at:x}",
-                "rootfs flash offset": f"0x{rootfs_at:x}",
+                "rootfs_flash_offset": f"0x{rootfs_at:x}",
                 "application flash offset": f"0x{app_at:x}",
                 "integrity": "checksum",
                 "integrity_detail": verdict(problems, "checksum", right),

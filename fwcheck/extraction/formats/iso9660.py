@@ -126,7 +126,7 @@ class Volume:
         if created:
             self.detail["created"] = created
         self.detail["trees"] = ", ".join(tree.kind for tree in self.trees)
-        self.detail["block size"] = self.block
+        self.detail["block_size"] = self.block
         self.detail["integrity"] = "none"
 
     def walk(self) -> Iterator[Entry]:
@@ -247,7 +247,7 @@ class Volume:
             note(self.problems, f"{entry.path}: claims {entry.size} bytes, more than the volume has")
             return
         if extra.unpacked is not None:
-            entry.detail = {**entry.detail, "packed": "zisofs", "packed size": one.size}
+            entry.detail = {**entry.detail, "packed": "zisofs", "packed_size": one.size}
             entry.size = extra.unpacked
             entry.open = partial(self._unpacked, one.extents, extra.unpacked)
             return

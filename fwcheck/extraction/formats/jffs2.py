@@ -393,16 +393,16 @@ class Jffs2(Format):
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
         log = Log(source, offset, limits)
         detail: dict[str, str | int] = {
-            "byte order": "little" if log.order == "<" else "big",
+            "byte_order": "little" if log.order == "<" else "big",
             "nodes": log.count,
-            "erase block": log.erase_block,
+            "erase_block": log.erase_block,
             "integrity": "checksum",
             "integrity_detail": f"CRC32 of every node, {f'{log.broken} wrong' if log.broken else 'right'}",
         }
         if log.methods:
             detail["compression"] = ", ".join(sorted(NAMES.get(one, str(one)) for one, used in log.methods.items() if used))
         if log.obsolete:
-            detail["obsolete nodes"] = log.obsolete
+            detail["obsolete_nodes"] = log.obsolete
         return Container(format=self.name, size=log.size, entries=Tree(log).walk(), detail=detail, problems=log.problems)
 
 

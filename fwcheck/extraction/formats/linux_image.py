@@ -58,7 +58,7 @@ class LinuxImage(Format):
             "architecture": "ARM64" if arm else "RISC-V",
             "image_size": announced,
             "text_offset": f"0x{text:x}",
-            "endian": "big" if flags & 1 else "little",
+            "byte_order": "big" if flags & 1 else "little",
         }
         if arm:
             detail["page_size"] = _PAGES[flags >> 1 & 3]

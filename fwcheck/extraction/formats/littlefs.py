@@ -275,7 +275,7 @@ class Littlefs(Format):
         system = FileSystem(source, offset, limits)
         one = system.layout
         detail: dict[str, str | int] = {
-            "version": f"{one.version >> 16}.{one.version & 0xFFFF}", "block size": one.block_size, "blocks": one.block_count,
+            "version": f"{one.version >> 16}.{one.version & 0xFFFF}", "block_size": one.block_size, "blocks": one.block_count,
             "integrity": "checksum", "integrity_detail": "CRC32 of each metadata commit right; file contents have none",
         }  # fmt: skip
         return Container(

@@ -266,8 +266,8 @@ class Minix(Format):
         system = FileSystem(source, offset, limits)
         one = system.super
         detail: dict[str, str | int] = {
-            "version": one.version, "byte order": "little" if one.order == "<" else "big", "block size": one.block,
-            "name length": one.name, "integrity": "none",
+            "version": one.version, "byte_order": "little" if one.order == "<" else "big", "block_size": one.block,
+            "name_length": one.name, "integrity": "none",
         }  # fmt: skip
         return Container(format=self.name, size=system.size, entries=system.walk(), detail=detail, problems=system.problems)
 

@@ -51,7 +51,7 @@ def _yaffs(source: ByteSource, geometry: Geometry, limits: Limits) -> Iterator[E
 class NandOob(Format):
     """Pages and spare areas in turn, over the whole source."""
 
-    name = "nand_oob"
+    name = "nand-oob"
     title = "NAND dump with spare areas"
     specification = "ONFI parameter pages; Linux kernel, drivers/mtd/nand"
     category = "flash"
@@ -77,7 +77,7 @@ class NandOob(Format):
             raise FormatError("no page of a NAND dump begins here")
         count = source.size // geometry.stride
         detail: dict[str, str | int] = {
-            "page": geometry.page, "spare": geometry.spare, "pages": count, "recognised by": words, "integrity": "none",
+            "page": geometry.page, "spare": geometry.spare, "pages": count, "recognised_by": words, "integrity": "none",
         }  # fmt: skip
         size = count * geometry.stride
         if offset >= size:

@@ -114,10 +114,10 @@ class Qcow2(Format):
         image = header(source, offset)
         problems: list[str] = []
         detail: dict[str, str | int] = {
-            "version": image.version, "disk size": image.size, "cluster size": image.cluster, "integrity": "none",
+            "version": image.version, "disk_size": image.size, "cluster_size": image.cluster, "integrity": "none",
         }  # fmt: skip
         if image.backing:
-            detail["backing file"] = image.backing
+            detail["backing_file"] = image.backing
             note(problems, "clusters of the backing file are not here: they read as zeros")
         if image.features & DIRTY:
             note(problems, "the image was not closed cleanly")

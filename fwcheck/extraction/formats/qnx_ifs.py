@@ -81,7 +81,7 @@ class QnxStartup(Format):
             entries.append(Entry(path="image", size=image, role="part", locality=at, open=opener))
         detail: dict[str, str | int] = {
             "machine": _MACHINES.get(machine, str(machine)),
-            "endian": "little" if order == "<" else "big",
+            "byte_order": "little" if order == "<" else "big",
             "compression": _COMPRESSIONS[packing],
             "image_size": image,
             "integrity": "checksum",
@@ -152,7 +152,7 @@ class QnxIfs(Format):
             entries=_entries(source, offset, size, table, order, mount, limits, problems),
             detail={
                 "mount_point": mount,
-                "endian": "big" if order == ">" else "little",
+                "byte_order": "big" if order == ">" else "little",
                 "integrity": "checksum",
                 "integrity_detail": checked,
             },

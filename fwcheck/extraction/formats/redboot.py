@@ -61,7 +61,7 @@ class RedBootDirectory(Format):
             entries=rows,
             detail={
                 "images": ", ".join(row.path for row in rows),
-                "endian": "little" if order == "<" else "big",
+                "byte_order": "little" if order == "<" else "big",
                 "integrity": "none",
                 "integrity_detail": "no check that is known for all builds",
             },
@@ -123,7 +123,7 @@ class RedBootSettings(Format):
         }
         detail |= {
             "settings": len(lines),
-            "endian": "little" if order == "<" else "big",
+            "byte_order": "little" if order == "<" else "big",
             "integrity": "checksum",
             "integrity_detail": f"CRC32 {'right' if right else 'wrong or of another kind'}",
         }

@@ -141,7 +141,7 @@ class Romfs(Format):
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
         system = FileSystem(source, offset)
         detail: dict[str, str | int] = {
-            "volume": system.volume,
+            "label": system.volume,
             "integrity": "checksum",
             "integrity_detail": "sum over the first 512 bytes right; file contents have none",
         }

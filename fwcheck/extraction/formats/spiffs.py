@@ -171,11 +171,11 @@ class Spiffs(Format):
         if before < 0 or volume.size <= before:
             raise FormatError("an object header outside its SPIFFS volume")
         detail: dict[str, str | int] = {
-            "page size": geometry.page, "block size": geometry.block, "blocks": geometry.count, "magic": geometry.magic,
-            "erase count": volume.wear, "integrity": "none",
+            "page_size": geometry.page, "block_size": geometry.block, "blocks": geometry.count, "magic": geometry.magic,
+            "erase_count": volume.wear, "integrity": "none",
         }  # fmt: skip
         if volume.table != NAME + NAME_LENGTH:
-            detail["name and metadata length"] = volume.table - NAME
+            detail["name_and_metadata_length"] = volume.table - NAME
         return Container(
             format=self.name,
             size=volume.size - before,

@@ -62,9 +62,9 @@ class SquashFs(Format):
 def _detail(head: Superblock, compression: str) -> dict[str, str | int]:
     return {
         "version": f"{head.version}.{head.minor}",
-        "endianness": head.order,
+        "byte_order": head.order,
         "compression": compression,
-        "block size": head.block_size,
+        "block_size": head.block_size,
         "inodes": head.inodes,
         "created": head.created,
         "magic": head.magic.decode("ascii"),

@@ -67,24 +67,24 @@ def _checks(scan: Scan, volumes: list[Volume]) -> str:
 
 def _detail(scan: Scan, volumes: list[Volume]) -> dict[str, str | int]:
     detail: dict[str, str | int] = {
-        "PEB size": scan.peb,
-        "LEB size": scan.peb - scan.first.data_offset,
-        "VID header offset": scan.first.vid_offset,
+        "peb_size": scan.peb,
+        "leb_size": scan.peb - scan.first.data_offset,
+        "vid_header_offset": scan.first.vid_offset,
         "PEBs": len(scan.counts),
-        "image sequence": scan.image,
+        "image_sequence": scan.image,
         "volumes": ", ".join(volume.name for volume in volumes[:16]),
-        "erase counters": f"{min(scan.counts)} to {max(scan.counts)}",
+        "erase_counters": f"{min(scan.counts)} to {max(scan.counts)}",
         "integrity": "checksum",
         "integrity_detail": _checks(scan, volumes),
     }
     if scan.free:
-        detail["free PEBs"] = scan.free
+        detail["free_pebs"] = scan.free
     if scan.stale:
-        detail["overridden PEBs"] = scan.stale
+        detail["overridden_pebs"] = scan.stale
     if FASTMAP_SUPER in scan.volumes:
-        detail["fastmap PEBs"] = sum(len(scan.volumes.get(one, ())) for one in (FASTMAP_SUPER, FASTMAP_DATA))
+        detail["fastmap_pebs"] = sum(len(scan.volumes.get(one, ())) for one in (FASTMAP_SUPER, FASTMAP_DATA))
     if foreign := sorted(number for number in scan.volumes if number > FASTMAP_DATA):
-        detail["unknown internal volumes"] = ", ".join(f"0x{number:x}" for number in foreign[:8])
+        detail["unknown_internal_volumes"] = ", ".join(f"0x{number:x}" for number in foreign[:8])
     return detail
 
 

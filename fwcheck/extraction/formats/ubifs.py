@@ -42,18 +42,18 @@ def _integrity(index: Index, sb: Super) -> dict[str, str | int]:
 def _detail(index: Index, sb: Super) -> dict[str, str | int]:
     detail: dict[str, str | int] = {
         "version": sb.version,
-        "LEB size": sb.leb_size,
+        "leb_size": sb.leb_size,
         "LEBs": sb.lebs,
         "minimal I/O": sb.page,
         "compression": NAMES.get(sb.compression, str(sb.compression)),
-        "key hash": _KEY_HASHES.get(sb.key_hash, str(sb.key_hash)),
-        "UUID": str(uuid.UUID(bytes=sb.uuid)),
+        "key_hash": _KEY_HASHES.get(sb.key_hash, str(sb.key_hash)),
+        "uuid": str(uuid.UUID(bytes=sb.uuid)),
         **kinds(index),
     }
     if flags := [name for bit, name in _FLAGS.items() if sb.flags & bit]:
         detail["flags"] = ", ".join(flags)
     if index.replayed:
-        detail["journal nodes"] = index.replayed
+        detail["journal_nodes"] = index.replayed
     return detail | _integrity(index, sb)
 
 

@@ -147,7 +147,7 @@ def _container(source: ByteSource, offset: int, header: int, size: int, variable
     if header == 5:
         detail["flag"] = source.read(offset + 4, 1)[0]
     if order == "big":
-        detail["endian"] = "big"
+        detail["byte_order"] = "big"
     detail |= {"integrity": "checksum", "integrity_detail": "CRC32 right"}
     entry = Entry(
         path="environment", kind=NodeKind.REGION, size=len(text), role="part", offset=offset + header, open=lambda: Memory(text)

@@ -117,7 +117,7 @@ def _detail(header: _Header) -> dict[str, str | int]:
     return {
         "name": header.name,
         "os": word(OPERATING_SYSTEMS, header.system),
-        "arch": word(ARCHITECTURES, header.architecture),
+        "architecture": word(ARCHITECTURES, header.architecture),
         "type": word(TYPES, header.type),
         "compression": word(COMPRESSIONS, header.compression),
         "load_address": f"0x{header.load:08x}",

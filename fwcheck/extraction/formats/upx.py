@@ -94,7 +94,7 @@ class Upx(Format):
                 "packer_version": version,
                 "format": form,
                 "loader_size": loader,
-                "endian": "little" if order == "<" else "big",
+                "byte_order": "little" if order == "<" else "big",
                 "integrity": "checksum",
                 "integrity_detail": "Adler-32 of the packer (not checked)",
             },

@@ -81,8 +81,8 @@ class Vdi(Format):
         if size < end:
             note(problems, f"the image reaches to {end} bytes, {size} are there")
         detail: dict[str, str | int] = {
-            "type": ("dynamic", "fixed", "undo", "differencing")[image.kind - 1], "disk size": image.size,
-            "block size": image.block, "integrity": "none",
+            "type": ("dynamic", "fixed", "undo", "differencing")[image.kind - 1], "disk_size": image.size,
+            "block_size": image.block, "integrity": "none",
         }  # fmt: skip
         entry = disk(partial(cells, source, offset, image), source, image.size, None, limits)
         return Container(

@@ -89,7 +89,7 @@ class Vhd(Format):
         image = footer(source, offset)
         kinds = {FIXED: "fixed", DYNAMIC: "dynamic", DIFFERENCING: "differencing"}
         detail: dict[str, str | int] = {
-            "type": kinds[image.kind], "disk size": image.size, "creator": image.creator, "uuid": image.uuid,
+            "type": kinds[image.kind], "disk_size": image.size, "creator": image.creator, "uuid": image.uuid,
             "integrity": "checksum", "integrity_detail": f"sum of the footer {'right' if image.sound else 'wrong'}",
         }  # fmt: skip
         problems: list[str] = [] if image.sound else ["the checksum of the footer is wrong"]

@@ -105,7 +105,7 @@ class Vmdk(Format):
         image = header(source, offset)
         problems: list[str] = []
         detail: dict[str, str | int] = {
-            "version": image.version, "disk size": image.size, "grain size": image.grain, "integrity": "none",
+            "version": image.version, "disk_size": image.size, "grain_size": image.grain, "integrity": "none",
         }  # fmt: skip
         for key, name in (("type", "createType"), ("parent", "parentFileNameHint")):
             found = re.search(rf'^{name}="([^"\n]*)"', image.descriptor, re.MULTILINE)

@@ -315,17 +315,17 @@ class Yaffs(Format):
         tree = Tree(log)
         detail: dict[str, str | int] = {
             "version": geometry.version,
-            "byte order": "little" if order == "<" else "big",
+            "byte_order": "little" if order == "<" else "big",
             "page": geometry.page + 16 if geometry.inband else geometry.page,
             "spare": "tags in band" if geometry.inband else geometry.spare,
             "objects": len(log.objects),
-            "data chunks": sum(map(len, log.data.values())),
+            "data_chunks": sum(map(len, log.data.values())),
             "tags": _tags(source, offset, geometry),
         }
         if gone := sum(one.parent in (UNLINKED, DELETED) for one in log.objects.values()):
-            detail["deleted objects"] = gone
+            detail["deleted_objects"] = gone
         if log.skipped:
-            detail["skipped chunks"] = ", ".join(f"{count} {kind}" for kind, count in sorted(log.skipped.items()))
+            detail["skipped_chunks"] = ", ".join(f"{count} {kind}" for kind, count in sorted(log.skipped.items()))
         return Container(
             format=self.name, size=log.end - offset, before=offset - log.begin, entries=tree.walk(), detail=detail,
             problems=log.problems,

@@ -60,7 +60,7 @@ class ZImage(Format):
         if found is None and not marked:
             raise FormatError("a zImage magic without a packed kernel")
         detail: dict[str, str | int] = {
-            "endian": "little" if order == "<" else "big",
+            "byte_order": "little" if order == "<" else "big",
             "load_address": f"0x{start:x}" if start else "position-independent",
             "length": announced,
             "efi_stub": "yes" if source.peek(offset, 2) == b"MZ" else "no",

@@ -32,7 +32,7 @@ def test_extent_and_version_are_told(arm, order):
     container = BAREBOX.open(Memory(b"\xff" * 64 + image + b"after"), 64)
     assert container.size == len(image)
     assert str(container.detail["version"]).startswith("2023.05.0-custom")
-    assert container.detail["endian"] == ("little" if order == "<" else "big")
+    assert container.detail["byte_order"] == ("little" if order == "<" else "big")
     (entry,) = container.entries
     assert entry.open().read(0, entry.size) == image[0x30:]
 

@@ -46,7 +46,7 @@ def test_the_payload_comes_out(format, data):
 
 def test_what_the_headers_say_is_told():
     detail = DKBS.open(Memory(dkbs("<")), 0).detail
-    assert (detail["board"], detail["boot device"], detail["byte order"]) == ("wrgac25_dkbs_dir895l", "/dev/mtd1", "little")
+    assert (detail["board"], detail["boot_device"], detail["byte_order"]) == ("wrgac25_dkbs_dir895l", "/dev/mtd1", "little")
     assert TLV.open(Memory(tlv()), 0).detail["integrity_detail"] == "MD5 right"
     assert TLV.open(Memory(tlv(md5=False)), 0).detail["integrity"] == "none"
     assert TLV.open(Memory(tlv()[:-1] + b"!"), 0).problems == ["wrong MD5"]

@@ -52,7 +52,7 @@ def test_the_extent_of_a_stripped_program_is_not_too_long(real, tmp_path):
 def test_both_byte_orders_are_read(order):
     container = ELF.open(Memory(elf32(order) + b"behind"), 0)
     assert container.size == len(elf32())
-    assert container.detail["endian"] == ("little" if order == "<" else "big")
+    assert container.detail["byte_order"] == ("little" if order == "<" else "big")
     assert (container.detail["type"], container.detail["bits"], container.detail["machine"]) == ("executable", 32, 8)
 
 

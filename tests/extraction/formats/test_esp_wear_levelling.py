@@ -76,7 +76,7 @@ def test_the_rotation_is_undone(moves: int, spare: int) -> None:
         assert container.size == len(image) - offset
         assert container.before == offset
         assert container.problems == []
-        assert (container.detail["moves"], container.detail["spare page"]) == (moves, spare)
+        assert (container.detail["moves"], container.detail["spare_page"]) == (moves, spare)
         assert logical(b"front" + image, offset + 5) == data
 
 
@@ -123,7 +123,7 @@ def test_a_partition_made_by_fatfs_ng_reads_back() -> None:
     assert len(image) == size
     container = LEVELLING.open(Memory(image), PAGE)
     assert container.problems == []
-    assert container.detail["partition size"] == size
+    assert container.detail["partition_size"] == size
     assert container.size == size - PAGE
     assert logical(image, PAGE) == data
 

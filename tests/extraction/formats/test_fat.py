@@ -61,7 +61,7 @@ def test_every_width_reads_back_as_written(bits: int, scatter: bool, sector: int
     container, entries = listing(b"rubbish" + data + b"tail", 7)
     assert container.size == len(data)
     assert container.format == f"fat{bits}"
-    assert container.detail["volume"] == "LABEL"
+    assert container.detail["label"] == "LABEL"
     assert container.problems == []
     assert set(entries) == {*(f"/{path}" for path in FILES), "/sub dir"}
     for path, expected in FILES.items():
@@ -99,7 +99,7 @@ def test_volumes_of_mkfs_fat_and_mtools_read_back(bits: int, options: tuple[str,
     container, entries = listing(image.read_bytes())
     assert container.size == image.stat().st_size
     assert container.problems == []
-    assert container.detail["volume"] == "DATA"
+    assert container.detail["label"] == "DATA"
     assert set(entries) == {*expected, "/EFI", "/EFI/Boot"}
     for path, data in expected.items():
         assert content(entries[path]) == data, path

@@ -148,7 +148,7 @@ def test_sectors_of_4096_bytes(disk: bytes) -> None:
     header[16:20] = zlib.crc32(header).to_bytes(4, "little")
     big[4096:4188], big[8192 : 8192 + len(entries)] = header, entries
     container = GPT.open(Memory(big), 0)
-    assert container.detail["sector size"] == 4096
+    assert container.detail["sector_size"] == 4096
     assert [entry.path for entry in container.entries if entry.detail] == list(EXPECTED)
 
 

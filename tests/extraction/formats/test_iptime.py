@@ -59,7 +59,7 @@ def test_the_image_comes_out_and_its_checksum_is_recomputed(format, data, word):
 
 def test_what_the_headers_say_is_told():
     assert ROUTER.open(Memory(router()), 0).detail["version"] == "14_192"
-    assert NAS.open(Memory(nas()), 0).detail["rootfs flash offset"] == "0x200000"
+    assert NAS.open(Memory(nas()), 0).detail["rootfs_flash_offset"] == "0x200000"
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -95,7 +95,7 @@ def test_every_variant_reads_back_as_written(variant: str, tree: Path) -> None:
     data = make(tree, *VARIANTS[variant])
     container, entries = listing(b"U-Boot.." * 8 + data + b"\x17" * 200_000, 64)
     assert container.problems == []
-    assert container.detail["byte order"] == ("big" if "-b" in VARIANTS[variant] else "little")
+    assert container.detail["byte_order"] == ("big" if "-b" in VARIANTS[variant] else "little")
     assert len(data) <= container.size <= len(data) + 4
     same(entries, tree)
     if variant in ("lzo", "rtime"):
@@ -107,7 +107,7 @@ def test_erased_rest_of_the_last_block_is_claimed(tree: Path) -> None:
     container, entries = listing(data + b"\xff" * (256 << 10))
     assert len(data) % 65536 == 0
     assert container.size == len(data)
-    assert container.detail["erase block"] == 65536
+    assert container.detail["erase_block"] == 65536
     same(entries, tree)
 
 
@@ -172,7 +172,7 @@ def test_nodes_with_wrong_checksums_and_obsolete_ones_do_not_count() -> None:
     obsolete[3] &= ~0x20
     container, entries = listing(dirent(1, 1, 2, b"f") + inode(2, 1, b"good") + bytes(bad) + bytes(obsolete))
     assert content(entries["/f"]) == b"good"
-    assert container.detail["obsolete nodes"] == 1
+    assert container.detail["obsolete_nodes"] == 1
     assert any("wrong checksum" in problem for problem in container.problems)
 
 

@@ -123,7 +123,7 @@ def test_a_log_reads_back_as_written() -> None:
     data = version_2()
     container, entries = listing(b"front" + data + b"tail", 5)
     assert (container.size, container.problems) == (len(data), [])
-    assert (container.detail["version"], container.detail["block size"]) == ("2.1", SIZE)
+    assert (container.detail["version"], container.detail["block_size"]) == ("2.1", SIZE)
     assert set(entries) == {"/hello", "/sub", "/sub/big", "/last"}
     assert content(entries["/hello"]) == b"new content"
     assert entries["/hello"].mtime == 1_700_000_000

@@ -109,7 +109,7 @@ def test_every_variant_reads_back_as_written(order: str, version: int, name: int
     data = image(order, version, name, block)
     container, entries = listed(b"front" + data + b"tail", 5)
     assert (container.size, container.problems) == (len(data), [])
-    assert container.detail["byte order"] == ("little" if order == "<" else "big")
+    assert container.detail["byte_order"] == ("little" if order == "<" else "big")
     long = "/" + "a" * name
     assert set(entries) == {"/sub", "/hello", long, "/huge", "/sub/link", "/sub/tty", "/sub/empty", "/sub/again"}
     hello = entries["/hello"]
@@ -139,7 +139,7 @@ def test_a_volume_of_mkfs_minix_opens(options: tuple[str, ...], expected: tuple[
     assert any(each.name == "minix" for _, _, each in signatures().at_start(data))
     container, entries = listed(data)
     assert (container.size, container.problems) == (len(data), [])
-    assert (container.detail["version"], container.detail["name length"]) == expected
+    assert (container.detail["version"], container.detail["name_length"]) == expected
     assert all(entry.kind is NodeKind.FILE for entry in entries.values())  # .badblocks, if anything
 
 

@@ -92,10 +92,10 @@ def test_volumes_of_a_dumped_device_are_found(page: int, spare: int) -> None:
     assert (container.size + container.before, container.before) == (len(data), 64 * (page + spare))
     assert (container.detail["page"], container.detail["spare"]) == (page, spare)
     findings = found(data)
-    name = f"nand_oob@0x{64 * (page + spare):x}"
+    name = "nand-oob@0x0"
     inside = contents(findings, name, "data", f"ubi@0x{64 * page:x}")
     assert inside == {"volume-3": b"".join(lebs)}
-    (node,) = (item.node for item in findings.items if item.node.format == "nand_oob")
+    (node,) = (item.node for item in findings.items if item.node.format == "nand-oob")
     assert (node.offset, node.size) == (0, len(data))
 
 
@@ -105,7 +105,7 @@ def test_a_u_boot_image_tells_the_geometry(page: int, spare: int) -> None:
     findings = found(data)
     assert any(item.node.format == "uimage" and item.node.offset == 4 * page for item in findings.items)
     assert not any("checksum" in gap.reason for gap in findings.gaps)
-    assert TEXT in contents(findings, f"nand_oob@0x{4 * (page + spare):x}", "data", f"uimage@0x{4 * page:x}").values()
+    assert TEXT in contents(findings, "nand-oob@0x0", "data", f"uimage@0x{4 * page:x}").values()
 
 
 @pytest.mark.parametrize(("page", "spare"), [(2048, 64), (4096, 256)])
@@ -142,7 +142,7 @@ def test_a_squashfs_in_a_dump_is_read(tmp_path: Path) -> None:
         [tool, str(tmp_path / "tree"), str(tmp_path / "image"), "-quiet", "-no-progress"], check=True, capture_output=True
     )
     data = dumped((tmp_path / "image").read_bytes(), 2048, 64)
-    inside = contents(found(data), "nand_oob@0x0", "data", "squashfs@0x0")
+    inside = contents(found(data), "nand-oob@0x0", "data", "squashfs@0x0")
     assert inside["/text"] == TEXT
     assert len(inside["/noise"]) == 100_000
 
@@ -159,8 +159,8 @@ def test_yaffs_keeps_its_spare_areas() -> None:
     data = dumped(ubi(2048, 32768, {0: [b"volume"]}), 2048, 64) + yaffs + b"\xff" * (62 * 2112)
     findings = found(data)
     at = len(data) - 64 * 2112
-    assert contents(findings, "nand_oob@0x0", f"yaffs-0x{at:x}", "yaffs@0x0") == {"/file": b"inside"}
-    assert "nand_oob@0x0" in findings.items[0].node.chain
+    assert contents(findings, "nand-oob@0x0", f"yaffs-0x{at:x}", "yaffs@0x0") == {"/file": b"inside"}
+    assert "nand-oob@0x0" in findings.items[0].node.chain
 
 
 def test_where_bytes_lie_is_told_with_their_spare_areas() -> None:

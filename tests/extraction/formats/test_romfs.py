@@ -75,7 +75,7 @@ def content(entry: Entry) -> bytes:
 def test_files_links_and_devices_are_read() -> None:
     container, entries = listing(b"x" * 7 + image(), 7)
     assert container.problems == []
-    assert container.detail["volume"] == "rom"
+    assert container.detail["label"] == "rom"
     assert set(entries) == {"/hello", "/again", "/link", "/tty", "/mtd", "/dir", "/dir/inner"}
     assert content(entries["/hello"]) == content(entries["/again"]) == b"#!/bin/sh\n"
     assert (entries["/hello"].mode, entries["/dir/inner"].mode) == (0o755, 0o644)

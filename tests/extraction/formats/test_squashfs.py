@@ -186,7 +186,7 @@ def test_every_version_in_both_byte_orders(version: int, order: str, marker: boo
     made = members()
     data = Writer(made, version, order, marker=marker).build()
     container = assert_holds(made, data)
-    assert (container.detail["version"], container.detail["endianness"]) == (f"{version}.0", order)
+    assert (container.detail["version"], container.detail["byte_order"]) == (f"{version}.0", order)
     # unsquashfs reads all of them but big-endian version 4, which exists in devices alone.
     if TOOL["unsquashfs"] and (version, order) != (4, "big"):
         (tmp_path / "image").write_bytes(data)

@@ -110,13 +110,13 @@ def test_volumes_are_put_together_whatever_the_order_of_their_blocks() -> None:
     container, entries = listing(b"boot" * 300 + data + b"\x5a" * 9000, 1200)
     assert container.size == len(data)
     assert container.problems == []
-    assert (container.detail["PEB size"], container.detail["LEB size"], container.detail["free PEBs"]) == (PEB, LEB, 1)
+    assert (container.detail["peb_size"], container.detail["leb_size"], container.detail["free_pebs"]) == (PEB, LEB, 1)
     assert container.detail["integrity"] == "checksum"
     assert list(entries) == ["root", "kernel"]
     assert content(entries["root"]) == noise(LEB, 0) + noise(LEB, 1) + b"\xff" * LEB + noise(LEB, 3)
     assert content(entries["kernel"]) == noise(LEB, 10) + noise(700, 11)
     assert entries["root"].detail == {
-        "volume": 0, "type": "dynamic", "LEB size": LEB, "mapped LEBs": 3, "reserved LEBs": 5, "flags": "autoresize",
+        "volume": 0, "type": "dynamic", "leb_size": LEB, "mapped LEBs": 3, "reserved LEBs": 5, "flags": "autoresize",
     }  # fmt: skip
     assert entries["kernel"].detail["type"] == "static"
 
@@ -139,7 +139,7 @@ def test_the_highest_sequence_number_holds_unless_its_copy_was_cut_short() -> No
     ):  # fmt: skip
         container, entries = listing(b"".join(table + blocks))
         assert content(entries["v"]).rstrip(b"\xff") == expected
-        assert container.detail["overridden PEBs"] == 1
+        assert container.detail["overridden_pebs"] == 1
 
 
 def test_wrong_checksums_of_static_data_are_told() -> None:
@@ -248,7 +248,7 @@ def test_devices_made_by_ubinize_read_back(peb: str, page: int, sub: int, tmp_pa
     container, entries = listing(b"\0" * 4096 + data + noise(300_000, 3), 4096)
     assert container.size == len(data)
     assert container.problems == []
-    assert f"{container.detail['PEB size'] // 1024}KiB" == peb  # type: ignore[operator]
+    assert f"{container.detail['peb_size'] // 1024}KiB" == peb  # type: ignore[operator]
     assert list(entries) == ["kernel", "data", "rootfs"]
     assert content(entries["kernel"]) == kernel
     assert content(entries["rootfs"]).rstrip(b"\xff") == root.rstrip(b"\xff")
@@ -271,6 +271,6 @@ def test_a_real_image_with_tiny_blocks_is_read() -> None:
         pytest.skip("the shared corpus is not there")
     data = images[0].read_bytes()
     container, entries = listing(data)
-    assert (container.size, container.problems, container.detail["PEB size"]) == (len(data), [], 1024)
+    assert (container.size, container.problems, container.detail["peb_size"]) == (len(data), [], 1024)
     assert list(entries) == ["rootfs"]
     assert content(entries["rootfs"])[:4] == b"\x31\x18\x10\x06"

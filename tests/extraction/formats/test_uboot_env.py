@@ -96,7 +96,7 @@ def test_sizes_that_are_no_powers_of_two_come_out(size):
 
 def test_the_crc_may_be_big_endian_and_says_so():
     container = ENV.open(Memory(environment(order=">")), 0)
-    assert (container.size, container.detail["endian"]) == (0x10000, "big")
+    assert (container.size, container.detail["byte_order"]) == (0x10000, "big")
 
 
 def test_what_an_older_u_boot_left_behind_the_text_belongs_to_it():

@@ -70,7 +70,7 @@ def test_fields_and_payload_of_a_kernel_image_are_read(kernel_image):
     detail = container.detail
     assert container.size == len(kernel_image)
     assert contents(container) == {"kernel": KERNEL}
-    assert (detail["name"], detail["os"], detail["arch"], detail["type"]) == ("MIPS Linux-5.4", "Linux", "MIPS", "kernel")
+    assert (detail["name"], detail["os"], detail["architecture"], detail["type"]) == ("MIPS Linux-5.4", "Linux", "MIPS", "kernel")
     assert (detail["compression"], detail["load_address"], detail["entry_point"]) == ("gzip", "0x80001000", "0x80300000")
     assert (detail["integrity"], container.problems) == ("checksum", [])
 

@@ -204,7 +204,7 @@ def test_every_geometry_reads_back_as_written(variant: str) -> None:
     assert container.problems == []
     assert (container.size, container.before) == (len(data), 0)
     assert container.detail["version"] == writer.version
-    assert container.detail["byte order"] == {"<": "little", ">": "big"}[writer.order]
+    assert container.detail["byte_order"] == {"<": "little", ">": "big"}[writer.order]
     assert container.detail["page"] == writer.page + (16 if writer.page % 512 else 0)
     assert set(entries) == {"/etc", "/etc/shadow", "/etc/again", "/text", "/link", "/console", "/empty"}
     assert content(entries["/text"]) == TEXT
@@ -266,7 +266,7 @@ def test_deleted_objects_are_not_shown(parent: int) -> None:
     writer.header(258, parent, b"unlinked", size=0)
     container, entries = listing(bytes(writer.image))
     assert list(entries) == ["/kept"]
-    assert container.detail["deleted objects"] == 1
+    assert container.detail["deleted_objects"] == 1
 
 
 def test_shrunk_files_do_not_show_what_was_cut_off() -> None:
@@ -308,7 +308,7 @@ def test_version_1_keeps_the_next_serial_number_and_no_deleted_chunk() -> None:
     image[-16 + 4] = 0
     container, entries = listing(bytes(image))
     assert {path: content(one) for path, one in entries.items()} == {"/f": b"new"}
-    assert container.detail["skipped chunks"] == "1 deleted"
+    assert container.detail["skipped_chunks"] == "1 deleted"
 
 
 def test_checkpoints_and_summaries_are_skipped() -> None:
@@ -321,7 +321,7 @@ def test_checkpoints_and_summaries_are_skipped() -> None:
     container, entries = listing(bytes(writer.image))
     assert list(entries) == ["/f"]
     assert container.size == len(writer.image)
-    assert container.detail["skipped chunks"] == "3 checkpoint, 1 summary"
+    assert container.detail["skipped_chunks"] == "3 checkpoint, 1 summary"
 
 
 def test_erased_pages_up_to_the_end_of_the_block_are_claimed() -> None:

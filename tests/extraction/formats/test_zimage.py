@@ -48,7 +48,7 @@ def test_the_packed_kernel_is_cut_out_exactly(method, order):
     found = pieces(container)
     assert found["kernel"] == packed(method)
     assert b"".join(found.values()) == image
-    assert (container.detail["compression"], container.detail["endian"]) == (method, "little" if order == "<" else "big")
+    assert (container.detail["compression"], container.detail["byte_order"]) == (method, "little" if order == "<" else "big")
     assert not container.problems
 
 
