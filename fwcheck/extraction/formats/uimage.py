@@ -148,7 +148,9 @@ def _parts(source: ByteSource, data: int, size: int, header: _Header, problems: 
         name = "script" if header.type == _SCRIPT and len(lengths) == 1 else f"image-{number}"
         length = min(announced, end - at)
         # Only the first part of a multi-file image is packed as the header says.
-        yield part(source, name, at, length, {"compression": compression if number == 0 else "none"}, header.time)
+        entry = part(source, name, at, length, {"compression": compression if number == 0 else "none"}, header.time)
+        # A script is a text of the boot loader's shell: nothing in it is searched for, and nothing in it is unknown.
+        yield msgspec.structs.replace(entry, role="file") if name == "script" and not header.compression else entry
         at = min(end, at + length + -length % 4)
 
 

@@ -37,9 +37,11 @@ def kernel_image(tmp_path_factory) -> bytes:
     return mkimage(folder, *arguments, "-n", "MIPS Linux-5.4", "-d", "kernel.gz")
 
 
-def uimage(data: bytes, kind: int = 2, magic: bytes = b"\x27\x05\x19\x56", name: bytes = b"MIPS Linux-5.4") -> bytes:
+def uimage(
+    data: bytes, kind: int = 2, magic: bytes = b"\x27\x05\x19\x56", name: bytes = b"MIPS Linux-5.4", packed: int = 1
+) -> bytes:
     """An image as include/image.h of U-Boot describes it."""
-    rest = struct.pack(">5I4B32s", 1, len(data), 0x80001000, 0x80300000, zlib.crc32(data), 5, 5, kind, 1, name)
+    rest = struct.pack(">5I4B32s", 1, len(data), 0x80001000, 0x80300000, zlib.crc32(data), 5, 5, kind, packed, name)
     return magic + struct.pack(">I", zlib.crc32(magic + bytes(4) + rest)) + rest + data
 
 
@@ -175,3 +177,9 @@ def test_the_kernel_of_a_real_camera_is_found():
         pytest.skip("the shared corpus is not here")
     container = UIMAGE.open(Mapped.open(path), 0x40000)
     assert (container.detail["name"], container.problems) == ("Linux-3.10.14", [])
+
+
+def test_a_script_is_a_file_and_no_unknown_region():
+    script = struct.pack(">II", 11, 0) + b"echo hello\n"
+    [entry] = UIMAGE.open(Memory(uimage(script, 6, packed=0)), 0).entries
+    assert (entry.path, entry.role) == ("script", "file")
