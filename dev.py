@@ -32,6 +32,7 @@ TOOLS = {
     "android-sdk-libsparse-utils": "img2simg",
     "mkbootimg": "mkbootimg",
     "cryptsetup-bin": "cryptsetup",
+    "partclone": "partclone.extfs",
     "u-boot-tools": "mkimage",
     "arm-trusted-firmware-tools": "fiptool",
     "device-tree-compiler": "dtc",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
+import subprocess
 import zlib
 
 import pytest
@@ -52,6 +54,21 @@ def test_the_file_system_comes_out(data):
     content = entry.open()
     assert content.read(0, content.size) == filesystem()
     assert (container.size, container.problems, container.detail["filesystem"]) == (len(data), [], "EXTFS")
+
+
+def test_an_image_of_the_real_program_is_the_file_system_it_was_made_from(tmp_path):
+    if shutil.which("partclone.extfs") is None or shutil.which("mke2fs") is None:
+        pytest.skip("partclone or e2fsprogs is not installed: the writer in this module covers the format")
+    disk, image = tmp_path / "disk", tmp_path / "image"
+    disk.write_bytes(bytes(4 << 20))
+    subprocess.run(["mke2fs", "-q", "-F", disk], check=True)
+    command = ["partclone.extfs", "-c", "-F", "-s", disk, "-o", image, "-L", tmp_path / "log"]
+    subprocess.run(command, check=True, capture_output=True)
+    container = PARTCLONE.open(Memory(image.read_bytes()), 0)
+    (entry,) = container.entries
+    content = entry.open()
+    assert content.read(0, content.size) == disk.read_bytes()
+    assert (container.size, container.problems) == (image.stat().st_size, [])
 
 
 def test_a_wrong_bitmap_and_a_cut_image_are_told_and_a_wrong_header_refused():
