@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 import time
@@ -31,10 +32,17 @@ class Meter:
         self._shared = mmap.mmap(-1, mmap.PAGESIZE)
         self.deadline = self._until = time.monotonic() + limits.seconds_image
         self.unpacked = 0  # bytes this process counted itself
+        budget = math.inf if packed is None else limits.seconds_structure + limits.seconds_structure_mib * (packed / (1 << 20))
+        self._structure = time.process_time() + budget
+        self._look = time.monotonic() + budget  # the processor clock need not be asked before
 
     def allow(self, seconds: float) -> None:
-        """Bounds what this process does from now on, until the next call, and never beyond the time for the image."""
+        """Bounds what this process does from now on, until the next call, and never beyond the time for the image.
+
+        Contents are bounded one by one: the budget of the structure no longer counts.
+        """
         self._until = min(self.deadline, time.monotonic() + seconds)
+        self._look = self._structure = math.inf
 
     def add(self, unpacked: int = 0, nodes: int = 0) -> None:
         """Counts; raises Spent when the image has used up its bytes or its time, or has more nodes than it may."""
@@ -50,8 +58,14 @@ class Meter:
         spent = self._spent()
         if spent is not None:
             raise Spent(spent)
-        if time.monotonic() > self._until:
+        now = time.monotonic()
+        if now > self._until:
             raise Spent("time limit of one content, with everything inside it, reached")
+        if now > self._look:
+            left = self._structure - time.process_time()
+            if left <= 0:
+                raise Spent("processor time for the structure of the image used up")
+            self._look = now + left
 
     def spent(self) -> str | None:
         """Which limit of the whole image was reached; None when none was."""
@@ -81,6 +95,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     total_floor: int = 2 << 30
     seconds_content: float = 60.0
     seconds_image: float = 1800.0
+    seconds_structure: float = 6.0  # of processor time for finding and listing everything in an image, contents apart
+    seconds_structure_mib: float = 1.0  # and so much more for each MiB of it
     published_keys: bool = False  # whether vendor schemes whose keys are public may be decrypted: asked for, never by default
     meter: Meter | None = None  # counts for the whole image; None where only one stream is looked at
 

@@ -109,3 +109,14 @@ def test_parts_that_overlap_share_the_time_for_signatures_that_are_none(monkeypa
     found = Explorer(Limits()).explore(Memory(b"-rom1fs-" + bytes(1016)), ("image",), 1)
     assert len([item for item in found.items if item.node.path.startswith("p")]) == 100
     assert 0 < len(looked) < 20
+
+
+def test_the_structure_of_an_image_has_a_budget_of_processor_time():
+    """A million valid containers: what was found until then stands, and the rest is told."""
+    image = trx() * 20_000
+    limits = Limits(seconds_structure=0.2, seconds_structure_mib=0.0).metered(len(image))
+    found = Explorer(limits).explore(Memory(image), ("image",), 1)
+    assert 10 < len(found.items) < 60_000
+    assert any("processor time for the structure" in gap.reason for gap in found.gaps)
+    limits.meter.allow(10)  # contents are bounded by themselves
+    limits.meter.check()
