@@ -33,6 +33,8 @@ Sink = Callable[[Node, ByteSource], dict[str, str | int]]
 
 
 _RECENT = 1024  # facts of contents that are kept by a worker
+_TWINS = 8  # times that one archive is opened at different places
+_DEEP = 3  # containers inside containers below which it is opened once
 _TWIN = 4096  # bytes from which that is worth it
 
 
@@ -58,6 +60,7 @@ class Reader:
         self._cache = cache
         self._sink = sink
         self._recent: dict[str, Facts] = {}
+        self._opened: dict[str, tuple[int, str]] = {}  # by hash: how often, and where first
 
     def read(self, item: Item) -> Reading:
         """Reads one item and everything inside it; failures become gaps.
@@ -104,6 +107,15 @@ class Reader:
         if item.source is None:
             self._inside(item, content, held, facts, out)
 
+    def _twin(self, node: Node, facts: Facts, depth: int) -> str | None:
+        """Where the very same content was opened already, when that was deep inside or often enough.
+
+        Archives that hold themselves ten times over, eleven deep, are opened eleven times, not 10 to the power of eleven.
+        """
+        count, label = self._opened.get(facts.sha256, (0, node.label))
+        self._opened[facts.sha256] = (count + 1, label)
+        return label if count >= (_TWINS if depth <= _DEEP else 1) else None
+
     def _once(self, held: memoryview) -> Facts:
         """The facts of a content, from those this process has just read where it is there again: twins come together.
 
@@ -134,6 +146,11 @@ class Reader:
         announced = self._explorer.announces(head)
         carve = facts.kind == "binary" and facts.size >= CARVE and not announced
         if not announced and not carve:
+            return
+        twin = self._twin(node, facts, item.depth)
+        if twin is not None:
+            detail = {**out.nodes[-1].detail, "same_bytes_as": twin}
+            out.nodes[-1] = msgspec.structs.replace(out.nodes[-1], detail=detail)
             return
         if held is None or (announced and facts.size > DEFER):
             out.deferred = out.deferred or announced
