@@ -22,31 +22,24 @@ Hit = tuple[int, int, Format]  # offset, rank of the format, format
 
 
 class _Place:
-    """The signatures of one offset, by the first byte: nearly every content is turned away by a look at one byte."""
+    """The signatures of one offset, by the byte they begin with: nearly every content is turned away by a look at one byte."""
 
     def __init__(self, offset: int) -> None:
         self.offset = offset
         self._signed: list[tuple[int, Sign]] = []
-        self._by_first: dict[int, list[tuple[int, re.Pattern[bytes]]]] = {}
+        self.known: list[tuple[tuple[int, re.Pattern[bytes]], ...] | None] = [None] * 256
 
     def add(self, rank: int, sign: Sign) -> None:
         self._signed.append((rank, sign))
 
-    def ranks(self, head: bytes | memoryview) -> Iterator[int]:
-        """The ranks of formats whose signature stands here."""
-        first = head[self.offset] if self.offset < len(head) else -1
-        if first < 0:
-            return
-        candidates = self._by_first.get(first)
-        if candidates is None:
-            candidates = self._by_first[first] = [
-                (rank, re.compile(sign.pattern, re.DOTALL))
-                for rank, sign in self._signed
-                if sign.first[first >> 3] >> (first & 7) & 1
-            ]
-        for rank, pattern in candidates:
-            if pattern.match(head, self.offset):
-                yield rank
+    def candidates(self, first: int) -> tuple[tuple[int, re.Pattern[bytes]], ...]:
+        """Rank and pattern of the signatures that may begin with this byte; compiled when it is met for the first time."""
+        found = self.known[first] = tuple(
+            (rank, re.compile(sign.pattern, re.DOTALL))
+            for rank, sign in self._signed
+            if sign.first[first >> 3] >> (first & 7) & 1
+        )
+        return found
 
 
 class Signatures:
@@ -147,7 +140,17 @@ class Signatures:
 
     def at_start(self, head: bytes | memoryview) -> list[Hit]:
         """The formats whose signature stands at the beginning of a source with these first bytes."""
-        ranks = {rank for place in self._start for rank in place.ranks(head)}
+        ranks: set[int] = set()
+        size = len(head)
+        for place in self._start:
+            at = place.offset
+            if at >= size:
+                continue
+            first = head[at]
+            candidates = place.known[first]
+            for rank, pattern in place.candidates(first) if candidates is None else candidates:
+                if pattern.match(head, at):
+                    ranks.add(rank)
         return [(0, rank, self._formats[rank]) for rank in sorted(ranks)]
 
 
