@@ -55,7 +55,7 @@ class Outcome(NamedTuple):
 
 
 def image(number: int, seed: int) -> tuple[str, bytes]:
-    """The broken image with this number: the same every time."""
+    """The broken image with this number: the same every time, as far as the seeds are (some hold keys made for the occasion)."""
     chance = random.Random(f"{seed}:{number}")
     every = seeds()
     name = sorted(every)[number % len(every)]
