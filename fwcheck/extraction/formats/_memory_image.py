@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Protocol
 
 from fwcheck.extraction.format import Entry
 from fwcheck.extraction.members import note
@@ -12,6 +12,7 @@ from fwcheck.model import NodeKind
 
 HOLE_LIMIT: Final = 64 << 10  # a hole up to this is filled with 0xFF, as erased flash reads; a larger one begins another part
 RANGES_LIMIT: Final = 256
+LINE_LIMIT: Final = 600  # characters of one record
 _ERASED: Final = Memory(b"\xff" * HOLE_LIMIT)
 
 
@@ -49,3 +50,24 @@ def _part(address: int, content: ByteSource, prefix: str) -> Entry:
         detail={"address": f"0x{address:08x}"},
         open=lambda: content,
     )
+
+
+class Lines(Protocol):
+    """Takes the lines of a text of records one by one."""
+
+    ended: bool
+
+    def record(self, line: bytes) -> bool: ...
+
+
+def read_lines(text: bytes, reader: Lines) -> int:
+    """Hands lines over until the reader has met its end record, or a line that is no record; the offset behind the last one."""
+    at = 0
+    while not reader.ended and at < len(text):
+        end = text.find(b"\n", at, at + LINE_LIMIT)
+        end = end + 1 if end >= 0 else min(len(text), at + LINE_LIMIT)
+        line = text[at:end].strip()
+        if line and not reader.record(line):
+            break
+        at = end
+    return at

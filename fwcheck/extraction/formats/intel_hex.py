@@ -6,13 +6,12 @@ from typing import Final
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
-from fwcheck.extraction.formats._memory_image import ranges
+from fwcheck.extraction.formats._memory_image import ranges, read_lines
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource, Memory
 
 _DATA, _END, _SEGMENT, _START_SEGMENT, _LINEAR, _START_LINEAR = range(6)
 _SIZE_LIMIT: Final = 64 << 20  # of the text
-_LINE_LIMIT: Final = 600
 
 
 class IntelHex(Format):
@@ -30,14 +29,7 @@ class IntelHex(Format):
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
         text = source.read(offset, min(source.size - offset, _SIZE_LIMIT))
         reader = _Reader()
-        at = 0
-        while not reader.ended and at < len(text):
-            end = text.find(b"\n", at, at + _LINE_LIMIT)
-            end = end + 1 if end >= 0 else min(len(text), at + _LINE_LIMIT)
-            line = text[at:end].strip()
-            if line and not reader.record(line):
-                break
-            at = end
+        at = read_lines(text, reader)
         if not reader.chunks:
             raise FormatError("no Intel HEX records")
         problems = [] if reader.ended else [f"no end record: {reader.reason or 'the file is cut off'} at 0x{offset + at:x}"]

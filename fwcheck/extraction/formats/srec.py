@@ -11,13 +11,12 @@ from typing import Final
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
-from fwcheck.extraction.formats._memory_image import ranges
+from fwcheck.extraction.formats._memory_image import ranges, read_lines
 from fwcheck.extraction.formats._parts import words
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource, Memory
 
 _SIZE_LIMIT: Final = 64 << 20  # of the text
-_LINE_LIMIT: Final = 600
 _ADDRESS = {0: 2, 1: 2, 2: 3, 3: 4, 5: 2, 6: 3, 7: 4, 8: 3, 9: 2}  # bytes of the address by kind
 _HEADER, _COUNTS, _ENDS = 0, {5, 6}, {7, 8, 9}
 
@@ -37,14 +36,7 @@ class Srec(Format):
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
         text = source.read(offset, min(source.size - offset, _SIZE_LIMIT))
         reader = _Reader()
-        at = 0
-        while not reader.ended and at < len(text):
-            end = text.find(b"\n", at, at + _LINE_LIMIT)
-            end = end + 1 if end >= 0 else min(len(text), at + _LINE_LIMIT)
-            line = text[at:end].strip()
-            if line and not reader.record(line):
-                break
-            at = end
+        at = read_lines(text, reader)
         if not reader.chunks:
             raise FormatError("no S-records with data")
         problems = reader.problems
