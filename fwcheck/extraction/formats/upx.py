@@ -155,9 +155,11 @@ def _content(source: ByteSource, block: _Block) -> bytes:
 
 
 def _lzma(data: bytes, size: int) -> bytes:
+    if len(data) < 3:
+        raise FormatError("an LZMA block of UPX without its properties")
     position, literal = data[0] & 7, data[1]
     context, places = literal & 15, literal >> 4
-    if len(data) < 3 or position > 4 or context > 8 or places > 4:
+    if position > 4 or context > 8 or places > 4:
         raise FormatError("a block of UPX with impossible LZMA properties")
     properties = (position * 5 + places) * 9 + context
     dictionary = 1 << max(12, (size - 1).bit_length())

@@ -12,6 +12,7 @@ import pytest
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.explore import Explorer
 from fwcheck.extraction.formats import _nrv
+from fwcheck.extraction.formats import upx as module
 from fwcheck.extraction.formats.upx import FORMATS
 from fwcheck.extraction.limits import Limits
 from fwcheck.extraction.source import Memory
@@ -208,3 +209,10 @@ def test_other_programs_are_refused():
 def test_nrv_data_that_cannot_be_are_refused(variant, data):
     with pytest.raises(FormatError):
         _nrv.unpack(data, 5000, variant, 4)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x1a", b"\x1a\x03"])
+def test_a_block_without_its_lzma_properties_is_refused(data):
+    block = module._Block(at=0, packed=len(data), unpacked=100, method=14, filter=0)
+    with pytest.raises(FormatError):
+        module._content(Memory(data), block)
