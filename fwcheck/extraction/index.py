@@ -151,7 +151,7 @@ def _searches(number: int, sign: Sign) -> list[Search]:
 
 def _stamp() -> str:
     """Changes with every file the index is made from, and with what it is read by."""
-    digest = hashlib.sha256(f"{sys.version} {platform.machine()} {platform.processor()}".encode())
+    digest = hashlib.sha256(f"{sys.version} {platform.machine()}".encode())
     with contextlib.suppress(ImportError):
         digest.update(importlib.import_module("hyperscan").__version__.encode())
     folder = Path(next(iter(formats.__path__)))
@@ -177,7 +177,18 @@ def _read(place: Path, stamp: str) -> Index | None:
         index = msgspec.msgpack.decode(place.read_bytes(), type=Index)
     except (OSError, msgspec.MsgspecError):
         return None
-    return index if index.stamp == stamp else None
+    return index if index.stamp == stamp and _fits(index.database) else None
+
+
+def _fits(database: bytes) -> bool:
+    """Whether the engine takes a database here: one kept in a home that machines share may be of another processor."""
+    import hyperscan  # noqa: PLC0415
+
+    try:
+        hyperscan.loadb(database, mode=hyperscan.HS_MODE_BLOCK)
+    except (hyperscan.HyperscanError, ValueError, TypeError):
+        return False
+    return True
 
 
 def _keep(index: Index) -> None:

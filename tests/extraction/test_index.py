@@ -86,3 +86,11 @@ def test_a_scan_imports_only_what_it_meets() -> None:
     )
     runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout for _ in range(2)]
     assert int(runs[-1]) == 0
+
+
+def test_a_database_of_another_processor_is_made_anew(place: Path) -> None:
+    kept, _ = module.load()
+    place.write_bytes(module.msgspec.msgpack.encode(module.msgspec.structs.replace(kept, database=b"for another machine")))
+    assert module._read(place, kept.stamp) is None
+    module.load.cache_clear()
+    assert module.load()[0].database == kept.database
