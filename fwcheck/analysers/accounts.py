@@ -12,65 +12,17 @@ from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from fwcheck.analysers._once import once
-from fwcheck.analysers.rule import Rule, mask
+from fwcheck.analysers.rule import mask, rules_of
 from fwcheck.device.accounts import Origin, origin
 from fwcheck.device.firmware import Firmware
 from fwcheck.model import Account, Device, Evidence, Finding, Location, Severity
 
-_EMPTY = Rule(
-    id="ACC-001",
-    title="Account without a password",
-    severity=Severity.CRITICAL,
-    criteria=("S1.1-02", "S1.1-01"),
-    confidence="certain",
-    explanation="Whoever reaches a login of the device enters with this account; every unit ships in this state.",
-    refuted_by="The shipped unit refuses this account, or forces a password to be set before any interface opens.",
-    remediation="Lock the account (`!` in its password field), or set a password that is unique to each unit before it ships.",
-)
-_CRACKED = Rule(
-    id="ACC-002",
-    title="Fixed default password that a short word list finds",
-    severity=Severity.CRITICAL,
-    criteria=("S1.1-02",),
-    confidence="certain",
-    explanation="The hash is a constant of the image, so all units share the password, and it is one that attackers try first.",
-    refuted_by="Production replaces the hash in every unit before it ships.",
-    remediation="Ship the account locked and give each unit its own password, or let the user set one before the first login.",
-)
-_FIXED = Rule(
-    id="ACC-003",
-    title="Fixed password hash shared by all units",
-    severity=Severity.HIGH,
-    criteria=("S1.1-02", "S1.1-03"),
-    verdict="concern",
-    confidence="firm",
-    explanation="The hash is a constant of the image: who learns the password of one unit has it for all.",
-    refuted_by="Production or the first boot replaces the hash in every unit.",
-    remediation="Ship the account locked, or set a password that is unique to each unit.",
-)
-_HIDDEN = Rule(
-    id="ACC-004",
-    title="Further account with the rights of root",
-    severity=Severity.HIGH,
-    criteria=("S1.1-02", "S1.1-03", "S1.1-01"),
-    verdict="concern",
-    confidence="firm",
-    explanation="A second name for user 0 with a password of its own survives when the owner changes the first one's password.",
-    refuted_by="The account is documented, and its password is unique to each unit and can be changed by the owner.",
-    remediation="Remove the account, or lock it.",
-)
-_WEAK = Rule(
-    id="ACC-005",
-    title="Password stored under an outdated hash",
-    severity=Severity.MEDIUM,
-    criteria=("S1.1-11",),
-    confidence="certain",
-    explanation="DES and MD5 based crypt, and unsalted digests, are guessed at millions of words a second; no current catalogue "
-    "of cryptography admits them for passwords.",
-    refuted_by="The account is replaced before the unit ships, and new passwords are stored under another scheme.",
-    remediation="Store passwords under yescrypt, bcrypt or SHA-512 crypt with a fresh salt.",
-)
-RULES = (_EMPTY, _CRACKED, _FIXED, _HIDDEN, _WEAK)
+RULES = rules_of(__name__)
+_EMPTY = RULES["ACC-001"]
+_CRACKED = RULES["ACC-002"]
+_FIXED = RULES["ACC-003"]
+_HIDDEN = RULES["ACC-004"]
+_WEAK = RULES["ACC-005"]
 
 _SCHEMES = {
     "des": "DES crypt",

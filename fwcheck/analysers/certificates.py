@@ -14,21 +14,12 @@ from datetime import UTC, datetime
 
 from fwcheck.analysers._known import library_test_keys
 from fwcheck.analysers._once import once
-from fwcheck.analysers.rule import Rule
+from fwcheck.analysers.rule import rules_of
 from fwcheck.device.firmware import Firmware
-from fwcheck.model import CertificateFact, Device, Evidence, Facts, Finding, Location, Node, NodeKind, Severity
+from fwcheck.model import CertificateFact, Device, Evidence, Facts, Finding, Location, Node, NodeKind
 
-_CERTIFICATE = Rule(
-    id="TLS-005",
-    title="Unfit certificate of the device",
-    severity=Severity.MEDIUM,
-    criteria=("S1.1-12",),
-    confidence="certain",
-    explanation="Peers that check certificates refuse it, so they are told not to check; peers that accept it gain little.",
-    refuted_by="The certificate is replaced in every unit, or never presented.",
-    remediation="Issue a certificate for each unit, with SHA-256 or better and RSA of at least 2048 bits or EC of at least 256.",
-)
-RULES = (_CERTIFICATE,)
+RULES = rules_of(__name__)
+_CERTIFICATE = RULES["TLS-005"]
 
 _REVISED = "2026-11-01"  # no certificate that ended before this day is valid for anybody
 _BROKEN_HASHES = frozenset({"md2", "md4", "md5", "sha1"})

@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from fwcheck.analysers.rule import Rule
+from fwcheck.analysers.rule import rules_of
 from fwcheck.device.firmware import Firmware
 from fwcheck.device.products import products
 from fwcheck.model import Component, Device, Evidence, Finding, Location, Service, Severity, Vulnerability
@@ -33,27 +33,9 @@ _PROGRAMS = {  # programs whose name is not their project's
     "transmission": ("transmission-daemon",),
 }
 
-_VULNERABLE = Rule(
-    id="CVE-001",
-    title="Component with known vulnerabilities",
-    severity=Severity.MEDIUM,
-    criteria=("S1.1-09",),
-    verdict="concern",
-    explanation="Published weaknesses of this version are open to anyone who reaches the component.",
-    refuted_by="The fixes were taken over without a new version number, or the weak part is not built in or cannot be reached.",
-    remediation="Update to a release that carries the fixes, or show for each entry (VEX) why it does not apply.",
-)
-_ENDED = Rule(
-    id="CVE-002",
-    title="Component past the end of its support",
-    severity=Severity.MEDIUM,
-    criteria=("S1.1-09",),
-    verdict="concern",
-    explanation="Nobody upstream repairs this branch any more: what is found in it stays open unless the vendor repairs it.",
-    refuted_by="The vendor or a distribution under contract maintains this branch and provides security fixes.",
-    remediation="Move to a maintained branch, or document who maintains this one and how its fixes reach the product.",
-)
-RULES = (_VULNERABLE, _ENDED)
+RULES = rules_of(__name__)
+_VULNERABLE = RULES["CVE-001"]
+_ENDED = RULES["CVE-002"]
 
 
 def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:  # noqa: ARG001  # the shape all analysers share

@@ -10,55 +10,16 @@ import re
 from collections.abc import Iterable, Iterator
 
 from fwcheck.analysers._once import once
-from fwcheck.analysers.rule import Rule
+from fwcheck.analysers.rule import rules_of
 from fwcheck.device import configuration
 from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.model import Console, Device, Evidence, Facts, Finding, Location, Node, Severity
 
-_BOOT_PROMPT = Rule(
-    id="DBG-001",
-    title="Boot loader can be interrupted",
-    severity=Severity.MEDIUM,
-    criteria=("S1.1-13", "S1.1-08"),
-    verdict="concern",
-    confidence="firm",
-    explanation="A key pressed on the serial console during the delay gives the boot loader's prompt: the whole device.",
-    refuted_by="The production environment differs, the console is off or not fitted, or the prompt asks for a password.",
-    remediation="Set bootdelay to -2 (or a keyed autoboot), silence the console, and verify what is booted.",
-)
-_SHELL = Rule(
-    id="DBG-002",
-    title="Console gives a shell without login",
-    severity=Severity.MEDIUM,
-    criteria=("S1.1-13",),
-    verdict="concern",
-    confidence="certain",
-    explanation="Whoever connects to the console is root. Where a standard cable reaches it, it has to be off by default.",
-    refuted_by="The console is not fitted, or only reachable with the case opened and pads soldered.",
-    remediation="Run getty with login there, or no console at all in production images.",
-)
-_DEBUG_BUILD = Rule(
-    id="DBG-003",
-    title="Debug build",
-    severity=Severity.MEDIUM,
-    criteria=("S1.1-13",),
-    confidence="certain",
-    explanation="A debug build opens interfaces and drops protections that a production build has.",
-    refuted_by="The image is not the one that is shipped.",
-    remediation="Ship a user or release build signed with production keys.",
-)
-_KERNEL = Rule(
-    id="DBG-004",
-    title="Kernel built with debug or memory access",
-    severity=Severity.LOW,
-    criteria=("S1.1-13",),
-    verdict="concern",
-    confidence="certain",
-    explanation="Root, or whoever reaches a console, can read and change kernel memory or replace the kernel at run time.",
-    refuted_by="The configuration is not that of the shipped kernel.",
-    remediation="Switch the option off in production kernels; require signed modules.",
-)
-RULES = (_BOOT_PROMPT, _SHELL, _DEBUG_BUILD, _KERNEL)
+RULES = rules_of(__name__)
+_BOOT_PROMPT = RULES["DBG-001"]
+_SHELL = RULES["DBG-002"]
+_DEBUG_BUILD = RULES["DBG-003"]
+_KERNEL = RULES["DBG-004"]
 
 _DELAY = re.compile(r"(?:^|[\0\n;\s])bootdelay=(-?\d{1,4})(?=[\0\n\s]|$)")
 _PROPERTIES = (

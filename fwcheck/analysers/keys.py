@@ -15,42 +15,14 @@ import msgspec
 
 from fwcheck.analysers._known import library_test_keys
 from fwcheck.analysers._once import once
-from fwcheck.analysers.rule import Rule
+from fwcheck.analysers.rule import rules_of
 from fwcheck.device.firmware import Firmware
 from fwcheck.model import Device, Evidence, Facts, Finding, KeyFact, Location, Node, NodeKind, Severity
 
-_SHIPPED = Rule(
-    id="TLS-004",
-    title="Private key shipped in the image",
-    severity=Severity.CRITICAL,
-    criteria=("S1.1-11", "S1.1-12", "S1.1-02"),
-    confidence="certain",
-    explanation="The key is the same in every unit and can be read from the update file, so it protects nothing: whoever has it "
-    "can pose as the device or read what was sent to it.",
-    refuted_by="Each unit makes or receives its own key before first use and this one is never used.",
-    remediation="Generate the key on the device at first boot, or provision one for each unit into protected storage.",
-)
-_SIGNING = Rule(
-    id="UPD-007",
-    title="Private signing key shipped in the image",
-    severity=Severity.CRITICAL,
-    criteria=("S1.1-08", "S1.1-11"),
-    confidence="firm",
-    explanation="Whoever unpacks the image can sign software that the devices accept.",
-    refuted_by="No device trusts the public half of this key.",
-    remediation="Remove the key, replace the pair in all devices, and keep signing keys off every build that ships.",
-)
-_ADMITTED = Rule(
-    id="ACC-006",
-    title="SSH key that is let in on every unit",
-    severity=Severity.CRITICAL,
-    criteria=("S1.1-02", "S1.1-03", "S1.1-13"),
-    confidence="certain",
-    explanation="The holder of the private half logs in to all units without a password, and no owner can see or change it.",
-    refuted_by="No SSH server of the shipped state reads this file, or the first boot removes it.",
-    remediation="Ship without authorized_keys; let the owner add keys.",
-)
-RULES = (_SHIPPED, _SIGNING, _ADMITTED)
+RULES = rules_of(__name__)
+_SHIPPED = RULES["TLS-004"]
+_SIGNING = RULES["UPD-007"]
+_ADMITTED = RULES["ACC-006"]
 
 _EXAMPLE = re.compile(r"(?i)/(?:docs?|examples?|samples?|demos?|tests?|testdata|test[-_]?certs?|unittests?)/|/man\d?/")
 _LIBRARY = re.compile(r"(?i)^lib(?:mbed|polarssl|ssl|crypto|gnutls|wolfssl|cyassl|axtls|matrixssl|tls|nss|ssh|curl)")

@@ -10,44 +10,15 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from fwcheck.analysers._once import once
-from fwcheck.analysers.rule import Rule
+from fwcheck.analysers.rule import rules_of
 from fwcheck.device._uci import read_uci, truth
 from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.model import Device, Evidence, Finding, Service, Severity
 
-_NULLOK = Rule(
-    id="ACC-007",
-    title="Login accepts empty passwords",
-    severity=Severity.HIGH,
-    criteria=("S1.1-02", "S1.1-01"),
-    confidence="certain",
-    explanation="The service lets accounts with an empty password field in.",
-    refuted_by="The service is not started in the shipped state, or no account can ever have an empty password.",
-    remediation="Set PermitEmptyPasswords no, start dropbear without -B, and remove nullok from the PAM configuration.",
-)
-_ROOT_SSH = Rule(
-    id="ACC-008",
-    title="Root may log in over SSH with a password",
-    severity=Severity.MEDIUM,
-    criteria=("S1.1-02", "S1.1-01"),
-    verdict="concern",
-    confidence="firm",
-    explanation="One guessed password gives the whole device over the network.",
-    refuted_by="SSH is off in the shipped state, or the firewall keeps it from every network.",
-    remediation="Allow keys only for root (PermitRootLogin prohibit-password, dropbear -g or -s).",
-)
-_FORCED = Rule(
-    id="ACC-012",
-    title="A password has to be set at the first login",
-    severity=Severity.INFO,
-    criteria=("S1.1-02", "S1.1-03"),
-    verdict="support",
-    confidence="tentative",
-    explanation="The image carries a step that asks for a new password at first use.",
-    refuted_by="The step can be skipped, or does not cover every login.",
-    remediation="Show in the documents that no interface opens before the password is set.",
-)
-RULES = (_NULLOK, _ROOT_SSH, _FORCED)
+RULES = rules_of(__name__)
+_NULLOK = RULES["ACC-007"]
+_ROOT_SSH = RULES["ACC-008"]
+_FORCED = RULES["ACC-012"]
 
 _SSHD_FILES = ("/etc/ssh/sshd_config", "/etc/sshd_config", "/etc/openssh/sshd_config", "/usr/local/etc/sshd_config")
 _DROPBEAR_FILES = ("/etc/default/dropbear", "/etc/sysconfig/dropbear", "/etc/conf.d/dropbear")

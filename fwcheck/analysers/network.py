@@ -10,88 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from fwcheck.analysers._once import once
-from fwcheck.analysers.rule import Rule
+from fwcheck.analysers.rule import Rule, rules_of
 from fwcheck.device.daemons import Daemon, daemon_of
 from fwcheck.device.firmware import Firmware
 from fwcheck.model import Device, Evidence, Finding, Location, Service, Severity
 
-_EXPOSED = "The shipped default does not start it, or binds it to the loopback interface alone."
-
-_REMOTE_SHELL = Rule(
-    id="NET-001",
-    title="Remote shell without encryption is started by default",
-    severity=Severity.HIGH,
-    criteria=("S1.1-13", "S1.1-01", "S1.1-12"),
-    confidence="certain",
-    explanation="Names, passwords and commands cross the network in clear, on an interface that the product does not need.",
-    refuted_by=_EXPOSED,
-    remediation="Leave the daemon out of the image, or do not start it; offer SSH with keys where a remote shell is needed.",
-)
-_TRANSFER = Rule(
-    id="NET-002",
-    title="FTP or TFTP server is started by default",
-    severity=Severity.MEDIUM,
-    criteria=("S1.1-13", "S1.1-01", "S1.1-12"),
-    confidence="certain",
-    explanation="Files and passwords cross the network in clear; an anonymous or unauthenticated server gives them to anybody.",
-    refuted_by=_EXPOSED,
-    remediation="Do not start it by default; use SFTP or HTTPS with a login.",
-)
-_DEBUG = Rule(
-    id="NET-003",
-    title="Debug or relay service listens by default",
-    severity=Severity.CRITICAL,
-    criteria=("S1.1-13", "S1.1-01"),
-    confidence="certain",
-    explanation="Debug services give control over the device without the product's own access control.",
-    refuted_by=_EXPOSED,
-    remediation="Remove the service from production images.",
-)
-_UPNP = Rule(
-    id="NET-005",
-    title="UPnP port mapping is on by default",
-    severity=Severity.MEDIUM,
-    criteria=("S1.1-13",),
-    verdict="concern",
-    confidence="firm",
-    explanation="Every program in the local network may open ports of the firewall without a login.",
-    refuted_by="The service is off in the shipped state, or only answers after a switch that the user sets.",
-    remediation="Ship it switched off, or with secure mode and a short list of allowed ports.",
-)
-_TR069 = Rule(
-    id="NET-006",
-    title="Remote management client (TR-069) is on by default",
-    severity=Severity.MEDIUM,
-    criteria=("S1.1-13", "S1.1-02"),
-    verdict="concern",
-    confidence="firm",
-    explanation="The operator's server may change every setting; the connection request port is reachable from the WAN side.",
-    refuted_by="The client is off until the operator's contract needs it, with credentials of each single device.",
-    remediation="Ship it off; use TLS with certificate check and credentials per device.",
-)
-_INVENTORY = Rule(
-    id="NET-010",
-    title="Network services of the shipped default",
-    severity=Severity.INFO,
-    criteria=("S1.1-13", "S1.1-01"),
-    verdict="support",
-    confidence="firm",
-    explanation="The list of services and ports is what the documents have to give a reason for, one by one.",
-    refuted_by="A port scan of the running device shows another list.",
-    remediation="Give the purpose of each service in the documents, and switch off what has none.",
-)
-_LOCKOUT = Rule(
-    id="ACC-009",
-    title="No limit on login attempts was found",
-    severity=Severity.LOW,
-    criteria=("S1.1-04",),
-    verdict="concern",
-    confidence="tentative",
-    explanation="A service that asks for a password is started, and nothing in the image slows down or locks out guessing.",
-    refuted_by="The login program counts attempts by itself, or the firewall of the running device limits connections.",
-    remediation="Limit attempts per time (pam_faillock, fail2ban, a firewall limit), or allow keys only.",
-)
-RULES = (_REMOTE_SHELL, _TRANSFER, _DEBUG, _UPNP, _TR069, _INVENTORY, _LOCKOUT)
+RULES = rules_of(__name__)
+_REMOTE_SHELL = RULES["NET-001"]
+_TRANSFER = RULES["NET-002"]
+_DEBUG = RULES["NET-003"]
+_UPNP = RULES["NET-005"]
+_TR069 = RULES["NET-006"]
+_INVENTORY = RULES["NET-010"]
+_LOCKOUT = RULES["ACC-009"]
 
 _PLAIN_SHELLS = ("telnet", "rsh", "rlogin", "rexec")
 _WEB_SHELLS = ("shellinaboxd", "ttyd")

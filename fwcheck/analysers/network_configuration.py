@@ -10,53 +10,16 @@ import re
 from collections.abc import Iterable, Iterator
 
 from fwcheck.analysers._once import once
-from fwcheck.analysers.rule import Rule, mask
+from fwcheck.analysers.rule import mask, rules_of
 from fwcheck.device import configuration
 from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.model import Device, Finding, Severity
 
-_SNMP = Rule(
-    id="NET-004",
-    title="SNMP with a well-known community",
-    severity=Severity.HIGH,
-    criteria=("S1.1-01", "S1.1-02", "S1.1-13"),
-    confidence="certain",
-    explanation="A community is the only password of SNMP versions 1 and 2c, travels in clear, and this one everybody knows.",
-    refuted_by="The agent is not started in the shipped state, or the community is replaced for each device before first use.",
-    remediation="Use SNMPv3 with authentication and encryption, or ship the agent switched off.",
-)
-_MANAGEMENT = Rule(
-    id="NET-007",
-    title="WPS or remote management is on by default",
-    severity=Severity.MEDIUM,
-    criteria=("S1.1-13",),
-    verdict="concern",
-    confidence="firm",
-    explanation="An interface for set-up or management is open before the user asked for it.",
-    refuted_by="The factory overlay or the first set-up switches it off.",
-    remediation="Ship WPS and management from the WAN side switched off.",
-)
-_FIREWALL = Rule(
-    id="NET-008",
-    title="Firewall accepts connections from the WAN by default",
-    severity=Severity.HIGH,
-    criteria=("S1.1-13", "S1.1-01"),
-    confidence="firm",
-    explanation="Every service of the device that is not bound to the local side is reachable from the internet.",
-    refuted_by="The zone has no interface towards a foreign network in the product, or another rule drops first.",
-    remediation="Set the input policy of the WAN zone to DROP or REJECT and open single ports with a reason.",
-)
-_PLAIN_MQTT = Rule(
-    id="NET-009",
-    title="MQTT without encryption or without login",
-    severity=Severity.HIGH,
-    criteria=("S1.1-12", "S1.1-01"),
-    confidence="firm",
-    explanation="Messages and credentials can be read and forged on the way, or anybody may publish.",
-    refuted_by="The setting is an example that no started program reads, or the broker is replaced at set-up.",
-    remediation="Use mqtts:// with certificate check; require a login on every listener that is not loopback.",
-)
-RULES = (_SNMP, _MANAGEMENT, _FIREWALL, _PLAIN_MQTT)
+RULES = rules_of(__name__)
+_SNMP = RULES["NET-004"]
+_MANAGEMENT = RULES["NET-007"]
+_FIREWALL = RULES["NET-008"]
+_PLAIN_MQTT = RULES["NET-009"]
 
 _SNMP_FILES = (
     "/etc/snmp/snmpd.conf",

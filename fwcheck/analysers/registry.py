@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Protocol, cast
@@ -21,7 +21,7 @@ _VERDICTS = {"violation": 0, "concern": 1, "support": 2, "info": 3}
 class Analyser(Protocol):
     """A module with rules and a pure function from firmware and device to findings."""
 
-    RULES: tuple[Rule, ...]
+    RULES: Mapping[str, Rule]
 
     @staticmethod
     def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
@@ -42,7 +42,7 @@ def registered() -> tuple[Analyser, ...]:
 
 def rules() -> dict[str, Rule]:
     """All rules by id."""
-    return {rule.id: rule for analyser in registered() for rule in analyser.RULES}
+    return {id: rule for analyser in registered() for id, rule in analyser.RULES.items()}
 
 
 def analyse(firmware: Firmware, device: Device) -> tuple[Finding, ...]:

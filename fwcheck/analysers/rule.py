@@ -1,13 +1,16 @@
 """What an analyser is made of: rules as data, and findings made from them with a stable fingerprint.
 
-An analyser lives in one file of ``fwcheck/analysers/`` and defines ``RULES`` (a tuple of :class:`Rule`) and
-``analyse(firmware, device)`` (an iterable of findings). Third parties add theirs through the entry point group
-``fwcheck.analysers`` (an entry point that loads to such a module).
+An analyser lives in one file of ``fwcheck/analysers/``; its rules stand in a TOML file of the same name beside it. It defines
+``RULES`` (:class:`Rule` by id, read by :func:`rules_of`) and ``analyse(firmware, device)`` (an iterable of findings). Third
+parties add theirs through the entry point group ``fwcheck.analysers`` (an entry point that loads to such a module).
 """
 
 from __future__ import annotations
 
 import hashlib
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
 from typing import Literal
 
 import msgspec
@@ -15,7 +18,7 @@ import msgspec
 from fwcheck.model import Evidence, Finding, Location, Severity
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A rule: what a finding of it says, why it matters, what would refute it, how to mend it."""
 
     id: str  # "ACC-001"
@@ -27,6 +30,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     refuted_by: str
     verdict: Literal["violation", "concern", "support", "info"] = "violation"
     confidence: Literal["certain", "firm", "tentative"] = "firm"
+    references: tuple[str, ...] = ()  # provisions, weaknesses (CWE), manual pages, RFCs
 
     def finding(
         self,
@@ -64,6 +68,24 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
             cause=cause,
             fingerprint=fingerprint(self.id, where.location, cause),
         )
+
+
+class _Catalogue(msgspec.Struct, forbid_unknown_fields=True):
+    rule: tuple[Rule, ...]
+
+
+def rules_of(module: str) -> Mapping[str, Rule]:
+    """The rules of an analyser (``module``: its dotted name) by id, from the TOML file beside it.
+
+    Raises ``msgspec.ValidationError`` for a file that is not a catalogue, and ValueError for an id given twice.
+    """
+    package, _, name = module.rpartition(".")
+    text = resources.files(package).joinpath(f"{name}.toml").read_text("utf-8")
+    rows = msgspec.convert(tomllib.loads(text), _Catalogue).rule
+    found = {rule.id: rule for rule in rows}
+    if len(found) != len(rows):
+        raise ValueError(f"{name}.toml gives a rule twice")
+    return found
 
 
 def fingerprint(rule: str, location: Location, cause: str) -> str:

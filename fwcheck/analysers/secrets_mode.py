@@ -11,21 +11,12 @@ from collections.abc import Iterable, Iterator
 
 from fwcheck.analysers._known import library_test_keys
 from fwcheck.analysers._once import once
-from fwcheck.analysers.rule import Rule
+from fwcheck.analysers.rule import rules_of
 from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.model import Device, Facts, Finding, Node, Severity
 
-_MODES = Rule(
-    id="FS-002",
-    title="Secret readable by every user of the device",
-    severity=Severity.MEDIUM,
-    criteria=("S1.1-11",),
-    confidence="firm",
-    explanation="A service that runs under another account, once taken over, reads the secret without further rights.",
-    refuted_by="Every process of the device runs as root, or the mode is set right at first boot.",
-    remediation="Give the file mode 0600 and its owner root.",
-)
-RULES = (_MODES,)
+RULES = rules_of(__name__)
+_MODES = RULES["FS-002"]
 
 _WITHOUT_MODES = frozenset({
     *("fat", "vfat", "exfat", "romfs", "iso9660", "zip", "ntfs", "udf", "littlefs", "spiffs", "esp-nvs", "minifs", "pfs"),

@@ -9,56 +9,18 @@ import re
 from collections.abc import Iterable, Iterator
 
 from fwcheck.analysers._once import once
-from fwcheck.analysers.rule import Rule
+from fwcheck.analysers.rule import rules_of
 from fwcheck.device import configuration
 from fwcheck.device.configuration import Setting
 from fwcheck.device.daemons import daemon_of
 from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.model import Device, Finding, Service, Severity
 
-_FLOOR = Rule(
-    id="TLS-001",
-    title="TLS below version 1.2 is allowed",
-    severity=Severity.HIGH,
-    criteria=("S1.1-12",),
-    confidence="certain",
-    explanation="SSL 3, TLS 1.0 and 1.1 are broken or withdrawn; a connection may be forced down to them.",
-    refuted_by="The program that reads the setting is not started, or its library has no such version compiled in.",
-    remediation="Allow TLS 1.2 and 1.3 only.",
-)
-_CIPHERS = Rule(
-    id="TLS-002",
-    title="Weak cipher suites are allowed",
-    severity=Severity.HIGH,
-    criteria=("S1.1-12",),
-    confidence="certain",
-    explanation="Suites with RC4, DES, export keys, no encryption or no authentication do not protect what they carry.",
-    refuted_by="The program that reads the setting is not started, or its library has no such suite compiled in.",
-    remediation="Name modern suites only (ECDHE with AES-GCM or ChaCha20-Poly1305).",
-)
-_CHECK = Rule(
-    id="TLS-003",
-    title="Certificate check is switched off",
-    severity=Severity.HIGH,
-    criteria=("S1.1-12", "S1.1-08"),
-    verdict="concern",
-    confidence="firm",
-    explanation="Anybody on the way can stand in for the server.",
-    refuted_by="The line is never run, or what comes over the connection is verified by a signature afterwards.",
-    remediation="Check certificate and host name against a CA store of the device.",
-)
-_PLAIN_WEB = Rule(
-    id="TLS-006",
-    title="Web management without TLS",
-    severity=Severity.HIGH,
-    criteria=("S1.1-12", "S1.1-01"),
-    verdict="concern",
-    confidence="firm",
-    explanation="The management password crosses the network in clear.",
-    refuted_by="The server redirects to HTTPS, or serves no login.",
-    remediation="Offer HTTPS and redirect to it.",
-)
-RULES = (_FLOOR, _CIPHERS, _CHECK, _PLAIN_WEB)
+RULES = rules_of(__name__)
+_FLOOR = RULES["TLS-001"]
+_CIPHERS = RULES["TLS-002"]
+_CHECK = RULES["TLS-003"]
+_PLAIN_WEB = RULES["TLS-006"]
 
 _OLD = re.compile(r"(?i)(?<![\w!.-])(sslv2|sslv3|tlsv1|tlsv1\.0|tlsv1\.1|tls1|tls1\.0|tls1\.1)(?![\w.])")
 _WEAK = re.compile(

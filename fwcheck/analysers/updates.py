@@ -12,94 +12,19 @@ from collections.abc import Iterable, Iterator
 
 from fwcheck.analysers._known import signing_test_keys
 from fwcheck.analysers._once import once
-from fwcheck.analysers.rule import Rule
+from fwcheck.analysers.rule import rules_of
 from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.model import Device, Evidence, Facts, Finding, Location, Node, NodeKind, Severity, UpdatePath
 
-_NONE = Rule(
-    id="UPD-001",
-    title="No way to update the software was found",
-    severity=Severity.MEDIUM,
-    criteria=("S1.1-06",),
-    verdict="concern",
-    confidence="tentative",
-    explanation="The whole image was read, and no update program, script or tool was seen in it.",
-    refuted_by="The boot loader, a companion chip or a host writes updates, or a program does so without telling texts.",
-    remediation="Show in the documents how software is updated, or add an updater.",
-)
-_UNCHECKED = Rule(
-    id="UPD-002",
-    title="Software is written without any check",
-    severity=Severity.HIGH,
-    criteria=("S1.1-08",),
-    confidence="firm",
-    explanation="Nothing on this way keeps a changed or damaged image from being installed.",
-    refuted_by="Another program checks a signature before this one is called.",
-    remediation="Verify a signature over the whole image before anything is written, and stop when it fails.",
-)
-_HASH_ONLY = Rule(
-    id="UPD-003",
-    title="Update is protected by a checksum or hash only",
-    severity=Severity.MEDIUM,
-    criteria=("S1.1-08",),
-    confidence="firm",
-    explanation="Anybody can compute it anew: it tells damage, not forgery.",
-    refuted_by="A signature that comes beside the image is verified before it is written.",
-    remediation="Sign images and verify the signature on the device.",
-)
-_OFF = Rule(
-    id="UPD-004",
-    title="Check of updates is switched off",
-    severity=Severity.HIGH,
-    criteria=("S1.1-08",),
-    confidence="certain",
-    explanation="The tool could verify what it installs, but is told not to.",
-    refuted_by="The setting is changed before first use, or the tool never runs.",
-    remediation="Switch the check on, ship the public key, and refuse what is not signed.",
-)
-_SIGNED = Rule(
-    id="UPD-005",
-    title="Signature on updates",
-    severity=Severity.INFO,
-    criteria=("S1.1-08", "S1.1-06"),
-    verdict="support",
-    confidence="firm",
-    explanation="A signature, or a tool that asks for one, stands on this way.",
-    refuted_by="The device does not enforce the check, or another way around it exists.",
-    remediation="Show that a changed image is refused by a running unit.",
-)
-_TEST_KEY = Rule(
-    id="UPD-006",
-    title="Published test key signs or verifies software",
-    severity=Severity.CRITICAL,
-    criteria=("S1.1-08",),
-    confidence="certain",
-    explanation="The private half of this key is public: anybody can sign images that pass.",
-    refuted_by="Units in the field carry another key.",
-    remediation="Make a signing key of your own, keep it in hardware, and replace the test key in every image.",
-)
-_PLAIN = Rule(
-    id="UPD-008",
-    title="Updates come over plain HTTP",
-    severity=Severity.HIGH,
-    criteria=("S1.1-08", "S1.1-12"),
-    confidence="firm",
-    explanation="Who stands on the way can offer another image or hide that there is a new one.",
-    refuted_by="What is fetched is verified by a signature before use, or the address is never asked.",
-    remediation="Fetch over HTTPS with certificate check, and verify a signature.",
-)
-_ROLLBACK = Rule(
-    id="UPD-009",
-    title="No sign of protection against older versions",
-    severity=Severity.LOW,
-    criteria=("FWC2-03",),
-    verdict="concern",
-    confidence="tentative",
-    explanation="An old image with known flaws, once accepted, is accepted for ever.",
-    refuted_by="The updater or boot loader compares versions or keeps a security counter.",
-    remediation="Refuse images older than the one installed, or use the security counter of the boot loader.",
-)
-RULES = (_NONE, _UNCHECKED, _HASH_ONLY, _OFF, _SIGNED, _TEST_KEY, _PLAIN, _ROLLBACK)
+RULES = rules_of(__name__)
+_NONE = RULES["UPD-001"]
+_UNCHECKED = RULES["UPD-002"]
+_HASH_ONLY = RULES["UPD-003"]
+_OFF = RULES["UPD-004"]
+_SIGNED = RULES["UPD-005"]
+_TEST_KEY = RULES["UPD-006"]
+_PLAIN = RULES["UPD-008"]
+_ROLLBACK = RULES["UPD-009"]
 
 _NETWORK = ("web upload", "http download", "tftp or ftp", "local file or web upload", "package feed", "TR-069")
 _TOOLS = frozenset({"sysupgrade", "opkg", "apk", "apt", "swupdate", "rauc", "mender", "ostree", "Android OTA"})

@@ -10,22 +10,13 @@ import re
 from collections.abc import Iterable, Iterator
 
 from fwcheck.analysers._once import once
-from fwcheck.analysers.rule import Rule, mask
+from fwcheck.analysers.rule import mask, rules_of
 from fwcheck.device._uci import read_uci, truth
 from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.model import Device, Evidence, Finding, Severity
 
-_WIRELESS = Rule(
-    id="ACC-010",
-    title="Fixed wireless passphrase or WPS PIN",
-    severity=Severity.HIGH,
-    criteria=("S1.1-02",),
-    confidence="firm",
-    explanation="The network of every unit opens with the same secret until its owner changes it.",
-    refuted_by="A first boot step or production writes another secret into every unit, or the network is off until it is set up.",
-    remediation="Generate the passphrase for each unit (label or first boot) and ship WPS PIN mode off.",
-)
-RULES = (_WIRELESS,)
+RULES = rules_of(__name__)
+_WIRELESS = RULES["ACC-010"]
 
 _HOSTAPD = re.compile(r"(?i)(?:^|/)[^/]*(?:hostapd|softap|soft_ap|ap_mode|wlan_?ap)[^/]*\.(?:conf|cfg|ini|default|template|eap)$")
 _RALINK = re.compile(

@@ -48,6 +48,7 @@ def _rule(rule: Rule) -> None:
     print(f"severity {rule.severity.value}, {rule.verdict}; bears on {', '.join(rule.criteria) or 'no criterion'}\n")
     for heading, text in (("Why", rule.explanation), ("What to do", rule.remediation), ("What would refute it", rule.refuted_by)):
         print(fill(f"{heading}: {text}", _WIDTH), end="\n\n")
+    print(fill(f"See also: {'; '.join(rule.references)}", _WIDTH))
 
 
 def _criterion(criterion: Criterion, lang: str) -> None:
