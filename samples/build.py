@@ -1,4 +1,6 @@
-"""Builds the sample images: an insecure router and its repaired twin, our own contents packed by the real tools.
+"""Builds the sample images: an insecure router, its repaired twin, and one image for each planted weakness.
+
+Their contents are our own, packed by the real tools.
 
 usage: python3 samples/build.py [DIRECTORY]        (default: beside this file)
 
@@ -21,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from contents import COMMON, INSECURE, REPAIRED, Tree  # noqa: E402
+from planted import BOOT, PLANTED, Plant  # noqa: E402
 
 FLASH = 0x10000  # bytes of the sample flash
 ENVIRONMENT = 0x4000
@@ -39,11 +42,27 @@ def main() -> int:
             "bootdelay=3\nbootargs=console=ttyS0,115200 root=/dev/mtdblock3\nbootcmd=bootm 0x8000\n",
             INSECURE,
         ),
-        ("router-repaired.bin", "6.12.57", "bootdelay=-2\nbootargs=root=/dev/mtdblock3 ro\nbootcmd=bootm 0x8000\n", REPAIRED),
+        ("router-repaired.bin", "6.12.57", BOOT, REPAIRED),
     ):
         (target / name).write_bytes(image(kernel, boot, {**COMMON, **tree}))
         print(target / name)
+    (target / "planted").mkdir(exist_ok=True)
+    for plant in PLANTED:
+        place = target / "planted" / f"{plant.name}.bin"
+        place.write_bytes(planted(plant))
+        print(place)
     return 0
+
+
+def planted(plant: Plant) -> bytes:
+    """The image of one weakness: environment and kernel first where it asks for them, then the root file system."""
+    with tempfile.TemporaryDirectory(prefix="fwcheck-sample-") as name:
+        work = Path(name)
+        root = _squashfs(work, plant.contents(COMMON))
+        if not plant.boot:
+            return root
+        packed = _uimage(work, plant.kernel)
+        return _environment(work, plant.boot) + packed + bytes(-len(packed) % 0x1000) + root
 
 
 def image(kernel: str, boot: str, tree: Tree) -> bytes:

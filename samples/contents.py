@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from elf import build
@@ -9,18 +13,36 @@ from elf import build
 Tree = dict[str, tuple[int, bytes | str]]
 
 
-def _text(mode: int, *lines: str) -> tuple[int, bytes]:
+def text(mode: int, *lines: str) -> tuple[int, bytes]:
+    """A text file of these lines."""
     return mode, ("\n".join(lines) + "\n").encode()
 
 
-def _private(number: int) -> bytes:
+def private_key(number: int) -> bytes:
+    """The P-256 key of this secret number, PKCS#8 in PEM."""
     key = ec.derive_private_key(number, ec.SECP256R1())
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def _public(number: int) -> bytes:
+def public_key(number: int) -> bytes:
+    """Its public half, SubjectPublicKeyInfo in PEM."""
     key = ec.derive_private_key(number, ec.SECP256R1()).public_key()
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def ssh_public_key(number: int) -> str:
+    """The same as a line of an authorized_keys file."""
+    key = ec.derive_private_key(number, ec.SECP256R1()).public_key()
+    return key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode() + " maintenance@example.com"
+
+
+def certificate(number: int, name: str, begins: int, ends: int) -> bytes:
+    """A self-signed certificate for ``name``, valid from the first day of one year to that of another (bytes differ by build)."""
+    key = ec.derive_private_key(number, ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    made = x509.CertificateBuilder(subject, subject, key.public_key(), number)
+    made = made.not_valid_before(datetime(begins, 1, 1, tzinfo=UTC)).not_valid_after(datetime(ends, 1, 1, tzinfo=UTC))
+    return made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 _APPLETS = ("sh", "ash", "login", "getty", "mount", "passwd", "wget", "md5sum", "dd", "syslogd", "udhcpc", "reboot", "cat", "rm")
@@ -28,12 +50,12 @@ _APPLETS = ("sh", "ash", "login", "getty", "mount", "passwd", "wget", "md5sum", 
 COMMON: Tree = {
     **{f"/bin/{name}": (0o777, "busybox") for name in _APPLETS},
     "/sbin/init": (0o777, "../bin/busybox"),
-    "/etc/group": _text(0o644, "root:x:0:", "nobody:x:65534:"),
-    "/etc/fstab": _text(0o644, "proc /proc proc defaults 0 0", "tmpfs /tmp tmpfs nosuid,nodev 0 0"),
-    "/etc/os-release": _text(
+    "/etc/group": text(0o644, "root:x:0:", "nobody:x:65534:"),
+    "/etc/fstab": text(0o644, "proc /proc proc defaults 0 0", "tmpfs /tmp tmpfs nosuid,nodev 0 0"),
+    "/etc/os-release": text(
         0o644, 'NAME="Sample Router"', "ID=sample-router", 'PRETTY_NAME="Sample Router SR-100"', 'VERSION_ID="1.0"'
     ),
-    "/www/index.html": _text(
+    "/www/index.html": text(
         0o644, "<!doctype html><title>Sample Router SR-100</title>", '<form action="/cgi-bin/login">...</form>'
     ),
 }
@@ -55,11 +77,11 @@ INSECURE: Tree = {
         0o755,
         build(imports=("bind", "accept"), needed=("libssl.so.1.0.0", "libc.so.0"), strings=("lighttpd/1.4.26",)),
     ),
-    "/etc/passwd": _text(0o644, "root:x:0:0:root:/root:/bin/sh", "nobody:x:65534:65534:nobody:/var:/bin/false"),
+    "/etc/passwd": text(0o644, "root:x:0:0:root:/root:/bin/sh", "nobody:x:65534:65534:nobody:/var:/bin/false"),
     # The password is "admin", a vendor default known to every botnet.
-    "/etc/shadow": _text(0o644, "root:$1$samples1$ZSbFhU3Dy.bhf2M38PXDE.:14610:0:99999:7:::", "nobody:*:14610:0:99999:7:::"),
-    "/etc/inittab": _text(0o644, "::sysinit:/etc/init.d/rcS", "ttyS0::respawn:-/bin/sh", "::ctrlaltdel:/bin/reboot"),
-    "/etc/init.d/rcS": _text(
+    "/etc/shadow": text(0o644, "root:$1$samples1$ZSbFhU3Dy.bhf2M38PXDE.:14610:0:99999:7:::", "nobody:*:14610:0:99999:7:::"),
+    "/etc/inittab": text(0o644, "::sysinit:/etc/init.d/rcS", "ttyS0::respawn:-/bin/sh", "::ctrlaltdel:/bin/reboot"),
+    "/etc/init.d/rcS": text(
         0o755,
         "#!/bin/sh",
         "mount -a",
@@ -68,7 +90,7 @@ INSECURE: Tree = {
         "/usr/sbin/lighttpd -f /etc/lighttpd.conf",
         "/etc/init.d/autoupdate.sh &",
     ),
-    "/etc/init.d/autoupdate.sh": _text(
+    "/etc/init.d/autoupdate.sh": text(
         0o755,
         "#!/bin/sh",
         "# once a day: fetch the newest firmware and write it",
@@ -78,12 +100,12 @@ INSECURE: Tree = {
         "dd if=/tmp/fw.bin of=/dev/mtdblock2",
         "reboot",
     ),
-    "/etc/dnsmasq.conf": _text(0o644, "interface=br0", "dhcp-range=192.168.1.100,192.168.1.200,12h"),
-    "/etc/lighttpd.conf": _text(0o644, 'server.document-root = "/www"', "server.port = 80", 'server.modules = ( "mod_cgi" )'),
-    "/etc/hostapd.conf": _text(
+    "/etc/dnsmasq.conf": text(0o644, "interface=br0", "dhcp-range=192.168.1.100,192.168.1.200,12h"),
+    "/etc/lighttpd.conf": text(0o644, 'server.document-root = "/www"', "server.port = 80", 'server.modules = ( "mod_cgi" )'),
+    "/etc/hostapd.conf": text(
         0o644, "interface=wlan0", "ssid=SampleRouter", "wpa=2", "wpa_key_mgmt=WPA-PSK", "wpa_passphrase=12345678"
     ),
-    "/etc/ssl/server.key": (0o644, _private(0x5A11CE)),
+    "/etc/ssl/server.key": (0o644, private_key(0x5A11CE)),
 }
 
 REPAIRED: Tree = {
@@ -97,10 +119,10 @@ REPAIRED: Tree = {
         build(imports=("bind", "accept"), needed=("libssl.so.3", "libc.so.0"), strings=("lighttpd/1.4.82",), hardened=True),
     ),
     "/usr/bin/openssl": (0o755, build(imports=("EVP_DigestVerifyFinal",), needed=("libssl.so.3", "libc.so.0"), hardened=True)),
-    "/etc/passwd": _text(0o644, "root:x:0:0:root:/root:/bin/sh", "www:x:33:33:www:/www:/bin/false"),
-    "/etc/shadow": _text(0o600, "root:!:19675:0:99999:7:::", "www:*:19675:0:99999:7:::"),
-    "/etc/inittab": _text(0o644, "::sysinit:/etc/init.d/rcS", "::respawn:/bin/syslogd -n", "::ctrlaltdel:/bin/reboot"),
-    "/etc/init.d/rcS": _text(
+    "/etc/passwd": text(0o644, "root:x:0:0:root:/root:/bin/sh", "www:x:33:33:www:/www:/bin/false"),
+    "/etc/shadow": text(0o600, "root:!:19675:0:99999:7:::", "www:*:19675:0:99999:7:::"),
+    "/etc/inittab": text(0o644, "::sysinit:/etc/init.d/rcS", "::respawn:/bin/syslogd -n", "::ctrlaltdel:/bin/reboot"),
+    "/etc/init.d/rcS": text(
         0o755,
         "#!/bin/sh",
         "mount -a",
@@ -109,25 +131,28 @@ REPAIRED: Tree = {
         "[ -f /overlay/server.pem ] || /usr/sbin/make-device-key.sh",
         "/usr/sbin/lighttpd -f /etc/lighttpd.conf",
     ),
-    "/usr/sbin/make-device-key.sh": _text(
+    "/usr/sbin/make-device-key.sh": text(
         0o755,
         "#!/bin/sh",
         "umask 077",
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=sample-router -days 3650 \\",
         "  -keyout /overlay/server.pem -out /overlay/server.crt && cat /overlay/server.crt >> /overlay/server.pem",
     ),
-    "/usr/sbin/firmware-update.sh": _text(
+    "/usr/sbin/firmware-update.sh": text(
         0o755,
         "#!/bin/sh",
         "# called by the web interface with the uploaded file and its signature",
         "set -e",
         'openssl dgst -sha256 -verify /etc/firmware-signing.pub -signature "$2" "$1" || exit 1',
+        "# no rollback: the signed image begins with its version",
+        'new=$(dd if="$1" bs=16 count=1) && [ "$new" \\> "$(cat /etc/firmware-version)" ] || exit 1',
         'dd if="$1" of=/dev/mtdblock2',
         "reboot",
     ),
-    "/usr/sbin/factory-reset.sh": _text(0o755, "#!/bin/sh", "rm -rf /overlay/*", "reboot"),
-    "/etc/firmware-signing.pub": (0o644, _public(0x0DD5EED)),
-    "/etc/lighttpd.conf": _text(
+    "/usr/sbin/factory-reset.sh": text(0o755, "#!/bin/sh", "rm -rf /overlay/*", "reboot"),
+    "/etc/firmware-version": text(0o644, "0000000000000100"),
+    "/etc/firmware-signing.pub": (0o644, public_key(0x0DD5EED)),
+    "/etc/lighttpd.conf": text(
         0o644,
         'server.document-root = "/www"',
         'server.username = "www"',
@@ -138,7 +163,7 @@ REPAIRED: Tree = {
         'server.modules = ( "mod_openssl", "mod_auth", "mod_cgi" )',
         '$SERVER["socket"] == ":80" { url.redirect = ( "" => "https://${url.authority}${url.path}${qsa}" ) }',
     ),
-    "/www/.well-known/security.txt": _text(
+    "/www/.well-known/security.txt": text(
         0o644, "Contact: https://www.example.com/security", "Policy: https://www.example.com/disclosure"
     ),
 }

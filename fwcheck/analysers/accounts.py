@@ -77,7 +77,7 @@ def _findings(firmware: Firmware, device: Device) -> Iterator[Finding]:
             yield _empty(account, source, ways)
         elif account.password == "hash" and (account.login is not False or not account.shell):
             yield _cracked(account, source, ways) if account.cracked else _fixed(account, source, ways)
-    yield from _further(known)
+    yield from _further(known, {(each.root, each.file) for each in device.accounts if each.name == "root" and each.uid == 0})
     yield from _weak(known)
 
 
@@ -169,22 +169,26 @@ def _fixed(account: Account, source: Origin, ways: _Ways) -> Finding:
     )
 
 
-def _further(known: dict[Account, Origin]) -> Iterator[Finding]:
-    """ACC-004: every open account with user id 0 beside root, or beside the first one where none is called root."""
+def _further(known: dict[Account, Origin], with_root: set[tuple[str, str]]) -> Iterator[Finding]:
+    """ACC-004: every open account with user id 0 beside root, locked or not, or beside the first one where none is called root.
+
+    ``with_root``: the files (file system, path) that hold an account called root.
+    """
     together: dict[tuple[str, str], list[Account]] = defaultdict(list)
     for account, source in known.items():
         if account.uid == 0 and account.login and source != "copy":
             together[account.root, account.file].append(account)
-    for held in together.values():
-        first = next((each for each in held if each.name == "root"), held[0])
+    for file, held in together.items():
+        first = next((each for each in held if each.name == "root"), None if file in with_root else held[0])
         for account in held:
-            if account.name != first.name:
-                where, witnesses = _place(account)
+            if account.name not in ("root", first.name if first is not None else ""):
+                proof = sorted(account.evidence, key=lambda each: "passwd" not in each.location.path)  # the user id stands there
+                where, *witnesses = proof or [_place(account)[0]]
                 yield _HIDDEN.finding(
                     where,
                     f"further root account: {account.name}",
-                    title=f"Account {account.name} has the rights of root beside {first.name}",
-                    witnesses=(*witnesses, *first.evidence[:1]),
+                    title=f"Account {account.name} has the rights of root beside {first.name if first is not None else 'root'}",
+                    witnesses=(*witnesses, *(first.evidence[:1] if first is not None else ())),
                 )
 
 

@@ -37,6 +37,7 @@ _SWITCHED_OFF = (
     ("CURLOPT_SSL_VERIFY", re.compile(r"CURLOPT_SSL_VERIFY(PEER|HOST)\s*,\s*(0|false)", re.IGNORECASE)),
 )
 _TLS_FILES = (
+    "/etc/lighttpd.conf",
     "/etc/lighttpd/lighttpd.conf",
     "/etc/nginx/nginx.conf",
     "/etc/ssl/openssl.cnf",

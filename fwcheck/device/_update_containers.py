@@ -21,6 +21,7 @@ _PLAIN = frozenset({
     *("squashfs", "cramfs", "romfs", "jffs2", "ubi", "ubifs", "yaffs", "yaffs2", "ext", "ext2", "ext3", "ext4", "fat", "vfat"),
     *("pe", "exfat", "ntfs", "iso9660", "erofs", "f2fs", "minix", "gpt", "mbr", "ihex", "intel-hex", "srec", "uf2"),
     *("linux", "kernel", "devicetree"),
+    *("uboot-env", "broadcom-nvram", "redboot-config", "esp-nvs", "esp-otadata", "nrf-settings", "uefi-vss"),  # settings
 })  # fmt: skip
 _MEANT: dict[str, Verified] = {"none": "none", "checksum": "checksum", "hash": "hash", "signature": "signature"}
 # Update bundles that are formats of their own judge themselves: how they are called, and what takes them.

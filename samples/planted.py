@@ -1,0 +1,331 @@
+"""The planted weaknesses: the repaired router with one thing spoilt, and the findings that this one thing must give.
+
+Each plant is one small image of ``planted/``, named after what is wrong in it. ``finds`` is everything a scan may say against it
+beyond what it says against the repaired router: rule and path, no more and no less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from contents import REPAIRED, Tree, certificate, private_key, ssh_public_key, text
+from elf import build
+
+Change = tuple[int, bytes | str] | None  # None: the file is taken out
+BOOT = "bootdelay=-2\nbootargs=root=/dev/mtdblock3 ro\nbootcmd=bootm 0x8000\n"
+
+
+class Plant(NamedTuple):
+    """One weakness: what is changed, and what must be found. Without ``boot`` the image is the root file system alone."""
+
+    name: str
+    finds: tuple[tuple[str, str], ...]
+    tree: Mapping[str, Change] = MappingProxyType({})
+    boot: str = ""  # the boot loader's environment
+    kernel: str = "6.12.57"
+
+    def contents(self, common: Tree) -> Tree:
+        """The whole tree of the spoilt router."""
+        whole: dict[str, Change] = {**common, **REPAIRED, **self.tree}
+        return {path: held for path, held in whole.items() if held is not None}
+
+
+def _also(path: str, *lines: str) -> Change:
+    """A text of the repaired router with further lines."""
+    mode, held = REPAIRED[path]
+    return mode, (held if isinstance(held, bytes) else held.encode()) + text(mode, *lines)[1]
+
+
+def _instead(path: str, old: str, new: str) -> dict[str, Change]:
+    """A text of the repaired router with one place changed."""
+    mode, held = REPAIRED[path]
+    raw = held if isinstance(held, bytes) else held.encode()
+    if old.encode() not in raw:
+        raise ValueError(f"{path} does not hold {old!r}")
+    return {path: (mode, raw.replace(old.encode(), new.encode()))}
+
+
+def _started(*lines: str) -> dict[str, Change]:
+    return {"/etc/init.d/rcS": _also("/etc/init.d/rcS", *lines)}
+
+
+def _daemon(*strings: str, imports: tuple[str, ...] = ("bind", "accept")) -> Change:
+    return 0o755, build(imports=imports, strings=strings, hardened=True)
+
+
+def _shadow(field: str) -> dict[str, Change]:
+    return {"/etc/shadow": text(0o600, f"root:{field}:19675:0:99999:7:::", "www:*:19675:0:99999:7:::")}
+
+
+# crypt(3) of "admin" and of a password that stands in no list
+ADMIN = "$6$samples1$Mxwkcs6X/xtR6aSFccQxEuwVQ4YhCtj0zZOK84DAkEeg.ucorSPXF1KKQHVSgIp99VJKq1Vv8SjGXjz6DgGlh."
+STRONG = "$6$samples2$zDcE3XAQYb3PCHqfJGkwKcmMIH94RsFuRuzgpJ4rmAxDka4V64shEvb6Dc00DpMm85wens5TckrLAtNYacGOc1"
+WEAK = "$1$samples3$vhBXiqUFBvQzOtfxjka/o1"
+
+# the line of the repaired update script that refuses older versions
+_NEWER = """new=$(dd if=/tmp/fw.bin bs=16 count=1) && [ "$new" \\> "$(cat /etc/firmware-version)" ] || exit 1  # no rollback"""
+
+_TELNET: dict[str, Change] = {"/usr/sbin/telnetd": (0o777, "../../bin/busybox")}
+_DROPBEAR: dict[str, Change] = {"/usr/sbin/dropbear": _daemon("Dropbear sshd v2025.88", "SSH-2.0-dropbear_2025.88")}
+_SSHD: dict[str, Change] = {"/usr/sbin/sshd": _daemon("OpenSSH_10.0p2", "sshd_config")}
+_SNMPD: dict[str, Change] = {"/usr/sbin/snmpd": _daemon("NET-SNMP version 5.9.4", "rocommunity", imports=("bind", "recvfrom"))}
+
+PLANTED = (
+    # --- accounts
+    Plant("account-empty-password", (("ACC-001", "/etc/shadow"),), _shadow("")),
+    Plant("account-default-password", (("ACC-002", "/etc/shadow"),), _shadow(ADMIN)),
+    Plant("account-fixed-password", (("ACC-003", "/etc/shadow"),), _shadow(STRONG)),
+    Plant(
+        "account-second-root",
+        (("ACC-003", "/etc/shadow"), ("ACC-004", "/etc/passwd")),
+        {
+            "/etc/passwd": _also("/etc/passwd", "support:x:0:0:support:/root:/bin/sh"),
+            "/etc/shadow": _also("/etc/shadow", f"support:{STRONG}:19675:0:99999:7:::"),
+        },
+    ),
+    Plant("account-weak-hash", (("ACC-003", "/etc/shadow"), ("ACC-005", "/etc/shadow")), _shadow(WEAK)),
+    Plant(
+        "account-authorized-key",
+        (("ACC-006", "/root/.ssh/authorized_keys"),),
+        {
+            "/root/.ssh/authorized_keys": text(0o600, ssh_public_key(0xACC006)),
+            **_DROPBEAR,
+            **_started("/usr/sbin/dropbear -s -R"),
+        },
+    ),
+    Plant(
+        "account-ssh-empty-passwords",
+        (("ACC-007", "/etc/ssh/sshd_config"), ("ACC-009", "/etc/init.d/rcS")),
+        {
+            "/etc/ssh/sshd_config": text(0o600, "PermitEmptyPasswords yes", "PermitRootLogin no", "MaxAuthTries 3"),
+            **_SSHD,
+            **_started("/usr/sbin/sshd"),
+        },
+    ),
+    Plant(
+        "account-root-over-ssh",
+        (("ACC-003", "/etc/shadow"), ("ACC-008", "/etc/ssh/sshd_config"), ("ACC-009", "/etc/init.d/rcS")),
+        {
+            "/etc/ssh/sshd_config": text(0o600, "PermitRootLogin yes", "PasswordAuthentication yes"),
+            **_SSHD,
+            **_shadow(STRONG),
+            **_started("/usr/sbin/sshd"),
+        },
+    ),
+    Plant(
+        "wireless-fixed-passphrase",
+        (("ACC-010", "/etc/hostapd.conf"),),
+        {
+            "/etc/hostapd.conf": text(
+                0o600, "interface=wlan0", "ssid=SampleRouter", "wpa=2", "wpa_key_mgmt=WPA-PSK", "wpa_passphrase=sample-sample"
+            ),
+            "/usr/sbin/hostapd": _daemon("hostapd v2.11", imports=("sendto", "recvfrom")),
+            **_started("/usr/sbin/hostapd -B /etc/hostapd.conf"),
+        },
+    ),
+    # --- network
+    Plant("network-telnet", (("ACC-009", "/etc/init.d/rcS"), ("NET-001", "/etc/init.d/rcS")), {**_TELNET, **_started("telnetd")}),
+    Plant(
+        "network-tftp",
+        (("NET-002", "/etc/init.d/rcS"),),
+        {"/usr/sbin/in.tftpd": _daemon("tftp-hpa 5.2"), **_started("/usr/sbin/in.tftpd -l -c -s /tmp")},
+    ),
+    Plant(
+        "network-gdbserver",
+        (("NET-003", "/etc/init.d/rcS"),),
+        {"/usr/bin/gdbserver": _daemon("GNU gdbserver"), **_started("/usr/bin/gdbserver --multi :2345 &")},
+    ),
+    Plant(
+        "network-snmp-community",
+        (("NET-004", "/etc/snmp/snmpd.conf"),),
+        {
+            "/etc/snmp/snmpd.conf": text(0o600, "rwcommunity private"),
+            **_SNMPD,
+            **_started("/usr/sbin/snmpd -C -c /etc/snmp/snmpd.conf"),
+        },
+    ),
+    Plant(
+        "network-upnp",
+        (("NET-005", "/etc/init.d/rcS"),),
+        {"/usr/sbin/miniupnpd": _daemon("miniupnpd 2.3.7", "AddPortMapping"), **_started("/usr/sbin/miniupnpd -i eth1 -a br0")},
+    ),
+    Plant(
+        "network-tr069",
+        (("NET-006", "/etc/init.d/rcS"),),
+        {"/usr/sbin/cwmpd": _daemon("urn:dslforum-org:cwmp-1-2"), **_started("/usr/sbin/cwmpd &")},
+    ),
+    Plant(
+        "network-remote-management",
+        (("NET-007", "/etc/nvram_default.conf"),),
+        {"/etc/nvram_default.conf": text(0o644, "lan_ipaddr=192.168.1.1", "remote_management=1")},
+    ),
+    Plant(
+        "network-open-firewall",
+        (("NET-008", "/etc/config/firewall"),),
+        {
+            "/etc/config/firewall": text(
+                0o644,
+                "config defaults",
+                "\toption input 'REJECT'",
+                "\toption forward 'REJECT'",
+                "config zone",
+                "\toption name 'wan'",
+                "\tlist network 'wan'",
+                "\toption input 'ACCEPT'",
+                "\toption forward 'REJECT'",
+            )
+        },
+    ),
+    Plant(
+        "network-plain-mqtt",
+        (("NET-009", "/etc/cloud.conf"),),
+        {"/etc/cloud.conf": text(0o644, "broker = mqtt://iot.sample-cloud.net:1883")},
+    ),
+    # --- transport
+    Plant("transport-old-protocol", (("TLS-001", "/etc/lighttpd.conf"),), _instead("/etc/lighttpd.conf", "TLSv1.2", "TLSv1")),
+    Plant(
+        "transport-weak-cipher",
+        (("TLS-002", "/etc/lighttpd.conf"),),
+        {"/etc/lighttpd.conf": _also("/etc/lighttpd.conf", 'ssl.cipher-list = "HIGH:RC4-SHA"')},
+    ),
+    Plant(
+        "transport-unverified",
+        (("TLS-003", "/usr/sbin/report-state.sh"),),
+        {
+            "/usr/sbin/report-state.sh": text(0o755, "#!/bin/sh", "curl -k -d @/tmp/state https://iot.sample-cloud.net/state"),
+            **_started("/usr/sbin/report-state.sh"),
+        },
+    ),
+    Plant(
+        "transport-shared-key",
+        (("TLS-004", "/etc/ssl/server.key"),),
+        {
+            "/etc/ssl/server.key": (0o600, private_key(0x715004)),
+            **_instead("/etc/lighttpd.conf", "/overlay/server.pem", "/etc/ssl/server.key"),
+        },
+    ),
+    Plant(
+        "transport-expired-certificate",
+        (("TLS-005", "/etc/ssl/server.crt"),),
+        {"/etc/ssl/server.crt": (0o644, certificate(0x715005, "sample-router", 2010, 2020))},
+    ),
+    Plant(
+        "transport-plain-web",
+        (("TLS-006", "/etc/init.d/rcS"),),
+        {"/etc/lighttpd.conf": text(0o644, 'server.document-root = "/www"', 'server.username = "www"', "server.port = 80")},
+    ),
+    # --- updates
+    Plant(
+        "update-none",
+        (("UPD-001", ""),),
+        {"/usr/sbin/firmware-update.sh": None, "/etc/firmware-signing.pub": None, "/usr/bin/openssl": None},
+        boot=BOOT,
+    ),
+    Plant(
+        "update-unchecked",
+        (("UPD-002", "/usr/sbin/firmware-update.sh"),),
+        {
+            "/usr/sbin/firmware-update.sh": text(
+                0o755,
+                "#!/bin/sh",
+                "wget -O /tmp/fw.bin https://firmware.example.com/sr100/latest.bin || exit 1",
+                _NEWER,
+                "dd if=/tmp/fw.bin of=/dev/mtdblock2",
+                "reboot",
+            )
+        },
+    ),
+    Plant(
+        "update-checksum-only",
+        (("UPD-003", "/usr/sbin/firmware-update.sh"),),
+        {
+            "/usr/sbin/firmware-update.sh": text(
+                0o755,
+                "#!/bin/sh",
+                "wget -O /tmp/fw.bin https://firmware.example.com/sr100/latest.bin || exit 1",
+                "wget -O /tmp/fw.md5 https://firmware.example.com/sr100/latest.md5 || exit 1",
+                "cd /tmp && md5sum -c fw.md5 || exit 1",
+                _NEWER,
+                "dd if=/tmp/fw.bin of=/dev/mtdblock2",
+                "reboot",
+            )
+        },
+    ),
+    Plant(
+        "update-server-not-checked",
+        (("TLS-003", "/usr/sbin/firmware-update.sh"), ("UPD-004", "/usr/sbin/firmware-update.sh")),
+        _instead(
+            "/usr/sbin/firmware-update.sh",
+            "set -e",
+            'set -e\nwget --no-check-certificate -O "$1" https://firmware.example.com/sr100/latest.bin',
+        ),
+    ),
+    Plant(
+        "update-published-key",
+        (("UPD-006", "/etc/rauc/keyring.pem"),),
+        {"/etc/rauc/keyring.pem": (0o644, certificate(0x0DD006, "DO NOT TRUST - AMI Test PK", 2020, 2040))},
+    ),
+    Plant(
+        "update-signing-key-shipped",
+        (("UPD-007", "/etc/firmware-signing.key"),),
+        {"/etc/firmware-signing.key": (0o600, private_key(0x0DD5EED))},
+    ),
+    Plant(
+        "update-plain-address",
+        (("UPD-002", "/usr/sbin/firmware-update.sh"), ("UPD-008", "/usr/sbin/firmware-update.sh")),
+        {
+            "/usr/sbin/firmware-update.sh": text(
+                0o755,
+                "#!/bin/sh",
+                "wget -O /tmp/fw.bin http://firmware.example.com/sr100/latest.bin || exit 1",
+                _NEWER,
+                "dd if=/tmp/fw.bin of=/dev/mtdblock2",
+                "reboot",
+            )
+        },
+    ),
+    Plant(
+        "update-rollback",
+        (("UPD-009", "/usr/sbin/firmware-update.sh"),),
+        {
+            "/usr/sbin/firmware-update.sh": text(
+                0o755,
+                "#!/bin/sh",
+                "set -e",
+                'openssl dgst -sha256 -verify /etc/firmware-signing.pub -signature "$2" "$1" || exit 1',
+                'dd if="$1" of=/dev/mtdblock2',
+                "reboot",
+            ),
+            "/etc/firmware-version": None,
+        },
+    ),
+    # --- debug access
+    Plant("debug-boot-prompt", (("DBG-001", ""),), boot=BOOT.replace("bootdelay=-2", "bootdelay=3")),
+    Plant("debug-console", (("DBG-002", "/etc/inittab"),), {"/etc/inittab": _also("/etc/inittab", "ttyS0::respawn:-/bin/sh")}),
+    Plant(
+        "debug-build",
+        (("DBG-003", "/default.prop"),),
+        {"/default.prop": text(0o644, "ro.debuggable=1")},
+    ),
+    Plant("debug-sysrq", (("DBG-004", "/etc/sysctl.conf"),), {"/etc/sysctl.conf": text(0o644, "kernel.sysrq = 1")}),
+    # --- files, components
+    Plant(
+        "files-readable-secret",
+        (("ACC-003", "/etc/shadow"), ("FS-002", "/etc/shadow")),
+        {
+            "/etc/shadow": text(0o644, f"root:{STRONG}:19675:0:99999:7:::", "www:*:19675:0:99999:7:::"),
+            "/etc/group-": text(0o600, "root:x:0:"),
+        },
+    ),
+    Plant(
+        "component-vulnerable",
+        (("CVE-001", "/usr/sbin/dnsmasq"),),
+        {
+            "/usr/sbin/dnsmasq": _daemon("dnsmasq-2.45", "Dnsmasq version 2.45  Copyright (C) 2000-2008 Simon Kelley"),
+            **_started("/usr/sbin/dnsmasq -i br0"),
+        },
+    ),
+    Plant("component-ended", (("CVE-001", "payload"), ("CVE-002", "payload")), boot=BOOT, kernel="3.10.14"),
+)
