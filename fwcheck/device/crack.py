@@ -1,138 +1,108 @@
 """A short dictionary attack on shipped password hashes: default credentials that anybody would try first.
 
-Words come from ``default_passwords.txt`` (most likely first) and from what the image says of itself. How many are tried is
-fixed per scheme in words, never in seconds, so the same image gives the same answer on every machine.
+Words come from ``words.py``, most likely first. How many are tried is fixed per scheme in words, never in seconds, so the same
+image gives the same answer on every machine.
 """
 
 from __future__ import annotations
 
-import base64
 import ctypes
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from importlib import resources
 
-from fwcheck.device.hashes import guess_cost
+from fwcheck.device import _digests
+from fwcheck.device.hashes import guess_cost, unwrapped
+from fwcheck.device.words import default_passwords, derived, words
 
-_BUDGET = 3_400_000  # nominal microseconds for all hashes of an image, spread over two threads
+__all__ = ["crack", "default_passwords", "derived"]
+
+_BUDGET = 3_000_000  # nominal microseconds for all hashes of an image, spread over two threads
 _THREADS = 2
 _FEW = 60  # words for schemes made to be slow
-_SOME = 1_000  # words for $5$ and $6$
+_SOME = 1_200  # words for $5$ and $6$
+_MANY = 6_500  # words for schemes of about a tenth of a millisecond
+_MOST = 40_000  # words for DES and plain digests
+_MOST_HASHES = 256
 _SLOW = 5_000  # nominal microseconds from which a scheme counts as slow
-_DERIVED = 160  # words made from clues, at most
 _DATA_SIZE = 256 << 10  # larger than any struct crypt_data: libxcrypt 32 KiB, glibc 131 KiB
 
 Check = Callable[[str], bool]
 
 
-def crack(hashes: Mapping[str, Sequence[str]], clues: Iterable[str] = ()) -> dict[str, str]:
+def crack(hashes: Mapping[str, Sequence[str]], clues: Iterable[str] = (), candidates: Iterable[str] = ()) -> dict[str, str]:
     """The plain passwords that were found, by hash.
 
-    ``hashes`` gives the account names of each hash; ``clues`` are words of the image itself: host name, vendor, model.
+    ``hashes`` gives the account names of each hash, those that matter most first; ``clues`` are words of the image about itself
+    (host name, vendor, model); ``candidates`` are passwords that stand in the image in plain text.
     """
-    costs = {field: cost for field in sorted(hashes) if (cost := guess_cost(field)) is not None}
+    costs = {field: cost for field in list(hashes)[:_MOST_HASHES] if (cost := guess_cost(field)) is not None}
     if not costs:
         return {}
     seeds = tuple(dict.fromkeys(clue for clue in clues if clue))
-    share = _BUDGET // len(costs)
-    found = {}
+    plain = tuple(dict.fromkeys(each for each in candidates if each))
+    counts = _counts(costs)
+    found: dict[str, str] = {}
     with ThreadPoolExecutor(_THREADS) as pool:
-        for field, cost in costs.items():
-            words = _words(tuple(dict.fromkeys(hashes[field])), seeds, _count(cost, share))
-            if (word := _try(field, words, pool)) is not None:
+        for field in costs:
+            names = tuple(dict.fromkeys(hashes[field]))
+            # A password that opened one account is the first guess at the next.
+            tried = words(names, seeds, tuple(dict.fromkeys((*found.values(), *plain))), counts[field])
+            if (word := _try(field, names, tried, pool)) is not None:
                 found[field] = word
     return found
 
 
-def _count(cost: int, share: int) -> int:
-    most = _FEW if cost >= _SLOW else _SOME if cost >= 400 else 1 << 20
-    return min(most, share // cost)
+def _counts(costs: Mapping[str, int]) -> dict[str, int]:
+    """Words for each hash: all it is entitled to where the budget allows; what one does not use goes to the others."""
+    wanted = {field: _entitled(cost) * cost for field, cost in costs.items()}
+    given: dict[str, int] = {}
+    left = _BUDGET
+    for place, (field, want) in enumerate(sorted(wanted.items(), key=lambda each: each[1])):
+        given[field] = min(want, left // (len(wanted) - place))
+        left -= given[field]
+    return {field: given[field] // costs[field] for field in costs}
 
 
-def _try(field: str, words: Sequence[str], pool: ThreadPoolExecutor) -> str | None:
+def _entitled(cost: int) -> int:
+    return _FEW if cost >= _SLOW else _SOME if cost >= 400 else _MANY if cost >= 40 else _MOST
+
+
+def _try(field: str, names: Sequence[str], tried: Sequence[str], pool: ThreadPoolExecutor) -> str | None:
     """The first word in order that fits: a thread stops only behind the best hit of all, so timing never changes the answer."""
-    best = [len(words)]
+    best = [len(tried)]
+    checks = [_checker(field, names) for _ in range(_THREADS)]  # one each: crypt_r(3) writes into its own buffer
 
     def search(start: int) -> None:
-        check = _checker(field)
-        for index in range(start, len(words), _THREADS):
+        check = checks[start]
+        for index in range(start, len(tried), _THREADS):
             if index > best[0]:
                 return
-            if check(words[index]):
+            if check(tried[index]):
                 best[0] = min(best[0], index)
                 return
 
     list(pool.map(search, range(_THREADS)))
-    return words[best[0]] if best[0] < len(words) else None
-
-
-# --------------------------------------------------------------------------- words
-
-
-@cache
-def default_passwords() -> tuple[str, ...]:
-    """The shipped word list, most likely first."""
-    text = resources.files("fwcheck.device").joinpath("default_passwords.txt").read_text("utf-8")
-    return tuple(dict.fromkeys(line for line in text.splitlines() if line and not line.startswith("# ")))
-
-
-def _words(names: tuple[str, ...], clues: tuple[str, ...], count: int) -> list[str]:
-    own = derived(names, clues)
-    common = default_passwords()
-    near = own[: max(6, count // 6)]  # leave room for the common words where only few are tried
-    return list(dict.fromkeys(("", *near, *common[: max(0, count - len(near))], *own)))[: count + 1]
-
-
-def derived(names: Sequence[str], clues: Sequence[str]) -> tuple[str, ...]:
-    """Words that vendors make from account names, host names and models."""
-    out: list[str] = []
-    for name in names:
-        out += (
-            name,
-            name + "123",
-            name + "1234",
-            name + "12345",
-            name + "123456",
-            name + "1",
-            name[::-1],
-            name.capitalize(),
-            name.upper(),
-        )
-        out += (name + name, name + "@123", name + "!", name + "2020", "1234" + name, name.lower())
-    for clue in clues:
-        parts = [part for part in re.split(r"[^A-Za-z0-9]+", clue) if len(part) > 2]
-        for word in dict.fromkeys((clue, clue.replace("-", "").replace("_", "").replace(" ", ""), *parts)):
-            low = word.lower()
-            out += (
-                word,
-                low,
-                word.upper(),
-                low.capitalize(),
-                low + "123",
-                low + "1234",
-                low + "12345",
-                low + "123456",
-                low + "1",
-            )
-            out += (low + "@123", low.capitalize() + "123", low + "admin", "admin" + low, low + "root", "root" + low)
-    return tuple(dict.fromkeys(word for word in out if word and len(word) <= 64))[:_DERIVED]
+    return tried[best[0]] if best[0] < len(tried) else None
 
 
 # --------------------------------------------------------------------------- checking one word
 
 
-def _checker(field: str) -> Check:
-    if field.startswith("{SHA}"):
-        return lambda word: base64.b64encode(hashlib.sha1(word.encode(), usedforsecurity=False).digest()).decode() == field[5:]
-    if field.startswith(("{nt}", "$apr1$")):
-        return _libpass(field)
-    if re.fullmatch(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{40}|[0-9a-fA-F]{64}", field):
-        name = {32: "md5", 40: "sha1", 64: "sha256"}[len(field)]
-        return lambda word: hashlib.new(name, word.encode(), usedforsecurity=False).hexdigest() == field.lower()
+def _checker(field: str, names: Sequence[str]) -> Check:
+    if field.startswith("{nt}") and _library() is not None:
+        return _Crypt(f"$3$${field[4:].lower()}").check  # FreeBSD's name for the same hash
+    if _digests.shape_of(field) is not None:
+        return _digests.checker(field, names) or _never
+    field = unwrapped(field)
+    if field.startswith("$apr1$"):
+        return _apache(field)
     return _Crypt(field).check if _library() is not None else _libpass(field)
+
+
+def _never(_: str) -> bool:
+    return False
 
 
 class _Crypt:
@@ -144,7 +114,10 @@ class _Crypt:
 
     def check(self, word: str) -> bool:
         library = _library()
-        return library is not None and bool(library.crypt_r(word.encode(), self._field, self._buffer) == self._field)
+        if library is None:
+            return False
+        made = library.crypt_r(word.encode("utf-8", "surrogateescape"), self._field, self._buffer)
+        return bool(made == self._field)
 
 
 @cache
@@ -163,28 +136,32 @@ def _library() -> ctypes.CDLL | None:
     return None
 
 
+def _apache(field: str) -> Check:
+    """``$apr1$`` is ``$1$`` with another magic word in the first digest, which crypt(3) does not know."""
+    from passlib.hash import apr_md5_crypt  # noqa: PLC0415  # slow to import and seldom needed
+
+    return lambda word: _verified(apr_md5_crypt, word, field)
+
+
 def _libpass(field: str) -> Check:
-    """The pure-Python implementation, for systems without libxcrypt and for hashes that crypt(3) does not know."""
+    """The pure-Python implementation, for systems without libxcrypt."""
     from passlib import hash as schemes  # noqa: PLC0415  # slow to import and seldom needed
 
-    if field.startswith("{nt}"):
-        return lambda word: bool(schemes.nthash.verify(word, field[4:]))
     table = (
         ("$1$", "md5_crypt"),
-        ("$apr1$", "apr_md5_crypt"),
         ("$5$", "sha256_crypt"),
         ("$6$", "sha512_crypt"),
+        ("$sha1$", "sha1_crypt"),
         ("_", "bsdi_crypt"),
     )
-    handler = next((name for prefix, name in table if field.startswith(prefix)), "des_crypt")
-    if field.startswith(("$2", "$y$", "$gy$")):
-        return lambda _: False
-    scheme = getattr(schemes, handler)
+    name = next((name for prefix, name in table if field.startswith(prefix)), "des_crypt")
+    if re.match(r"\$(?:2|y|gy|7|md5|3)", field):
+        return _never
+    return lambda word: _verified(getattr(schemes, name), word, field)
 
-    def check(word: str) -> bool:
-        try:
-            return bool(scheme.verify(word, field))
-        except (ValueError, TypeError):  # what libpass raises for a malformed hash
-            return False
 
-    return check
+def _verified(scheme: object, word: str, field: str) -> bool:
+    try:
+        return bool(scheme.verify(word, field))  # type: ignore[attr-defined]
+    except (ValueError, TypeError):  # what libpass raises for a malformed hash
+        return False
