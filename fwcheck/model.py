@@ -32,6 +32,28 @@ class NodeKind(StrEnum):
     REGION = "region"  # carved bytes that are no container: padding, unknown, encrypted
 
 
+class SignedBlock(Value, frozen=True, kw_only=True):
+    """A signature that a container carries, ready to be verified with any public key: what it covers has been hashed already.
+
+    One of ``digest``, ``message`` and ``span`` says what is signed: a digest in the hash named (RSA, ECDSA), a short message, or
+    a range of the image file (offset, length in bytes) for schemes that take the whole message (Ed25519).
+    """
+
+    scheme: str  # "FIT configuration", "MCUboot", "SWUpdate", "RAUC", ...
+    algorithm: Literal["RSA", "ECDSA", "Ed25519", "unknown"] = "unknown"
+    hash: str = "sha256"
+    padding: Literal["", "pkcs1v15", "pss"] = ""
+    signature: bytes = b""  # RSA: big-endian; ECDSA: DER; Ed25519: 64 bytes
+    digest: bytes = b""
+    message: bytes = b""
+    span: tuple[int, int] | None = None
+    carried: bytes = b""  # the key or certificate that came with it, DER
+    chain: tuple[bytes, ...] = ()  # further certificates that came with it, DER
+    key_hint: str = ""  # what it says of its key: a name, a key identifier, the hash of the key
+    covers: str = ""  # in words
+    intact: bool | None = None  # whether hashes that the signed message holds fit the content; None: it holds none
+
+
 class Node(Value, frozen=True, kw_only=True):
     """One thing found in the image, addressed by its chain.
 
@@ -54,6 +76,7 @@ class Node(Value, frozen=True, kw_only=True):
     offset: int | None = None
     sha256: str | None = None  # of a file's content
     detail: dict[str, str | int] = {}  # header fields worth showing (image name, load address, compression ...)
+    signatures: tuple[SignedBlock, ...] = ()  # of a container
 
     @property
     def label(self) -> str:
@@ -137,6 +160,7 @@ class KeyFact(Value, frozen=True, kw_only=True):
     fingerprint: str | None = None  # SHA-256 of the DER SubjectPublicKeyInfo, hexadecimal
     comment: str = ""
     published: str = ""  # whose published test key it is: no secret of this device; "" when it is not known as one
+    public: bytes = b""  # DER SubjectPublicKeyInfo of a public key, at most 2 KiB
 
 
 class CertificateFact(Value, frozen=True, kw_only=True):
@@ -152,6 +176,7 @@ class CertificateFact(Value, frozen=True, kw_only=True):
     key_algorithm: str
     key_bits: int | None
     key_fingerprint: str  # SHA-256 of the DER SubjectPublicKeyInfo, hexadecimal
+    public: bytes = b""  # the DER SubjectPublicKeyInfo, at most 2 KiB
     is_ca: bool = False
     self_signed: bool = False
 
@@ -282,6 +307,24 @@ class UpdatePath(Value, frozen=True, kw_only=True):
     evidence: tuple[Evidence, ...] = ()
 
 
+class ImageSignature(Value, frozen=True, kw_only=True):
+    """A signature of the image or of a part of it, and what became of verifying it.
+
+    ``valid``: it fits the content and the key named; ``invalid``: the content was changed after signing, or the key that came
+    with it does not fit; ``unverified``: no key at hand fits, or none is at hand. A valid signature says who signed, not that
+    the device checks it.
+    """
+
+    scheme: str
+    algorithm: str  # "RSA-2048", "ECDSA P-256", "Ed25519", "unknown"
+    covers: str
+    state: Literal["valid", "invalid", "unverified"]
+    reason: str  # in words
+    key: str = ""  # SHA-256 of the DER SubjectPublicKeyInfo that fits, or what the container says of its key
+    key_from: str = ""  # "--update-key NAME", the file of the image that holds it, "carried with the signature"
+    evidence: tuple[Evidence, ...] = ()
+
+
 class BootStep(Value, frozen=True, kw_only=True):
     """One link of the boot chain: what starts what, and whether it is verified."""
 
@@ -325,6 +368,7 @@ class Device(Value, frozen=True, kw_only=True):
     listeners: tuple[Listener, ...] = ()
     consoles: tuple[Console, ...] = ()
     update_paths: tuple[UpdatePath, ...] = ()
+    signatures: tuple[ImageSignature, ...] = ()
     boot_chain: tuple[BootStep, ...] = ()
     components: tuple[Component, ...] = ()
 

@@ -47,6 +47,7 @@ from fwcheck.reading import Reader, Reading, Sink
 from fwcheck.workers import Failure, Pool
 
 if TYPE_CHECKING:
+    from fwcheck.device.signatures import PublicKey
     from fwcheck.vulnerabilities.database import Knowledge
 
 UNIT_BYTES = 2 << 20  # contents handed to a worker at once
@@ -78,6 +79,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     cache: Path | None = None
     second_opinions: tuple[str, ...] = ()  # other extractors that are asked about what stays unknown, in this order
     limits: Limits = Limits()
+    update_keys: tuple[Path, ...] = ()  # files with public keys that the signatures of the image are verified with
     min_tier: str | None = None
     min_score: int | None = None
     fail_on: Severity | None = None
@@ -93,13 +95,14 @@ def scan(path: Path, options: Options, progress: Progress = _silent) -> Report:
     Raises InputError when the file cannot be read or is empty.
     """
     clock = _Clock()
+    keys = _update_keys(options.update_keys)
     firmware = extract(path, options, progress, _later_stages())
     clock.mark("extraction_and_inspection")
 
     from fwcheck.device.build import build  # noqa: PLC0415  # only a scan pays for what comes after extraction
 
     progress("device model", 0, 1)
-    device = build(firmware)
+    device = build(firmware, keys)
     clock.mark("device")
 
     from fwcheck.vulnerabilities.annotate import annotate  # noqa: PLC0415
@@ -134,6 +137,20 @@ def scan(path: Path, options: Options, progress: Progress = _silent) -> Report:
     gate = evaluate(report, min_tier=options.min_tier, min_score=options.min_score, fail_on=options.fail_on)
     clock.mark("judgement")
     return msgspec.structs.replace(report, gate=gate, timing=clock.total())
+
+
+def _update_keys(paths: Sequence[Path]) -> tuple[PublicKey, ...]:
+    if not paths:
+        return ()
+    from fwcheck.device.update_keys import NoKey, read  # noqa: PLC0415  # few scans are given keys
+
+    found: list[PublicKey] = []
+    for path in paths:
+        try:
+            found += read(path)
+        except (OSError, NoKey) as error:
+            raise InputError(f"--update-key {path}: {getattr(error, 'strerror', None) or error}") from error
+    return tuple(found)
 
 
 def _later_stages() -> list[Callable[[], object]]:
@@ -251,7 +268,7 @@ class _Assembly:
         image = Image(
             name=self.name, size=self.source.size, sha256=whole.sha256, format=first.format or "raw" if first else "raw"
         )
-        return Firmware(image, self.nodes, self.facts, coverage)
+        return Firmware(image, self.nodes, self.facts, coverage, self.source.read)
 
     def _spans(self) -> tuple[Span, ...]:
         """The map of the image: ranges of one class, named after the outermost container that holds them."""

@@ -25,6 +25,8 @@ _SIGNED = RULES["UPD-005"]
 _TEST_KEY = RULES["UPD-006"]
 _PLAIN = RULES["UPD-008"]
 _ROLLBACK = RULES["UPD-009"]
+_BROKEN = RULES["UPD-011"]
+_OTHER_KEY = RULES["UPD-012"]
 
 _NETWORK = ("web upload", "http download", "tftp or ftp", "local file or web upload", "package feed", "TR-069")
 _TOOLS = frozenset({"sysupgrade", "opkg", "apk", "apt", "swupdate", "rauc", "mender", "ostree", "Android OTA"})
@@ -52,6 +54,7 @@ def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
         (
             *_absent(firmware, device),
             *_paths(device),
+            *_signatures(device),
             *_switched_off(firmware, device),
             *_test_keys(firmware),
             *_addresses(firmware, device),
@@ -142,6 +145,23 @@ def _weakly_checked(path: UpdatePath, witnesses: tuple[Evidence, ...]) -> Findin
         witnesses=witnesses,
         explanation=f"{_HASH_ONLY.explanation} Seen: {path.detail}.",
     )
+
+
+def _signatures(device: Device) -> Iterator[Finding]:
+    """UPD-011 and UPD-012: signatures that were verified and do not fit, or that no key given fits."""
+    for each in device.signatures:
+        if each.state == "invalid":
+            yield _BROKEN.finding(
+                each.evidence[0],
+                f"broken signature: {each.scheme} {each.covers}",
+                title=f"{each.scheme} signature over {each.covers}: {each.reason}"[:200],
+            )
+        elif each.state == "unverified" and each.reason.startswith("none of the keys given"):
+            yield _OTHER_KEY.finding(
+                each.evidence[0],
+                f"other key: {each.scheme} {each.covers}",
+                title=f"{each.scheme} signature over {each.covers}: {each.reason}"[:200],
+            )
 
 
 # --------------------------------------------------------------------------- switched off

@@ -31,6 +31,18 @@ def published_keys(command: argparse.ArgumentParser) -> None:
     )
 
 
+def update_keys(command: argparse.ArgumentParser) -> None:
+    """Which keys the signatures of the image are verified with."""
+    command.add_argument(
+        "--update-key",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="a public key or certificate that updates are signed for (PEM, DER, OpenSSH, usign, AVB); may be given again",
+    )
+
+
 def second_opinions(command: argparse.ArgumentParser) -> None:
     """Which other extractors are asked about what stays unknown."""
     command.add_argument(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from fwcheck.device.accounts import accounts
 from fwcheck.device.bootchain import boot_chain
@@ -11,6 +12,7 @@ from fwcheck.device.consoles import consoles
 from fwcheck.device.firmware import Firmware
 from fwcheck.device.listeners import listeners
 from fwcheck.device.services import services
+from fwcheck.device.signatures import PublicKey, image_signatures
 from fwcheck.device.updates import update_paths
 from fwcheck.model import Device
 
@@ -23,8 +25,8 @@ _SYSTEMS = (
 )
 
 
-def build(firmware: Firmware) -> Device:
-    """What the device would do when it boots this image as shipped."""
+def build(firmware: Firmware, update_keys: Sequence[PublicKey] = ()) -> Device:
+    """What the device would do when it boots this image as shipped; its signatures are verified with ``update_keys``, too."""
     running = services(firmware)
     return Device(
         platform=platform(firmware),
@@ -33,6 +35,7 @@ def build(firmware: Firmware) -> Device:
         listeners=listeners(firmware, running),
         consoles=consoles(firmware),
         update_paths=update_paths(firmware),
+        signatures=image_signatures(firmware, update_keys),
         boot_chain=boot_chain(firmware),
         components=components(firmware),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from fwcheck.model import Coverage, Evidence, Facts, Image, Location, Node, NodeKind
 
@@ -115,8 +115,16 @@ class FileSystem:
 class Firmware:
     """Everything extraction and inspection found: the stage input of the device model and the analysers."""
 
-    def __init__(self, image: Image, nodes: Iterable[Node], facts: Mapping[str, Facts], coverage: Coverage) -> None:
+    def __init__(
+        self,
+        image: Image,
+        nodes: Iterable[Node],
+        facts: Mapping[str, Facts],
+        coverage: Coverage,
+        reader: Callable[[int, int], bytes] | None = None,
+    ) -> None:
         self.image = image
+        self._reader = reader
         self.nodes = tuple(nodes)
         self.coverage = coverage
         self._facts = facts
@@ -131,6 +139,12 @@ class Firmware:
             if node.kind is NodeKind.CONTAINER and node.format:
                 formats[node.chain] = node.format
         self.filesystems = tuple(FileSystem(chain, formats.get(chain, ""), held, facts) for chain, held in members.items())
+
+    def read(self, offset: int, length: int, limit: int) -> bytes:
+        """Bytes of the image file; empty when they are more than ``limit``, or the file is not at hand or ends before."""
+        if self._reader is None or not 0 <= offset <= offset + length <= self.image.size or length > limit:
+            return b""
+        return self._reader(offset, length)
 
     def facts_of(self, node: Node) -> Facts | None:
         """The facts of a node, None when it was not read."""

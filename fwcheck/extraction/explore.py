@@ -201,6 +201,7 @@ class Explorer:
             format=container.format,
             offset=begin,
             detail=_shown_detail(container.detail),
+            signatures=container.signatures,
         )
         position = len(out.items)
         out.items.append(Item(node=node, depth=depth))

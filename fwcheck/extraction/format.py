@@ -15,7 +15,7 @@ import msgspec
 
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
-from fwcheck.model import NodeKind
+from fwcheck.model import NodeKind, SignedBlock
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +66,7 @@ class Container(msgspec.Struct, kw_only=True):
     ``entries`` may be lazy; it may raise FormatError half-way: what it gave until then stands and the rest becomes a gap.
     ``problems`` are defects that did not stop the parser (a bad checksum, a truncated tail), in words. ``before``: bytes in
     front of the signature that belong to it too (a trailer announces itself behind what it describes); they are cut at the end of
-    the container found before.
+    the container found before. ``signatures``: what is signed, ready to be verified by whoever has a key.
     """
 
     format: str
@@ -75,6 +75,7 @@ class Container(msgspec.Struct, kw_only=True):
     detail: dict[str, str | int] = {}
     problems: list[str] = []
     before: int = 0
+    signatures: tuple[SignedBlock, ...] = ()
 
 
 Category = Literal[

@@ -11,6 +11,7 @@ from typing import Any
 from fwcheck.model import CertificateFact, KeyFact
 
 _NAME_LIMIT = 300
+_PUBLIC_LIMIT = 2048  # bytes of a public key that is kept
 _PRODUCT_LIMIT = 16384  # bits of an RSA modulus whose factors are multiplied to see that they fit
 
 
@@ -38,13 +39,20 @@ def describe(key: Any) -> tuple[str, int | None]:
 
 def fingerprint_of(public: Any) -> str | None:
     """SHA-256 of the DER SubjectPublicKeyInfo, hexadecimal; None when the library cannot write it."""
+    encoded = encoded_key(public)
+    return hashlib.sha256(encoded).hexdigest() if encoded else None
+
+
+def encoded_key(public: Any) -> bytes:
+    """The DER SubjectPublicKeyInfo of a public key object; empty when the library cannot write it."""
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415
 
     try:
-        return hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+        der: bytes = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        return None
+        return b""
+    return der
 
 
 def private_key(der: bytes, offset: int, container: str) -> KeyFact | None:
@@ -108,7 +116,8 @@ def public_key(der: bytes, offset: int, container: str) -> KeyFact | None:
 def public_fact(key: Any, offset: int, container: str, comment: str = "") -> KeyFact:
     """The fact of a public key object."""
     algorithm, bits = describe(key)
-    fingerprint = fingerprint_of(key)
+    encoded = encoded_key(key)
+    fingerprint = hashlib.sha256(encoded).hexdigest() if encoded else None
     return KeyFact(
         offset=offset,
         container=container,
@@ -118,6 +127,7 @@ def public_fact(key: Any, offset: int, container: str, comment: str = "") -> Key
         fingerprint=fingerprint,
         comment=comment,
         published=published(fingerprint),
+        public=encoded if len(encoded) <= _PUBLIC_LIMIT else b"",
     )
 
 
@@ -145,7 +155,7 @@ def certificate_of(der: bytes, offset: int) -> CertificateFact | None:
         serial = format(certificate.serial_number, "x")
     except (ValueError, TypeError, OverflowError):
         return None
-    algorithm, bits, fingerprint = _certified_key(certificate)
+    algorithm, bits, encoded = _certified_key(certificate)
     return CertificateFact(
         offset=offset,
         subject=subject,
@@ -156,20 +166,21 @@ def certificate_of(der: bytes, offset: int) -> CertificateFact | None:
         signature_hash=_signature_hash(certificate),
         key_algorithm=algorithm,
         key_bits=bits,
-        key_fingerprint=fingerprint,
+        key_fingerprint=hashlib.sha256(encoded).hexdigest() if encoded else "",
+        public=encoded if len(encoded) <= _PUBLIC_LIMIT else b"",
         is_ca=_is_authority(certificate),
         self_signed=certificate.subject == certificate.issuer and _signed_by_itself(certificate),
     )
 
 
-def _certified_key(certificate: Any) -> tuple[str, int | None, str]:
+def _certified_key(certificate: Any) -> tuple[str, int | None, bytes]:
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
 
     try:
         key = certificate.public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        return "unknown", None, ""
-    return *describe(key), fingerprint_of(key) or ""
+        return "unknown", None, b""
+    return *describe(key), encoded_key(key)
 
 
 def _signature_hash(certificate: Any) -> str | None:

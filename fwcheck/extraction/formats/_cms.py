@@ -12,6 +12,7 @@ import warnings
 import msgspec
 
 from fwcheck.extraction.errors import FormatError
+from fwcheck.model import SignedBlock
 
 LIMIT = 1 << 20  # bytes of one signature with its certificates and the manifest inside
 _SEQUENCE, _SET, _OCTETS, _OID, _INTEGER = 0x30, 0x31, 0x04, 0x06, 0x02
@@ -25,6 +26,8 @@ _DIGESTS = {
     bytes.fromhex("608648016503040202"): "sha384", bytes.fromhex("608648016503040203"): "sha512",
 }  # fmt: skip
 _CERTIFICATES = 16
+_SIGNERS = 8
+_ATTRIBUTES = 16 << 10  # bytes of signed attributes that are kept
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -45,6 +48,7 @@ class Signer(msgspec.Struct, kw_only=True):
     signature: bytes
     pss: bool
     serial: bytes
+    issuer: bytes = b""  # DER Name; empty when the signer is named otherwise
 
 
 class Message(msgspec.Struct, kw_only=True):
@@ -133,10 +137,12 @@ def _signer(value: Value) -> Signer:
         if kind.content == _MESSAGE_DIGEST and stored:
             message_digest = _children(stored[0], 1)[0].content
     name = _DIGESTS.get(_children(digest, 1)[0].content, "an unknown digest")
-    numbers = [one.content for one in values(sid.content) if one.tag == _INTEGER] if sid.tag == _SEQUENCE else []
+    named = values(sid.content) if sid.tag == _SEQUENCE else []
+    numbers = [one.content for one in named if one.tag == _INTEGER]
     return Signer(
         digest=name, message_digest=message_digest, signed=bytes([_SET]) + attributes.whole[1:] if attributes else None,
         signature=rest[1].content, pss=_children(rest[0], 1)[0].content == _PSS, serial=numbers[-1] if numbers else b"",
+        issuer=named[0].whole if named else b"",
     )  # fmt: skip
 
 
@@ -156,7 +162,7 @@ def judge(found: Message, digests: dict[str, bytes]) -> Judged:
     one = found.signers[0]
     computed = digests.get(one.digest)
     right = None if one.message_digest is None or computed is None else one.message_digest == computed
-    certificate = _certificate(found, one.serial)
+    certificate = _certificate(found, one)
     subject, key, fits = "", "", None
     if certificate is not None:
         subject, key, fits = _fits(certificate, one, computed)
@@ -169,15 +175,38 @@ def judge(found: Message, digests: dict[str, bytes]) -> Judged:
     return Judged(words=words + " (trust not judged)", subject=subject, digest=right, signature=fits)
 
 
-def _certificate(found: Message, serial: bytes) -> bytes | None:
-    """The certificate that the signer names by its serial number; the only one there is when it is named otherwise."""
+def blocks(found: Message, digests: dict[str, bytes], scheme: str, covers: str) -> tuple[SignedBlock, ...]:
+    """Every signer's signature, ready to be verified; ``digests``: those of the content, by algorithm."""
+    return tuple(_block(found, one, digests.get(one.digest), scheme, covers) for one in found.signers[:_SIGNERS])
+
+
+def _block(found: Message, one: Signer, computed: bytes | None, scheme: str, covers: str) -> SignedBlock:
+    # With signed attributes the signature covers these, and they hold the digest of the content.
+    digest, carried = b"", _certificate(found, one) or b""
+    if one.digest in _DIGESTS.values():
+        digest = computed or b""
+        if one.signed is not None:
+            digest = hashlib.new(one.digest, one.signed, usedforsecurity=False).digest()
+    return SignedBlock(
+        scheme=scheme, hash=one.digest, padding="pss" if one.pss else "", signature=one.signature, digest=digest,
+        message=one.signed if one.signed is not None and len(one.signed) <= _ATTRIBUTES else b"",
+        carried=carried, chain=tuple(each for each in found.certificates if each != carried), covers=covers,
+        key_hint=f"serial {one.serial.hex()}" if one.serial else "",
+        intact=None if one.message_digest is None or computed is None else one.message_digest == computed,
+    )  # fmt: skip
+
+
+def _certificate(found: Message, one: Signer) -> bytes | None:
+    """The certificate that the signer names by issuer and serial number; the only one there is when it is named otherwise."""
     for each in found.certificates:
         try:
             fields = _children(_children(values(each)[0], 1)[0], 2)
         except FormatError:
             continue
-        number = next((one.content for one in fields[:2] if one.tag == _INTEGER), None)
-        if number == serial:
+        number = next((at for at, field in enumerate(fields[:2]) if field.tag == _INTEGER), None)
+        if number is None or fields[number].content != one.serial:
+            continue
+        if not one.issuer or (len(fields) > number + 2 and fields[number + 2].whole == one.issuer):
             return each
     return found.certificates[0] if len(found.certificates) == 1 else None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import re
 from functools import partial
@@ -25,7 +26,7 @@ from fwcheck.extraction.formats._unpacked import tar_files, unpacked
 from fwcheck.extraction.limits import DEFAULT, Limits, Spent
 from fwcheck.extraction.members import note
 from fwcheck.extraction.source import ByteSource
-from fwcheck.model import NodeKind
+from fwcheck.model import NodeKind, SignedBlock
 
 _SMALL = 1 << 20  # bytes of a member that is read as text
 _LINE = re.compile(r"([0-9a-f]{64})\s+(\S.{0,500})")
@@ -62,10 +63,11 @@ class Mender(Format):
             if _PARTS.fullmatch(path) and entry.open is not None:
                 files[path] = _unpacked_part(entry, limits, problems)
         detail: dict[str, str | int] = {"format_version": _word(version.get("version", "?")), **_header(files, limits, problems)}
-        detail |= _integrity(files, archive.entries, limits, problems)
+        told, signatures = _integrity(files, archive.entries, limits, problems)
         return Container(
-            format=self.name, size=archive.end - offset, entries=list(files.values()), detail=detail, problems=problems
-        )
+            format=self.name, size=archive.end - offset, entries=list(files.values()), detail=detail | told, problems=problems,
+            signatures=signatures,
+        )  # fmt: skip
 
 
 def _read(entry: Entry | None) -> bytes:
@@ -138,7 +140,9 @@ def _object(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _integrity(files: Files, every: list[Entry], limits: Limits, problems: list[str]) -> dict[str, str | int]:
+def _integrity(
+    files: Files, every: list[Entry], limits: Limits, problems: list[str]
+) -> tuple[dict[str, str | int], tuple[SignedBlock, ...]]:
     words = []
     signature = _read(files.get("/manifest.sig"))
     if signature:
@@ -162,14 +166,32 @@ def _integrity(files: Files, every: list[Entry], limits: Limits, problems: list[
     if right or wrong:
         words.append(f"SHA-256 of {right} files right" + (f", of {wrong} wrong" if wrong else ""))
     kind = "signature" if signature else "hash" if stored else "none"
-    return {"integrity": kind, "integrity_detail": "; ".join(words) or "no hash, no signature"}
+    blocks = (_signed(signature, _read(files["/manifest"]), intact=not wrong),) if signature else ()
+    return {"integrity": kind, "integrity_detail": "; ".join(words) or "no hash, no signature"}, blocks
+
+
+def _signed(signature: bytes, manifest: bytes, *, intact: bool) -> SignedBlock:
+    """RSA with PKCS #1 v1.5 padding, or ECDSA as two numbers of 32 bytes, over the SHA-256 of the manifest."""
+    raw, pair = _raw(signature), b""
+    if len(raw) == 64:
+        numbers = [raw[:32].lstrip(b"\0") or b"\0", raw[32:].lstrip(b"\0") or b"\0"]
+        inner = b"".join(b"\x02" + bytes([len(each) + (each[0] >> 7)]) + bytes(each[0] >> 7) + each for each in numbers)
+        pair = b"\x30" + bytes([len(inner)]) + inner
+    return SignedBlock(
+        scheme="Mender", algorithm="ECDSA" if pair else "RSA", padding="" if pair else "pkcs1v15", signature=pair or raw,
+        digest=hashlib.sha256(manifest).digest(), covers="the manifest", intact=intact,
+    )  # fmt: skip
+
+
+def _raw(signature: bytes) -> bytes:
+    try:
+        return base64.b64decode(signature.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return signature
 
 
 def _kind(signature: bytes) -> str:
-    try:
-        raw = base64.b64decode(signature.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        raw = signature
+    raw = _raw(signature)
     known = {256: "RSA-2048 signature", 384: "RSA-3072 signature", 512: "RSA-4096 signature", 64: "ECDSA P-256 signature"}
     return known.get(len(raw), f"signature of {len(raw)} bytes")
 

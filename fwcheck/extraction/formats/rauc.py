@@ -27,7 +27,7 @@ from fwcheck.extraction.limits import DEFAULT, Limits, bounded
 from fwcheck.extraction.members import decoded, note
 from fwcheck.extraction.source import ByteSource
 from fwcheck.extraction.spool import spool
-from fwcheck.model import NodeKind
+from fwcheck.model import NodeKind, SignedBlock
 
 _TRAILER = 8
 _SECTOR = 4096  # of dm-crypt
@@ -35,6 +35,7 @@ _CIPHER = "AES-256-CBC, RAUC crypt bundle"
 _LINES = 2000  # of a manifest
 _ENTRIES = 2000  # of the SquashFS looked at for the manifest
 _MANIFEST_LIMIT = 1 << 20
+_WRONG_TREE = "the dm-verity tree is not that of the payload, or its root is not that of the manifest"
 _SHOWN = ("compatible", "version", "build", "description")
 
 Manifest = dict[str, dict[str, str]]
@@ -83,11 +84,12 @@ class Rauc(Format):
         problems: list[str] = []
         if bundle.payload and not bundle.manifest:
             bundle.manifest = _inner_manifest(source, bundle, limits)
-        detail = _description(bundle) | _integrity(source, bundle, limits, problems)
+        digests = _digests(source, bundle, limits)
+        detail = _description(bundle) | _integrity(source, bundle, digests, limits, problems)
         end = at + message.size + _TRAILER
         return Container(
             format=self.name, size=end - offset, before=offset - bundle.begin, entries=_entries(source, bundle, limits),
-            detail=detail, problems=problems,
+            detail=detail, problems=problems, signatures=_signed(bundle, digests, problems),
         )  # fmt: skip
 
 
@@ -156,17 +158,30 @@ def _description(bundle: Bundle) -> dict[str, str | int]:
     return detail
 
 
-def _integrity(source: ByteSource, bundle: Bundle, limits: Limits, problems: list[str]) -> dict[str, str | int]:
+def _digests(source: ByteSource, bundle: Bundle, limits: Limits) -> dict[str, bytes]:
+    """The digests of what the signature covers: the manifest inside it, or the payload in front of it."""
+    message = bundle.message
+    wanted = {one.digest for one in message.signers} & DIGESTS
+    signed = source.window(bundle.begin, bundle.payload + bundle.tree) if bundle.payload else None
+    if message.content is not None:
+        signed = source.window(bundle.signature + message.content_at, len(message.content))
+    return {name: digest_of(name, signed, limits) for name in wanted} if signed is not None else {}
+
+
+def _signed(bundle: Bundle, digests: dict[str, bytes], problems: list[str]) -> tuple[SignedBlock, ...]:
+    inside = bundle.message.content is not None
+    blocks = cms.blocks(bundle.message, digests, "RAUC", "the manifest with the dm-verity root" if inside else "the bundle")
+    if _WRONG_TREE in problems:
+        blocks = tuple(msgspec.structs.replace(each, intact=False) for each in blocks)
+    return blocks
+
+
+def _integrity(
+    source: ByteSource, bundle: Bundle, digests: dict[str, bytes], limits: Limits, problems: list[str]
+) -> dict[str, str | int]:
     message = bundle.message
     if message.encrypted:
         return {"integrity": "signature", "integrity_detail": "CMS encrypted for its recipients, with signature and manifest"}
-    wanted = {one.digest for one in message.signers} & DIGESTS
-    signed = source.window(bundle.begin, bundle.payload + bundle.tree) if bundle.payload else None
-    digests: dict[str, bytes] = {}
-    if message.content is not None or signed is not None:
-        if message.content is not None:
-            signed = source.window(bundle.signature + message.content_at, len(message.content))
-        digests = {name: digest_of(name, signed, limits) for name in wanted} if signed is not None else {}
     judged = cms.judge(message, digests)
     words = judged.words
     if judged.digest is False:
@@ -177,7 +192,7 @@ def _integrity(source: ByteSource, bundle: Bundle, limits: Limits, problems: lis
         right = _verity(source, bundle, limits)
         words += f"; dm-verity tree {'right' if right else 'wrong'}"
         if not right:
-            note(problems, "the dm-verity tree is not that of the payload, or its root is not that of the manifest")
+            note(problems, _WRONG_TREE)
     if bundle.manifest.get("bundle", {}).get("crypt-key"):
         note(problems, "the key of the encrypted payload stands in the manifest unencrypted")
     detail: dict[str, str | int] = {"integrity": "signature" if message.signers else "none", "integrity_detail": words}

@@ -21,7 +21,7 @@ from fwcheck.extraction.formats.cpio import Archive
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import decoded, member_path, note
 from fwcheck.extraction.source import ByteSource
-from fwcheck.model import NodeKind
+from fwcheck.model import NodeKind, SignedBlock
 
 DESCRIPTION, SIGNATURE = "sw-description", "sw-description.sig"
 _LIMIT = 1 << 20  # bytes of a description
@@ -76,10 +76,11 @@ class Swupdate(Format):
         artifacts = list(_artifacts(settings, 0))[:_ARTIFACTS]
         variant = archive.segments[0][0].variant
         detail: dict[str, str | int] = {"variant": variant, "members": len(members), **_description(settings, artifacts)}
-        detail |= _integrity(members, artifacts, variant, limits, archive.problems)
+        told, signatures = _integrity(members, artifacts, variant, limits, archive.problems)
+        detail |= told
         return Container(
             format=self.name, size=archive.size, entries=_entries(members, artifacts, bool(settings)), detail=detail,
-            problems=archive.problems,
+            problems=archive.problems, signatures=signatures,
         )  # fmt: skip
 
 
@@ -143,12 +144,14 @@ def _words(one: Artifact) -> str:
 
 def _integrity(
     members: dict[str, Entry], artifacts: list[Artifact], variant: str, limits: Limits, problems: list[str]
-) -> dict[str, str | int]:
+) -> tuple[dict[str, str | int], tuple[SignedBlock, ...]]:
     words = []
     right, wrong, without = _hashes(members, artifacts, limits, problems)
     signature = members.get(f"/{SIGNATURE}")
+    blocks: tuple[SignedBlock, ...] = ()
     if signature is not None and signature.size and signature.open is not None:
-        words.append(_signature(signature.open(), members[f"/{DESCRIPTION}"], limits, problems))
+        told, blocks = _signature(signature.open(), members[f"/{DESCRIPTION}"], limits, problems)
+        words.append(told)
     if right or wrong:
         words.append(f"SHA-256 of {right} members right" + (f", of {wrong} wrong" if wrong else ""))
     if without:
@@ -157,7 +160,9 @@ def _integrity(
     if kind == "none" and variant == "crc":
         kind = "checksum"
         words.append("cpio checksums")
-    return {"integrity": kind, "integrity_detail": "; ".join(words) or "no hash, no signature"}
+    if wrong:
+        blocks = tuple(msgspec.structs.replace(each, intact=False) for each in blocks)
+    return {"integrity": kind, "integrity_detail": "; ".join(words) or "no hash, no signature"}, blocks
 
 
 def _hashes(members: dict[str, Entry], artifacts: list[Artifact], limits: Limits, problems: list[str]) -> tuple[int, int, int]:
@@ -189,26 +194,38 @@ def _sha256(entry: Entry, known: dict[tuple[int | None, int], str], limits: Limi
     return known.get(place, "")
 
 
-def _signature(source: ByteSource, description: Entry, limits: Limits, problems: list[str]) -> str:
-    """What kind of signature ``sw-description.sig`` is, and for CMS whether it fits."""
+def _signature(
+    source: ByteSource, description: Entry, limits: Limits, problems: list[str]
+) -> tuple[str, tuple[SignedBlock, ...]]:
+    """What kind of signature ``sw-description.sig`` is, for CMS whether it fits, and what is to be verified."""
     head = source.peek(0, 6)
-    if source.size in _RSA:
-        return f"{_RSA[source.size]} signature over sw-description (not verified)"
+    if source.size in _RSA and description.open is not None:
+        block = SignedBlock(
+            scheme="SWUpdate", algorithm="RSA", signature=source.read(0, source.size), covers=DESCRIPTION,
+            digest=digest_of("sha256", description.open(), limits),
+        )  # fmt: skip
+        return f"{_RSA[source.size]} signature over sw-description (not verified)", (block,)
     if head[:1] == b"\x30" and source.size <= cms.LIMIT and description.open is not None:
-        try:
-            message = cms.message(source.read(0, source.size))
-        except FormatError as error:
-            return f"CMS signature over sw-description, not read: {error}"
-        content = description.open()
-        judged = cms.judge(message, {name: digest_of(name, content, limits) for name in ("sha1", "sha256", "sha384", "sha512")})
-        if judged.digest is False:
-            note(problems, "the digest that the signature covers is not that of sw-description")
-        if judged.signature is False:
-            note(problems, "the signature does not fit the certificate beside it")
-        return judged.words
+        return _cms_signature(source, description.open(), limits, problems)
     if head[:1] in (b"\x88", b"\x89", b"\xc2") or head == b"-----B":
-        return "OpenPGP signature over sw-description (not verified)"
-    return f"signature of {source.size} bytes of an unknown kind over sw-description (not verified)"
+        return "OpenPGP signature over sw-description (not verified)", ()
+    return f"signature of {source.size} bytes of an unknown kind over sw-description (not verified)", ()
+
+
+def _cms_signature(
+    source: ByteSource, content: ByteSource, limits: Limits, problems: list[str]
+) -> tuple[str, tuple[SignedBlock, ...]]:
+    try:
+        message = cms.message(source.read(0, source.size))
+    except FormatError as error:
+        return f"CMS signature over sw-description, not read: {error}", ()
+    digests = {name: digest_of(name, content, limits) for name in ("sha1", "sha256", "sha384", "sha512")}
+    judged = cms.judge(message, digests)
+    if judged.digest is False:
+        note(problems, "the digest that the signature covers is not that of sw-description")
+    if judged.signature is False:
+        note(problems, "the signature does not fit the certificate beside it")
+    return judged.words, cms.blocks(message, digests, "SWUpdate", DESCRIPTION)
 
 
 def _entries(members: dict[str, Entry], artifacts: list[Artifact], readable: bool) -> Iterator[Entry]:

@@ -1,0 +1,282 @@
+"""Signatures of the image, verified: with keys the user gave, with public keys the image holds, with keys carried beside them.
+
+Extraction has hashed what is signed (:class:`fwcheck.model.SignedBlock`); here keys are tried. A key that came with its signature
+shows only that the content is as its signer made it: whoever changes the image can sign it anew with a key of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+from fwcheck.device.firmware import Firmware
+from fwcheck.model import Evidence, ImageSignature, Location, Node, SignedBlock, Value
+
+_MOST = 200  # signatures that are told
+_CANDIDATES = 400  # keys of the image that are tried
+_SPAN_LIMIT = 512 << 20  # bytes of a message that must be read as a whole
+
+
+class PublicKey(Value, frozen=True, kw_only=True):
+    """A public key that signatures are tried with: DER SubjectPublicKeyInfo, and where it is from in words."""
+
+    der: bytes
+    origin: str
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the DER SubjectPublicKeyInfo, hexadecimal."""
+        return hashlib.sha256(self.der).hexdigest()
+
+
+class _Loaded(NamedTuple):
+    public: PublicKey
+    key: Any
+    algorithm: str
+    given: bool
+
+
+def image_signatures(firmware: Firmware, given: Sequence[PublicKey] = ()) -> tuple[ImageSignature, ...]:
+    """Every signature of the image's containers, verified as far as keys go.
+
+    ``given``: the keys the user vouches for; where there are some, a signature that none of them fits stays unverified even when
+    a key of the image fits.
+    """
+    signed = [(node, block) for node in firmware.nodes for block in node.signatures][:_MOST]
+    if not signed:
+        return ()
+    keys = list(_load(given, given=True)) + list(_load(_of_image(firmware), given=False))
+    return tuple(_judged(firmware, node, block, keys) for node, block in signed)
+
+
+def _of_image(firmware: Firmware) -> Iterator[PublicKey]:
+    """Public keys and certificates in the image, each key once, files that look like update keys first."""
+    found: dict[bytes, str] = {}
+    for node, facts in firmware.contents():
+        for each in (*(key.public for key in facts.keys if not key.private), *(one.public for one in facts.certificates)):
+            if each:
+                found.setdefault(each, node.label)
+        if len(found) >= _CANDIDATES:
+            break
+    yield from (PublicKey(der=der, origin=label) for der, label in found.items())
+
+
+def _load(keys: Iterable[PublicKey], *, given: bool) -> Iterator[_Loaded]:
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415  # heavy, and few images are signed
+    from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415
+
+    for each in keys:
+        try:
+            key = load_der_public_key(each.der)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            continue
+        yield _Loaded(each, key, _name(key), given)
+
+
+def _name(key: Any) -> str:
+    """``RSA-2048``, ``ECDSA P-256``, ``Ed25519``."""
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415
+
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"RSA-{key.key_size}"
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return f"ECDSA {key.curve.name.replace('secp', 'P-').removesuffix('r1')}"
+    return "Ed25519" if isinstance(key, ed25519.Ed25519PublicKey) else "unknown"
+
+
+# --------------------------------------------------------------------------- one signature
+
+
+_CHANGED = "the content is not the one that was signed: a hash in the signed part is wrong"
+
+
+def _judged(firmware: Firmware, node: Node, block: SignedBlock, keys: Sequence[_Loaded]) -> ImageSignature:
+    carried = _carried(block)
+    if block.intact is False:
+        return _told(node, block, "invalid", _CHANGED, carried)
+    asked = any(each.given for each in keys)
+    beside = carried.public.der if carried is not None else b""
+    # What came with the signature stands in the image, too: it is no key that the image trusts.
+    tried = [each for each in keys if each.given or (not asked and each.public.der != beside)]
+    for each in tried:
+        if _fits(firmware, block, each.key):
+            return _told(node, block, "valid", _trust(each), each)
+    fits = _fits(firmware, block, carried.key) if carried is not None else None
+    if fits is False:
+        return _told(node, block, "invalid", "it does not fit the key that came with it", carried)
+    if fits:
+        issuer = next((each for each in tried if _certified(block, each.key)), None)
+        if issuer is not None:
+            return _told(node, block, "valid", f"its signer's certificate is certified by {issuer.public.origin}", carried)
+        if not asked:
+            return _told(node, block, "valid", "it fits the key that came with it, which anybody can replace", carried)
+        return _told(node, block, "unverified", "none of the keys given fits; the key that came with it does", carried)
+    if asked:
+        return _told(node, block, "unverified", "none of the keys given fits", carried)
+    reason = "no public key of the image fits" if keys else "the image holds no public key to verify it with"
+    return _told(node, block, "unverified", reason, carried)
+
+
+def _trust(key: _Loaded) -> str:
+    return "it fits the key given" if key.given else f"it fits the public key in {key.public.origin}"
+
+
+def _certified(block: SignedBlock, key: Any) -> bool:
+    """Whether a key certified the signer: its certificate, or one above it among those that came with the signature."""
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm  # noqa: PLC0415
+
+    faults = (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature)
+    try:
+        at = x509.load_der_x509_certificate(block.carried)
+    except faults:
+        return False
+    others = list(block.chain)
+    for _ in range(len(others) + 1):
+        if _issued(at, key):
+            return True
+        above = next((raw for raw in others if _above(at, raw)), None)
+        if above is None:
+            return False
+        others.remove(above)
+        at = x509.load_der_x509_certificate(above)
+    return False
+
+
+def _above(certificate: Any, raw: bytes) -> bool:
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+
+    try:
+        issuer = x509.load_der_x509_certificate(raw)
+        return bool(issuer.subject == certificate.issuer and _issued(certificate, issuer.public_key()))
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+
+
+def _issued(certificate: Any, key: Any) -> bool:
+    """Whether the certificate's own signature fits this key."""
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa  # noqa: PLC0415
+
+    signature, signed = certificate.signature, certificate.tbs_certificate_bytes
+    try:
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(signature, signed, certificate.signature_algorithm_parameters, certificate.signature_hash_algorithm)
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(signature, signed, certificate.signature_algorithm_parameters)
+        else:
+            key.verify(signature, signed)
+    except (ValueError, TypeError, AttributeError, UnsupportedAlgorithm, InvalidSignature):
+        return False
+    return True
+
+
+def _told(
+    node: Node, block: SignedBlock, state: Literal["valid", "invalid", "unverified"], reason: str, key: _Loaded | None
+) -> ImageSignature:
+    where = Evidence(
+        location=Location(chain=node.chain, path=node.path, offset=node.offset),
+        text=f"{block.scheme}: {block.signature[:16].hex()}… ({len(block.signature)} bytes)",
+    )
+    named = key.public.fingerprint if key is not None else block.key_hint
+    return ImageSignature(
+        scheme=block.scheme,
+        algorithm=key.algorithm if key is not None else block.algorithm,
+        covers=block.covers,
+        state=state,
+        reason=reason,
+        key=named,
+        key_from=key.public.origin if key is not None else "",
+        evidence=(where,),
+    )
+
+
+def _carried(block: SignedBlock) -> _Loaded | None:
+    """The key or the certificate's key that came with a signature."""
+    if not block.carried:
+        return None
+    from cryptography import x509  # noqa: PLC0415
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415
+
+    direct = next(_load([PublicKey(der=block.carried, origin="carried with the signature")], given=False), None)
+    if direct is not None:
+        return direct
+    try:
+        key = x509.load_der_x509_certificate(block.carried).public_key()
+        der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return _Loaded(PublicKey(der=der, origin="carried with the signature"), key, _name(key), False)
+
+
+def _fits(firmware: Firmware, block: SignedBlock, key: Any) -> bool | None:
+    """Whether the signature fits; None when the key is of another kind or the scheme cannot be computed."""
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415
+
+    try:
+        if isinstance(key, rsa.RSAPublicKey) and block.algorithm in ("RSA", "unknown"):
+            return _rsa(block, key)
+        if isinstance(key, ec.EllipticCurvePublicKey) and block.algorithm in ("ECDSA", "unknown"):
+            return _ecdsa(block, key)
+        if isinstance(key, ed25519.Ed25519PublicKey) and block.algorithm in ("Ed25519", "unknown"):
+            message = block.message or (block.digest if block.span is None else firmware.read(*block.span, _SPAN_LIMIT))
+            if message:
+                key.verify(block.signature, message)
+                return True
+    except InvalidSignature:
+        return False
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return None
+
+
+def _rsa(block: SignedBlock, key: Any) -> bool | None:
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import padding, utils  # noqa: PLC0415
+
+    chosen, digest = _hash(block)
+    if chosen is None or len(block.signature) != (key.key_size + 7) // 8:
+        return None
+    pss = padding.PSS(padding.MGF1(chosen), padding.PSS.AUTO)
+    plain = padding.PKCS1v15()
+    schemes: list[Any] = [plain, pss]
+    if block.padding:
+        schemes = [pss if block.padding == "pss" else plain]
+    for scheme in schemes:
+        try:
+            key.verify(block.signature, digest, scheme, utils.Prehashed(chosen))
+        except InvalidSignature:
+            continue
+        return True
+    return False
+
+
+def _ecdsa(block: SignedBlock, key: Any) -> bool | None:
+    from cryptography.hazmat.primitives.asymmetric import ec, utils  # noqa: PLC0415
+
+    chosen, digest = _hash(block)
+    if chosen is None:
+        return None
+    key.verify(block.signature, digest, ec.ECDSA(utils.Prehashed(chosen)))
+    return True
+
+
+def _hash(block: SignedBlock) -> tuple[Any, bytes]:
+    """The hash object of the library and the digest; None for a hash it does not know or a block without either."""
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
+
+    known: dict[str, Callable[[], Any]] = {
+        "sha1": hashes.SHA1, "sha224": hashes.SHA224, "sha256": hashes.SHA256, "sha384": hashes.SHA384, "sha512": hashes.SHA512,
+        "blake2b": lambda: hashes.BLAKE2b(64), "md5": hashes.MD5,
+    }  # fmt: skip
+    chosen = known.get(block.hash)
+    digest = block.digest
+    if not digest and block.message and chosen is not None:
+        digest = hashlib.new(block.hash, block.message, usedforsecurity=False).digest()
+    if chosen is None or not digest:
+        return None, b""
+    return chosen(), digest

@@ -1,0 +1,274 @@
+"""Signatures of images are verified with keys given, keys of the image, and keys carried beside them; changed bytes are told."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat, pkcs7
+from cryptography.x509.oid import NameOID
+from support.signing import key as rsa_key
+
+from fwcheck.device.update_keys import NoKey, parse
+from fwcheck.model import ImageSignature, Report
+from fwcheck.pipeline import InputError, Options, scan
+
+Private = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+EC = ec.derive_private_key(0x51D, ec.SECP256R1())
+STRANGER = ec.derive_private_key(0xBAD, ec.SECP256R1())
+
+
+def pem(key: Private) -> bytes:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def certificate(key: Private, name: str = "signer", issuer: tuple[Private, str] | None = None) -> x509.Certificate:
+    by, issued = issuer or (key, name)
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    made = x509.CertificateBuilder(
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issued)]),
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]),
+        key.public_key(),
+        7,
+        start,
+        start.replace(year=2044),
+    )
+    return made.sign(by, None if isinstance(by, ed25519.Ed25519PrivateKey) else hashes.SHA256())
+
+
+# --------------------------------------------------------------------------- images
+
+
+def cpio(members: dict[str, bytes]) -> bytes:
+    out = b""
+    for number, (name, data) in enumerate([*members.items(), ("TRAILER!!!", b"")], 1):
+        fields = (number, 0o100644, 0, 0, 1, 1700000000, len(data), 0, 0, 0, 0, len(name) + 1, sum(data))
+        head = b"070702" + b"".join(b"%08X" % each for each in fields) + name.encode() + b"\0"
+        out += head + bytes(-len(head) % 4) + data + bytes(-len(data) % 4)
+    return out
+
+
+ROOTFS = b"root file system " * 100
+
+
+def swu(sign: Callable[[bytes], bytes] | None) -> bytes:
+    held = hashlib.sha256(ROOTFS).hexdigest()
+    text = f'software = {{ version = "1"; images: ( {{ filename = "rootfs.bin"; sha256 = "{held}"; }} ); }}\n'.encode()
+    signature = {"sw-description.sig": sign(text)} if sign is not None else {}
+    return cpio({"sw-description": text, **signature, "rootfs.bin": ROOTFS})
+
+
+def cms(key: Private, held: x509.Certificate, *above: x509.Certificate) -> Callable[[bytes], bytes]:
+    def sign(text: bytes) -> bytes:
+        made = pkcs7.PKCS7SignatureBuilder().set_data(text).add_signer(held, key, hashes.SHA256())  # type: ignore[arg-type]
+        for each in above:
+            made = made.add_certificate(each)
+        return made.sign(Encoding.DER, [pkcs7.PKCS7Options.Binary, pkcs7.PKCS7Options.DetachedSignature])
+
+    return sign
+
+
+def mender(sign: Callable[[bytes], bytes] | None) -> bytes:
+    def tar(members: dict[str, bytes]) -> bytes:
+        held = io.BytesIO()
+        with tarfile.open(fileobj=held, mode="w", format=tarfile.USTAR_FORMAT) as made:
+            for name, data in members.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                made.addfile(info, io.BytesIO(data))
+        return held.getvalue()
+
+    version = json.dumps({"format": "mender", "version": 3}).encode()
+    header = tar({"header-info": json.dumps({"payloads": [{"type": "rootfs-image"}]}).encode()})
+    files = {"data/0000/rootfs.bin": ROOTFS, "header.tar": header, "version": version}
+    manifest = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items()).encode()
+    signature = {"manifest.sig": base64.b64encode(sign(manifest))} if sign is not None else {}
+    return tar({
+        "version": version, "manifest": manifest, **signature, "header.tar": header,
+        "data/0000.tar": tar({"rootfs.bin": ROOTFS}),
+    })  # fmt: skip
+
+
+def rsa_pkcs1(text: bytes) -> bytes:
+    return rsa_key().sign(text, padding.PKCS1v15(), hashes.SHA256())
+
+
+def rsa_pss(text: bytes) -> bytes:
+    return rsa_key().sign(text, padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256())
+
+
+def two_numbers(text: bytes) -> bytes:
+    pair = utils.decode_dss_signature(EC.sign(text, ec.ECDSA(hashes.SHA256())))
+    return b"".join(each.to_bytes(32, "big") for each in pair)
+
+
+class Scheme(NamedTuple):
+    """A way to sign: the image with a signature made by ``key``, the same without one, and a byte of the content to change."""
+
+    name: str
+    signed: bytes
+    unsigned: bytes
+    key: Private
+    content: bytes = ROOTFS
+
+
+SCHEMES = (
+    Scheme("SWUpdate", swu(rsa_pkcs1), swu(None), rsa_key()),
+    Scheme("SWUpdate", swu(rsa_pss), swu(None), rsa_key()),
+    Scheme("SWUpdate", swu(cms(EC, certificate(EC))), swu(None), EC),
+    Scheme("Mender", mender(rsa_pkcs1), mender(None), rsa_key()),
+    Scheme("Mender", mender(two_numbers), mender(None), EC),
+)
+EACH = pytest.mark.parametrize("scheme", SCHEMES, ids=lambda each: f"{each.name}-{type(each.key).__name__.strip('_')}")
+
+
+def report(image: bytes, tmp_path: Path, *keys: bytes) -> Report:
+    path = tmp_path / "update.bin"
+    path.write_bytes(image)
+    files = [tmp_path / f"key{number}" for number in range(len(keys))]
+    for place, raw in zip(files, keys, strict=True):
+        place.write_bytes(raw)
+    return scan(path, Options(jobs=1, update_keys=tuple(files)))
+
+
+def only(found: Report) -> ImageSignature:
+    (signature,) = found.device.signatures
+    return signature
+
+
+def rules(found: Report) -> set[str]:
+    return {each.rule for each in found.findings}
+
+
+def changed(scheme: Scheme) -> bytes:
+    at = scheme.signed.index(scheme.content) + 5
+    return scheme.signed[:at] + bytes([scheme.signed[at] ^ 1]) + scheme.signed[at + 1 :]
+
+
+@EACH
+def test_the_right_key_verifies(scheme: Scheme, tmp_path: Path) -> None:
+    found = report(scheme.signed, tmp_path, pem(scheme.key))
+    signature = only(found)
+    assert (signature.scheme, signature.state, signature.key_from) == (scheme.name, "valid", "--update-key key0")
+    der = scheme.key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    assert signature.key == hashlib.sha256(der).hexdigest()
+    assert not {"UPD-011", "UPD-012"} & rules(found)
+    assert "signature" in {path.verified for path in found.device.update_paths}
+
+
+@EACH
+def test_another_key_does_not(scheme: Scheme, tmp_path: Path) -> None:
+    found = report(scheme.signed, tmp_path, pem(STRANGER))
+    assert only(found).state == "unverified"
+    assert "UPD-012" in rules(found)
+
+
+@EACH
+def test_one_changed_byte_breaks_it(scheme: Scheme, tmp_path: Path) -> None:
+    found = report(changed(scheme), tmp_path, pem(scheme.key))
+    assert only(found).state == "invalid"
+    assert "UPD-011" in rules(found)
+
+
+@EACH
+def test_without_a_signature_there_is_none(scheme: Scheme, tmp_path: Path) -> None:
+    found = report(scheme.unsigned, tmp_path, pem(scheme.key))
+    assert found.device.signatures == ()
+    assert "signature" not in {path.verified for path in found.device.update_paths}
+
+
+def test_a_key_that_came_with_the_signature_proves_little(tmp_path: Path) -> None:
+    signature = only(report(swu(cms(EC, certificate(EC))), tmp_path))
+    assert (signature.state, signature.key_from) == ("valid", "carried with the signature")
+    assert "anybody can replace" in signature.reason
+
+
+def test_an_authority_vouches_for_the_signer(tmp_path: Path) -> None:
+    root, middle = STRANGER, ec.derive_private_key(0x31D, ec.SECP256R1())
+    between = certificate(middle, "between", (root, "root"))
+    image = swu(cms(EC, certificate(EC, "signer", (middle, "between")), between))
+    keyring = certificate(root, "root").public_bytes(Encoding.PEM)
+    signature = only(report(image, tmp_path, keyring))
+    assert signature.state == "valid"
+    assert signature.reason == "its signer's certificate is certified by --update-key key0"
+    assert only(report(image, tmp_path, pem(rsa_key()))).state == "unverified"
+
+
+def test_a_key_inside_the_image_verifies_it(tmp_path: Path) -> None:
+    inside = cpio({"update.swu": swu(rsa_pkcs1), "etc/update.pub": pem(rsa_key())})
+    signature = only(report(inside, tmp_path))
+    assert signature.state == "valid"
+    assert signature.key_from.endswith("/etc/update.pub")
+
+
+# --------------------------------------------------------------------------- keys
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pem(EC),
+        EC.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        EC.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH),
+        EC.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        certificate(EC).public_bytes(Encoding.PEM),
+        certificate(EC).public_bytes(Encoding.DER),
+    ],
+    ids=["pem", "der", "openssh", "private", "certificate", "certificate-der"],
+)
+def test_every_form_of_a_key_is_the_same_key(raw: bytes) -> None:
+    (key,) = parse(raw, "x")
+    assert key.der == EC.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def test_keys_of_usign_and_raw_bytes_are_ed25519() -> None:
+    public = ed25519.Ed25519PrivateKey.from_private_bytes(b"\x07" * 32).public_key()
+    raw = public.public_bytes_raw()
+    usign = b"untrusted comment: public key 1\n" + base64.b64encode(b"Ed" + bytes(8) + raw) + b"\n"
+    assert parse(usign, "x") == parse(raw, "x")
+
+
+def test_an_avb_key_is_its_modulus() -> None:
+    numbers = rsa_key().public_key().public_numbers()
+    blob = (2048).to_bytes(4, "big") + bytes(4) + numbers.n.to_bytes(256, "big") + bytes(256)
+    assert parse(blob, "x") == parse(pem(rsa_key()), "x")
+
+
+@pytest.mark.parametrize("raw", [b"", b"no key", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", b"\x30\x82"])
+def test_what_is_no_key_is_refused(raw: bytes) -> None:
+    with pytest.raises(NoKey):
+        parse(raw, "x")
+
+
+def test_a_key_file_that_cannot_be_used_is_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no public key in it"):
+        report(swu(None), tmp_path, b"nothing")
+    with pytest.raises(InputError, match="No such file"):
+        scan(tmp_path / "update.bin", Options(jobs=1, update_keys=(tmp_path / "missing.pem",)))
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_what_openssl_signs_is_verified(tmp_path: Path) -> None:
+    def sign(text: bytes) -> bytes:
+        (tmp_path / "text").write_bytes(text)
+        key = rsa_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (tmp_path / "private.pem").write_bytes(key)
+        made = subprocess.run(
+            ["openssl", "dgst", "-sha256", "-sign", tmp_path / "private.pem", tmp_path / "text"], capture_output=True, check=True
+        )
+        return made.stdout
+
+    assert only(report(swu(sign), tmp_path, pem(rsa_key()))).state == "valid"
