@@ -29,6 +29,9 @@ _PROPERTIES = (
     "/system/build.prop",
     "/build.prop",
     "/vendor/build.prop",
+    "/vendor/default.prop",
+    "/system/default.prop",
+    "/product/build.prop",
 )
 _BAD_PROPERTIES = {
     "ro.debuggable": ("1",),
@@ -37,8 +40,25 @@ _BAD_PROPERTIES = {
     "ro.build.type": ("eng", "userdebug"),
     "ro.build.tags": ("test-keys", "dev-keys"),
 }
-_BAD_OPTIONS = ("CONFIG_DEVKMEM", "CONFIG_DEVMEM", "CONFIG_KEXEC", "CONFIG_MAGIC_SYSRQ", "CONFIG_PROC_KCORE", "CONFIG_KGDB")
+_ADB = re.compile(r"(?:persist\.)?(?:sys\.usb\.config|service\.adb\.enable|service\.adb\.tcp\.port|adb\.tcp\.port)")
+# Kernel options, and what takes the sting out of each (drivers/char/Kconfig, lib/Kconfig.debug, kernel/Kconfig.kexec).
+_BAD_OPTIONS = {
+    "CONFIG_DEVKMEM": "",
+    "CONFIG_DEVMEM": "CONFIG_STRICT_DEVMEM=y",
+    "CONFIG_KEXEC": "CONFIG_KEXEC_SIG_FORCE=y",
+    "CONFIG_MAGIC_SYSRQ": "CONFIG_MAGIC_SYSRQ_DEFAULT_ENABLE=0x0",
+    "CONFIG_PROC_KCORE": "",
+    "CONFIG_KGDB": "",
+}
 _KERNEL_SHELL = re.compile(r"(?:^|\s)(?:rd)?init=/bin/(?:ba|a)?sh(?:\s|$)")
+_KEYED = ("bootstopkeysha256", "bootstopkeycrypt", "bootdelaykey", "bootstopkey", "bootdelaykey2", "bootstopkey2")
+_KERNEL_DEBUG = re.compile(r"(?:^|\s)((?:kgdboc|ekgdboc|kgdbdbgp)=\S{1,40}|kgdbwait|sysrq_always_enabled)(?=\s|$)")
+_SYSRQ_WRITE = re.compile(r"\becho\s+[\"']?(\d{1,4})[\"']?\s*>\s*/proc/sys/kernel/sysrq\b")
+_RELEASES = ("/etc/os-release", "/usr/lib/os-release")
+_DEVELOPMENT = re.compile(r"(?i)\b(?:dev|devel|development|debug|eng|engineering)\b")
+_YOCTO = re.compile(r"\bdebug-tweaks\b|\bempty-root-password\b|\ballow-empty-password\b")
+_BUILD_FILES = ("/etc/build", "/etc/buildinfo", "/etc/version")
+_LINES = 4000
 
 
 def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
@@ -52,31 +72,55 @@ def _findings(firmware: Firmware, device: Device) -> Iterator[Finding]:
         yield from _console(console)
     for root in firmware.roots():
         yield from _build(root)
+        yield from _development(root)
         yield from _sysrq(root)
     yield from _kernel(firmware)
 
 
 def _boot_loader(firmware: Firmware) -> Iterator[Finding]:
     seen: set[str] = set()
+    stored = any("bootdelay" in node.detail for node in firmware.nodes)
     for node in firmware.nodes:
         held = node.detail.get("bootdelay")
-        facts = None if held is not None else firmware.facts_of(node)
-        delay = str(held) if held is not None else _delay_of(facts, node)
-        where = Evidence(location=Location(chain=node.chain, path=node.path, offset=node.offset), text=f"bootdelay={delay}")
+        built_in = node.detail.get("default_bootdelay") if not stored else None
+        facts = firmware.facts_of(node) if held is None and built_in is None else None
+        delay = str(held) if held is not None else str(built_in) if built_in is not None else _delay_of(facts, node)
         if re.fullmatch(r"\d{1,4}", delay) and node.label not in seen:
             seen.add(node.label)
-            # Zero still leaves the moment in which a key that is already held stops U-Boot.
-            severity = Severity.MEDIUM if int(delay) > 0 else Severity.LOW
-            yield _BOOT_PROMPT.finding(where, "bootdelay", title=f"Boot loader waits {delay} s for a key", severity=severity)
+            yield _prompt(node, delay, built_in=built_in is not None)
         for key, text in node.detail.items():
-            if isinstance(text, str) and "arg" in key.lower() and (found := _KERNEL_SHELL.search(text)):
-                proof = Evidence(location=Location(chain=node.chain, path=node.path, offset=node.offset), text=text[:240])
-                yield _SHELL.finding(
-                    proof,
-                    f"kernel {found.group().strip()}",
-                    title="Kernel command line starts a shell as init",
-                    severity=Severity.HIGH,
-                )
+            if isinstance(text, str) and ("arg" in key.lower() or "cmdline" in key.lower()):
+                yield from _command_line(node, text)
+
+
+def _prompt(node: Node, delay: str, *, built_in: bool) -> Finding:
+    """Zero still leaves the moment in which a key that is already held stops U-Boot."""
+    keyed = any(key.removeprefix("default_") in _KEYED for key in node.detail)
+    waits = f"Boot loader waits {delay} s for a {'word' if keyed else 'key'}"
+    return _BOOT_PROMPT.finding(
+        Evidence(location=Location(chain=node.chain, path=node.path, offset=node.offset), text=f"bootdelay={delay}"),
+        "bootdelay",
+        title=f"{waits} (built-in default)" if built_in else waits,
+        severity=Severity.MEDIUM if int(delay) > 0 and not keyed else Severity.LOW,
+        confidence="tentative" if keyed else None,
+        refuted_by="An environment stored in the flash says otherwise, or the console is off or asks for a password."
+        if built_in
+        else "",
+    )
+
+
+def _command_line(node: Node, text: str) -> Iterator[Finding]:
+    proof = Evidence(location=Location(chain=node.chain, path=node.path, offset=node.offset), text=text[:240])
+    if found := _KERNEL_SHELL.search(text):
+        title = "Kernel command line starts a shell as init"
+        yield _SHELL.finding(proof, f"kernel {found.group().strip()}", title=title, severity=Severity.HIGH)
+    if found := _KERNEL_DEBUG.search(text):
+        yield _KERNEL.finding(
+            proof,
+            f"command line {found.group(1).partition('=')[0]}",
+            title=f"Kernel command line switches debugging on: {found.group(1)}",
+            severity=Severity.MEDIUM,
+        )
 
 
 def _delay_of(facts: Facts | None, node: Node) -> str:
@@ -100,22 +144,65 @@ def _console(console: Console) -> Iterator[Finding]:
 
 def _build(root: FileSystem) -> Iterator[Finding]:
     for path in _PROPERTIES:
-        for number, line in enumerate((root.text(path) or "").splitlines(), 1):
-            key, _, value = line.partition("=")
-            if value.strip() in _BAD_PROPERTIES.get(key.strip(), ()):
+        for number, line in enumerate((root.text(path) or "").splitlines()[:_LINES], 1):
+            key, _, value = (part.strip() for part in line.partition("="))
+            bad = value in _BAD_PROPERTIES.get(key, ())
+            if not bad and _ADB.fullmatch(key):
+                bad = "adb" in value.split(",") or (
+                    key.endswith(("port", "enable")) and re.fullmatch(r"[1-9]\d{0,4}", value) is not None
+                )
+            if bad:
                 yield _DEBUG_BUILD.finding(
-                    root.evidence(path, line, line=number), f"{key.strip()}={value.strip()}", title=f"Debug build: {line.strip()}"
+                    root.evidence(path, line, line=number), f"{key}={value}", title=f"Debug build: {line.strip()[:120]}"
                 )
 
 
+def _development(root: FileSystem) -> Iterator[Finding]:
+    """What the build system wrote about the image: os-release(5) VARIANT_ID, Yocto's image features."""
+    for path in _RELEASES:
+        for each in configuration.assignments(root, path):
+            if each.key in ("variant", "variant_id", "image_variant", "build_type") and _DEVELOPMENT.search(each.value):
+                yield _variant(root, path, each.text, each.line, f"{each.key}={each.value}")
+        if root.resolve(path) is not None:
+            break
+    for path in _BUILD_FILES:
+        text = root.text(path) or ""
+        if found := _YOCTO.search(text):
+            number = text.count("\n", 0, found.start()) + 1
+            yield _variant(root, path, text.splitlines()[number - 1], number, found.group())
+
+
+def _variant(root: FileSystem, path: str, text: str, line: int, cause: str) -> Finding:
+    return _DEBUG_BUILD.finding(
+        root.evidence(path, text, line=line),
+        f"variant {cause}"[:160],
+        title=f"The image calls itself a development build: {cause}"[:160],
+        verdict="concern",
+        confidence="firm",
+    )
+
+
 def _sysrq(root: FileSystem) -> Iterator[Finding]:
-    paths = ("/etc/sysctl.conf", *configuration.files(root, "/etc/sysctl.d", ".conf"))
-    for path in paths:
+    for path in ("/etc/sysctl.conf", *_sysctl_files(root)):
         for each in configuration.assignments(root, path):
             if each.key.replace("/", ".") == "kernel.sysrq" and each.value == "1":
                 yield _KERNEL.finding(
                     root.evidence(path, each.text, line=each.line), "kernel.sysrq", title="All functions of the SysRq key are on"
                 )
+    for node, facts in root.files():
+        if facts.text is not None and "/proc/sys/kernel/sysrq" in facts.text and facts.kind == "script":
+            for number, line in enumerate(facts.text.splitlines()[:_LINES], 1):
+                found = _SYSRQ_WRITE.search(line[:1000]) if "sysrq" in line and not line.lstrip().startswith("#") else None
+                if found and found.group(1) == "1":
+                    yield _KERNEL.finding(
+                        root.evidence(node.path, line, line=number), "kernel.sysrq", title="All functions of the SysRq key are on"
+                    )
+
+
+def _sysctl_files(root: FileSystem) -> list[str]:
+    return [
+        path for directory in ("/etc/sysctl.d", "/usr/lib/sysctl.d") for path in configuration.files(root, directory, ".conf")
+    ]
 
 
 def _kernel(firmware: Firmware) -> Iterator[Finding]:
@@ -123,7 +210,7 @@ def _kernel(firmware: Firmware) -> Iterator[Finding]:
         if facts.text is None or "CONFIG_MMU=y" not in facts.text or facts.size > 1 << 20 or node.path.endswith(".sh"):
             continue
         lines = {line.strip(): number for number, line in enumerate(facts.text.splitlines(), 1)}
-        found = [option for option in _BAD_OPTIONS if f"{option}=y" in lines]
+        found = [option for option, tamed in _BAD_OPTIONS.items() if f"{option}=y" in lines and tamed not in lines]
         if found:
             number = lines[f"{found[0]}=y"]
             where = Evidence(

@@ -1,6 +1,7 @@
 """Consoles: the shells and logins that init offers on serial and virtual terminals, and whether they ask for a password.
 
-Sources: busybox inittab (respawn, askfirst), OpenWrt procd (askconsole), systemd ``getty@`` and ``serial-getty@`` units.
+Sources: busybox inittab (respawn, askfirst), OpenWrt procd (askconsole), systemd ``getty@`` units, Android's
+init language (``service``, ``disabled``, ``on property:``), upstart jobs (init(5), ``exec``), getty started by scripts (OpenRC).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from fwcheck.model import Console
 
 _TERMINAL = re.compile(r"(?:/dev/)?(console|tty[A-Za-z]*\d*|hvc\d+|pts/\d+|ttymxc\d+)$")
 
+_RC_LINES = 4000
+
 
 def consoles(firmware: Firmware) -> tuple[Console, ...]:
     """The consoles of every root file system."""
@@ -30,6 +33,9 @@ def _of_root(boot: Boot) -> Iterable[Console]:
     for entry in boot.entries:
         if is_console(entry):
             yield _inittab(boot, entry)
+    yield from _started(boot)
+    yield from _android(boot)
+    yield from _upstart(boot)
 
 
 def _inittab(boot: Boot, entry: InittabEntry) -> Console:
@@ -103,3 +109,78 @@ def _gettys(boot: Boot) -> Iterable[Console]:
             root=boot.root.label,
             evidence=(boot.root.evidence(path, f"ExecStart={command}", line=line),),
         )
+
+
+def _started(boot: Boot) -> Iterable[Console]:
+    """A getty that a script starts (OpenRC's agetty, a line of rcS)."""
+    for run in boot.runs:
+        if boot.kind == "systemd" or not re.fullmatch(r"[am]?getty|ngetty|fgetty", run.name) or run.present is False:
+            continue
+        terminal = next((word for word in run.words[1:] if _TERMINAL.match(word)), "console")
+        yield Console(
+            tty=terminal.removeprefix("/dev/"),
+            command=" ".join(run.shown),
+            authenticated=_getty(boot, list(run.words)) if not run.conditions else None,
+            root=boot.root.label,
+            evidence=(run.place.fs.evidence(run.place.path, " ".join(run.shown), line=run.place.line or None),),
+        )
+
+
+def _android(boot: Boot) -> Iterable[Console]:
+    """The console service of Android: a shell, unless it is disabled and only a debuggable build starts it."""
+    debuggable = any(
+        re.search(r"(?m)^ro\.debuggable=1\s*$", boot.root.text(path) or "")
+        for path in ("/default.prop", "/prop.default", "/system/build.prop", "/system/etc/prop.default", "/build.prop")
+    )
+    for node in (*boot.root.children("/"), *boot.root.children("/system/etc/init"), *boot.root.children("/etc/init")):
+        if not node.path.endswith(".rc"):
+            continue
+        lines = (boot.root.text(node.path) or "").splitlines()[:_RC_LINES]
+        for number, line in enumerate(lines, 1):
+            words = line.split()
+            if (
+                len(words) < 3
+                or words[0] != "service"
+                or not re.search(r"/(?:system/bin/|s?bin/|vendor/bin/)(?:sh|ash)$", words[2])
+            ):
+                continue
+            options = {row.split()[0] for row in _options(lines[number:]) if row.split()}
+            if "console" in options and ("disabled" not in options or debuggable):
+                yield Console(
+                    tty="console",
+                    command=" ".join(words[2:]),
+                    authenticated=False,
+                    root=boot.root.label,
+                    evidence=(boot.root.evidence(node.path, line, line=number),),
+                )
+
+
+def _options(lines: list[str]) -> Iterable[str]:
+    """The option lines of a service: up to the next section."""
+    for line in lines[:64]:
+        if re.match(r"(?:service|on|import)\s", line):
+            return
+        yield line.strip()
+
+
+def _upstart(boot: Boot) -> Iterable[Console]:
+    """Jobs of upstart that run a getty; only where upstart is the init."""
+    if not boot.root.exists("/sbin/initctl") or boot.kind in ("systemd", "procd", "busybox"):
+        return
+    for node in boot.root.children("/etc/init"):
+        if not node.path.endswith(".conf") or boot.root.exists(node.path.removesuffix(".conf") + ".override"):
+            continue
+        text = boot.root.text(node.path) or ""
+        if "getty" not in text or not re.search(r"(?m)^start on\b", text):
+            continue
+        for number, line in enumerate(text.splitlines()[:512], 1):
+            words = line.split()
+            if len(words) > 1 and words[0] == "exec" and "getty" in posixpath.basename(words[1]):
+                terminal = next((word for word in words[2:] if _TERMINAL.match(word)), "console")
+                yield Console(
+                    tty=terminal.removeprefix("/dev/"),
+                    command=" ".join(words[1:]),
+                    authenticated=_getty(boot, words[1:]),
+                    root=boot.root.label,
+                    evidence=(boot.root.evidence(node.path, line, line=number),),
+                )

@@ -110,3 +110,17 @@ rule debug_console_shell
     condition:
         $shell
 }
+
+rule debug_telnet_from_program
+{
+    meta:
+        id = "debug-telnet-from-program"
+        description = "program that holds a command line for starting telnetd"
+        severity = "low"
+        reference = "telnetd(8), BusyBox telnetd"
+    strings:
+        $options = /telnetd -[lpbF][ \/]?[\/A-Za-z0-9%]/
+        $background = /telnetd ?&\x00/
+    condition:
+        uint32(0) == 0x464c457f and any of them
+}

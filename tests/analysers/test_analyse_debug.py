@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from support.trees import firmware_of
 
 from fwcheck.analysers import debug
@@ -62,3 +63,63 @@ def test_kernel_configuration() -> None:
 
 def test_findings_are_serialisable() -> None:
     assert msgspec.json.encode(found(tree() | {"/etc/inittab": "ttyS0::askfirst:-/bin/sh\n"}))
+
+
+def test_the_delay_built_into_the_boot_loader_counts_where_no_environment_is_stored() -> None:
+    (one,) = found(tree() | {"/etc/inittab": "::sysinit:/x\n"}, {"default_bootdelay": "2", "version": "U-Boot 2023.01"})
+    assert (one.rule, one.verdict, one.title) == ("DBG-001", "concern", "Boot loader waits 2 s for a key (built-in default)")
+    assert "environment" in one.refuted_by
+    assert found(tree() | {"/etc/inittab": "::sysinit:/x\n"}, {"default_bootdelay": "2", "bootdelay": "-2"}) == []
+
+
+def test_a_keyed_prompt_is_told_with_less_weight() -> None:
+    (one,) = found(tree() | {"/etc/inittab": "::sysinit:/x\n"}, {"bootdelay": "3", "bootstopkeysha256": "5e88"})
+    assert (one.severity.value, one.confidence) == ("low", "tentative")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("console=ttyS0 kgdboc=ttyS0,115200 kgdbwait", "kgdboc=ttyS0,115200"),
+        ("console=ttyS0 sysrq_always_enabled", "sysrq_always_enabled"),
+        ("console=ttyS0 kgdbocx root=/dev/mtdblock2", ""),
+    ],
+)
+def test_debugging_on_the_kernel_command_line(line: str, said: str) -> None:
+    seen = found(tree() | {"/etc/inittab": "::sysinit:/x\n"}, {"cmdline": line})
+    assert [(each.rule, each.title.rpartition(": ")[2]) for each in seen] == ([("DBG-004", said)] if said else [])
+
+
+def test_options_that_are_tamed_by_another_one() -> None:
+    base = tree() | {"/etc/inittab": "::sysinit:/x\n"}
+    config = (
+        "CONFIG_MMU=y\nCONFIG_DEVMEM=y\nCONFIG_STRICT_DEVMEM=y\nCONFIG_MAGIC_SYSRQ=y\nCONFIG_MAGIC_SYSRQ_DEFAULT_ENABLE=0x0\n"
+    )
+    assert found(base | {"/boot/config-6.6": config}) == []
+    (one,) = found(base | {"/boot/config-6.6": config.replace("CONFIG_STRICT_DEVMEM=y\n", "")})
+    assert one.evidence == "CONFIG_DEVMEM=y"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "verdict"),
+    [
+        ("/etc/os-release", 'NAME="Poky"\nVARIANT_ID=dev\n', "concern"),
+        ("/etc/os-release", 'VARIANT="Development Image"\n', "concern"),
+        ("/etc/os-release", 'VARIANT_ID=production\nPRETTY_NAME="Devices 1.0"\n', ""),
+        ("/etc/build", "IMAGE_FEATURES = debug-tweaks ssh-server-dropbear\n", "concern"),
+        ("/default.prop", "persist.sys.usb.config=mtp,adb\n", "violation"),
+        ("/default.prop", "persist.sys.usb.config=mtp\nservice.adb.tcp.port=-1\n", ""),
+        ("/system/build.prop", "service.adb.tcp.port=5555\n", "violation"),
+    ],
+)
+def test_development_images(path: str, text: str, verdict: str) -> None:
+    seen = found(tree() | {"/etc/inittab": "::sysinit:/x\n", path: text})
+    assert [(each.rule, each.verdict) for each in seen] == ([("DBG-003", verdict)] if verdict else [])
+
+
+def test_sysrq_written_by_a_script() -> None:
+    script = "#!/bin/sh\n# echo 1 > /proc/sys/kernel/sysrq\necho {} > /proc/sys/kernel/sysrq\n"
+    base = tree() | {"/etc/inittab": "::sysinit:/x\n"}
+    (one,) = found(base | {"/etc/init.d/S01": script.format(1)})
+    assert (one.rule, one.location.line) == ("DBG-004", 3)
+    assert found(base | {"/etc/init.d/S01": script.format(0)}) == []

@@ -67,3 +67,34 @@ def test_systemd_serial_getty_asks_and_autologin_does_not() -> None:
     assert (found.tty, found.authenticated) == ("ttyS0", True)
     (found,) = consoles(firmware_of(base | {"/lib/systemd/system/serial-getty@.service": unit.format("--autologin root ")}))
     assert found.authenticated is False
+
+
+@pytest.mark.parametrize(
+    ("properties", "options", "found"),
+    [
+        ("ro.debuggable=0\n", "    console\n    user shell\n", 1),
+        ("ro.debuggable=0\n", "    class core\n    console\n    disabled\n", 0),
+        ("ro.debuggable=1\n", "    class core\n    console\n    disabled\n", 1),
+        ("ro.debuggable=1\n", "    class core\n    disabled\n", 0),  # no console: a shell for something else
+    ],
+)
+def test_android_console_service(properties: str, options: str, found: int) -> None:
+    init = f"on boot\n    start x\nservice console /system/bin/sh\n{options}\nservice adbd /sbin/adbd\n    console\n"
+    files = {"/init": _ELF, "/init.rc": init, "/default.prop": properties, "/system/bin/sh": _ELF}
+    seen = consoles(firmware_of({"/etc/x": "", "/bin/y": "", "/dev/z": "", "/sbin/init": _ELF} | files))
+    assert [(each.tty, each.authenticated) for each in seen] == [("console", False)] * found
+
+
+def test_a_getty_that_a_script_starts() -> None:
+    script = "#!/bin/sh\n/sbin/getty -L ttyAMA0 115200 vt100 &\n"
+    seen = consoles(firmware_of(tree("::sysinit:/etc/init.d/rcS\n", {"/etc/init.d/rcS": script, "/sbin/getty": _ELF})))
+    assert [(each.tty, each.authenticated, each.evidence[0].location.line) for each in seen] == [("ttyAMA0", True, 2)]
+
+
+@pytest.mark.parametrize(("line", "asks"), [("getty -8 38400 ttyS0", True), ("agetty -a root 115200 ttyS0", False)])
+def test_upstart_jobs(line: str, asks: bool) -> None:
+    job = f"# serial\nstart on stopped rc RUNLEVEL=[2345]\nrespawn\nexec /sbin/{line}\n"
+    files = {"/sbin/init": _ELF, "/sbin/initctl": _ELF, "/bin/sh": _ELF, "/lib/x": "", "/etc/init/ttyS0.conf": job}
+    seen = consoles(firmware_of(files))
+    assert [(each.tty, each.authenticated) for each in seen] == [("ttyS0", asks)]
+    assert consoles(firmware_of(files | {"/etc/init/ttyS0.override": "manual\n"})) == ()

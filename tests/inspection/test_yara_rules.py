@@ -51,6 +51,10 @@ SAMPLES: dict[str, tuple[bytes, bytes]] = {
     "debug_command_page": (ELF + b"\0formSysCmd\0sysCmd\0", ELF + b"\0formSysLog\0"),
     "debug_tplink_page": (ELF + b"/userRpm/DebugResultRpm.htm\0osteam\0", ELF + b"/userRpm/DebugResultRpm.htm\0"),
     "debug_netgear_telnetenable": (ELF + b"AMBIT_TELNET_ENABLE+\0", ELF + b"TELNET_ENABLE\0"),
+    "debug_telnet_from_program": (
+        ELF + b"/usr/sbin/telnetd -l /bin/login &\0",
+        ELF + b"telnetd: could not find pty\0killall telnetd\0usage: telnetd [-debug]\0",
+    ),
     "debug_gdbserver": (ELF + b"GNU gdbserver (GDB) 7.6\0", b"This text is about GNU gdbserver and its use."),
     "debug_adb_enabled": (b"ro.secure=1\nro.adb.secure=0\n", b"ro.adb.secure=1\npersist.sys.usb.config=mtp\n"),
     "debug_android_engineering_build": (b"\nro.build.type=eng\n", b"\nro.build.type=user\nro.debuggable=0\n"),
