@@ -17,8 +17,9 @@ from typing import Final
 import msgspec
 
 from fwcheck.extraction.formats._checksums import digest
-from fwcheck.extraction.formats._signed import BAD, UNCHECKED, ecdsa, rsa_pss
+from fwcheck.extraction.formats._signed import BAD, UNCHECKED, ec_key, ecdsa, rsa_key, rsa_pss, two_numbers
 from fwcheck.extraction.source import ByteSource
+from fwcheck.model import SignedBlock
 
 _SECTOR: Final = 4096
 _BLOCK: Final = 1216
@@ -34,6 +35,7 @@ class EspSignature(msgspec.Struct, kw_only=True):
     words: str
     detail: dict[str, str | int] = {}
     problems: list[str] = []
+    blocks: list[SignedBlock] = []
 
 
 def signature_detail(source: ByteSource, offset: int, end: int) -> EspSignature | None:
@@ -46,17 +48,24 @@ def signature_detail(source: ByteSource, offset: int, end: int) -> EspSignature 
         return _version_2(source, offset, padded, blocks, len(sector))
     v1 = source.peek(end, _V1_SIZE)
     if len(v1) == _V1_SIZE and v1[:4] == bytes(4) and len(set(v1[4:])) > 40:
-        return EspSignature(end=end + _V1_SIZE, words="ECDSA P-256 signature of Secure Boot V1 (68 bytes, not verified)")
+        block = SignedBlock(
+            scheme="ESP Secure Boot V1", algorithm="ECDSA", covers="the image",
+            signature=two_numbers(int.from_bytes(v1[4:36], "big"), int.from_bytes(v1[36:68], "big")),
+            digest=digest("sha256", source, (offset, end - offset)),
+        )  # fmt: skip
+        words = "ECDSA P-256 signature of Secure Boot V1 (68 bytes, not verified)"
+        return EspSignature(end=end + _V1_SIZE, words=words, blocks=[block])
     return None
 
 
 def _version_2(source: ByteSource, offset: int, padded: int, blocks: list[bytes], length: int) -> EspSignature:
-    found, problems, keys = [], [], []
+    found, problems, keys, signed = [], [], [], []
     for block in blocks:
         wide = block[1] == _ECDSA and block[2] == 1
         hashed, key_at = (48, 52) if wide else (32, 36)
         curve, number = _CURVES.get(block[key_at], (0, 32))
         right = block[4:key_at] == digest("sha384" if wide else "sha256", source, (offset, padded - offset))
+        signed.append(_block(block, key_at, curve, number, intact=right))
         if zlib.crc32(block[:1196]) != int.from_bytes(block[1196:1200], "little"):
             state = "wrong CRC32"
         elif not right:
@@ -76,7 +85,26 @@ def _version_2(source: ByteSource, offset: int, padded: int, blocks: list[bytes]
         words=", ".join(found),
         detail={"signature_blocks": len(blocks), "key_digests": " ".join(keys)},
         problems=problems,
+        blocks=signed,
     )
+
+
+def _block(block: bytes, key_at: int, curve: int, number: int, *, intact: bool) -> SignedBlock:
+    """What is to be verified; the key beside it is the device's own where its digest stands in the fuses."""
+    if block[1] == _RSA:
+        modulus, exponent = int.from_bytes(block[36:420], "little"), int.from_bytes(block[420:424], "little")
+        return SignedBlock(
+            scheme="ESP Secure Boot V2", algorithm="RSA", padding="pss", signature=block[812:1196][::-1], digest=block[4:36],
+            carried=rsa_key(modulus, exponent), key_hint=hashlib.sha256(block[36:812]).hexdigest(), covers="the padded image",
+            intact=intact,
+        )  # fmt: skip
+    field, fields = max(64, 2 * number), block[key_at + 1 :]
+    x, y, r, s = (int.from_bytes(fields[at : at + number], "little") for at in (0, number, field, field + number))
+    hashed = "sha384" if key_at == 52 else "sha256"
+    return SignedBlock(
+        scheme="ESP Secure Boot V2", algorithm="ECDSA", hash=hashed, signature=two_numbers(r, s), digest=block[4:key_at],
+        carried=ec_key(curve, x, y), covers="the padded image", intact=intact,
+    )  # fmt: skip
 
 
 def _rsa(block: bytes) -> str:

@@ -7,7 +7,7 @@ image is as its signer made it, an invalid one that it was changed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.hashes import HashAlgorithm
@@ -91,3 +91,42 @@ def encoded_key(key: bytes, signature: bytes, digest: bytes) -> str:
     if isinstance(public, ed25519.Ed25519PublicKey):
         return _checked(lambda: public.verify(signature, digest))
     return UNCHECKED
+
+
+def two_numbers(r: int, s: int) -> bytes:
+    """An ECDSA signature in DER (RFC 3279, Ecdsa-Sig-Value)."""
+
+    def number(value: int) -> bytes:
+        raw = value.to_bytes(value.bit_length() // 8 + 1, "big")
+        return b"\x02" + bytes([len(raw)]) + raw
+
+    inner = number(r) + number(s)
+    return b"\x30" + (bytes([len(inner)]) if len(inner) < 128 else b"\x81" + bytes([len(inner)])) + inner
+
+
+def rsa_key(modulus: int, exponent: int) -> bytes:
+    """An RSA key as DER SubjectPublicKeyInfo; empty for numbers that are no key."""
+    from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
+
+    return _encoded(lambda: rsa.RSAPublicNumbers(exponent, modulus).public_key())
+
+
+def ec_key(bits: int, x: int, y: int) -> bytes:
+    """A point of the NIST curve of so many bits as DER SubjectPublicKeyInfo; empty for one that is not on it."""
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+
+    curves: dict[int, ec.EllipticCurve] = {192: ec.SECP192R1(), 224: ec.SECP224R1(), 256: ec.SECP256R1(), 384: ec.SECP384R1()}
+    if bits not in curves:
+        return b""
+    return _encoded(lambda: ec.EllipticCurvePublicNumbers(x, y, curves[bits]).public_key())
+
+
+def _encoded(make: Callable[[], Any]) -> bytes:
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415
+
+    try:
+        der: bytes = make().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return b""
+    return der

@@ -27,11 +27,12 @@ from fwcheck.extraction.formats._payload_manifest import (
     Partition,
     Reader,
 )
+from fwcheck.extraction.formats._protobuf import fields, number, octets
 from fwcheck.extraction.limits import DEFAULT, Limits, bounded
 from fwcheck.extraction.members import note
 from fwcheck.extraction.source import CHUNK, ByteSource
 from fwcheck.extraction.spool import spool
-from fwcheck.model import NodeKind
+from fwcheck.model import NodeKind, SignedBlock
 
 _HASHED = 256 << 20  # bytes of data that are hashed when the payload is opened; what is beyond is hashed when it is unpacked
 _UNPACKED_LIMIT = 64 << 20  # bytes of one operation
@@ -223,9 +224,7 @@ class AndroidPayload(Format):
         "versions 1 and 2: REPLACE, REPLACE_BZ, REPLACE_XZ, REPLACE_ZSTD, ZERO and DISCARD operations; the SHA-256 of data and"
         " partitions is recomputed"
     )
-    not_read = (
-        "delta operations, which need the previous content (told); verification of the signatures: the key is on the device"
-    )
+    not_read = "delta operations, which need the previous content (told); signatures are verified where their key is at hand"
     signatures = (Signature(pattern=rb"CrAU\x00{7}[\x01\x02]\x00{4}", width=16),)
     priority = 20
 
@@ -250,7 +249,50 @@ class AndroidPayload(Format):
         return Container(
             format=self.name, size=min(end, source.size) - offset, entries=payload.entries(),
             detail=_detail(payload, major, signed), problems=payload.problems,
+            signatures=(*_metadata_blocks(source, offset, (begin + size, signed)), *_payload_blocks(payload, offset, signed)),
         )  # fmt: skip
+
+
+def _metadata_blocks(source: ByteSource, offset: int, place: tuple[int, int]) -> Iterator[SignedBlock]:
+    """What is signed of header and manifest; ``place``: offset and size of the signatures behind them."""
+    length, size = place
+    if size:
+        digest = hashlib.sha256(source.view(offset, length)).digest()
+        yield from _signatures(source.peek(offset + length, size), digest, "header and manifest", None)
+
+
+def _payload_blocks(payload: Payload, offset: int, signed: int) -> Iterator[SignedBlock]:
+    """What is signed of the whole: header, manifest and data, without the signatures themselves."""
+    at, size = payload.manifest.signatures
+    if not size or size > 1 << 20 or at > _HASHED:
+        return
+    digest = hashlib.sha256(payload.source.view(offset, payload.at - signed - offset))
+    try:
+        for chunk in payload.source.window(payload.at, at).chunks():
+            digest.update(chunk)
+    except FormatError:
+        return
+    wrong = any("SHA-256" in each for each in payload.problems)
+    raw = payload.source.peek(payload.at + at, size)
+    yield from _signatures(raw, digest.digest(), "header, manifest and data", False if wrong else None)
+
+
+def _signatures(raw: bytes, digest: bytes, covers: str, intact: bool | None) -> Iterator[SignedBlock]:
+    """A ``Signatures`` message: 1 signatures, of which 2 is the data and 3 the size without padding."""
+    try:
+        for key, value in fields(memoryview(raw)):
+            if key != 1:
+                continue
+            held = dict(fields(octets(value)))
+            data = bytes(octets(held.get(2, memoryview(b""))))
+            data = data[: number(held[3])] if 3 in held else data
+            pair = data[:1] == b"\x30" and len(data) < 160  # two numbers in DER
+            yield SignedBlock(
+                scheme="Android payload", algorithm="ECDSA" if pair else "RSA", padding="" if pair else "pkcs1v15",
+                signature=data, digest=digest, covers=covers, intact=intact,
+            )  # fmt: skip
+    except FormatError:
+        return
 
 
 def _detail(payload: Payload, major: int, signed: int) -> dict[str, str | int]:

@@ -19,9 +19,11 @@ from fwcheck.extraction.errors import FormatError, Truncated
 from fwcheck.extraction.format import Container, Format, Signature
 from fwcheck.extraction.formats._avb_descriptors import Chain, CommandLine, Descriptor, Hash, HashTree, Property, descriptors
 from fwcheck.extraction.formats._parts import words
+from fwcheck.extraction.formats._signed import rsa_key
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import note
 from fwcheck.extraction.source import ByteSource
+from fwcheck.model import SignedBlock
 
 _HEADER = Struct(">4sII2QI11QII48s80x")
 _FOOTER = Struct(">4sII3Q28x")
@@ -33,6 +35,7 @@ _ALGORITHMS = {
 _FLAGS = {1: "hash trees disabled", 2: "verification disabled"}
 _BLOCK_LIMIT = 1 << 22  # bytes of each of the two blocks
 _HASH_LIMIT = 1 << 30  # bytes of a partition whose digest is recomputed
+_WRONG = "the partition is not what its vbmeta image says"
 _SHOWN = 32  # descriptors of one kind
 # SHA-256 (SHA-1 as avbtool shows it) of the public halves of keys whose private halves are published with the source of Android.
 _DEVELOPMENT_KEYS = {
@@ -151,7 +154,27 @@ class AndroidVbmeta(Format):
         detail |= _described(every)
         said = ", ".join([said, *_partition(source, offset, every, problems)])
         detail |= {"integrity": integrity, "integrity_detail": said}
-        return Container(format=self.name, size=image.size, detail=detail, problems=problems)
+        return Container(
+            format=self.name, size=image.size, detail=detail, problems=problems,
+            signatures=_blocks(image, intact=False if any(_WRONG in each for each in problems) else None),
+        )  # fmt: skip
+
+
+def _blocks(image: Vbmeta, *, intact: bool | None) -> tuple[SignedBlock, ...]:
+    """The signature over header and auxiliary block; ``intact``: whether the partition beside it is the one it speaks of."""
+    name, hashed, bits = _ALGORITHMS.get(image.algorithm, ("", "", 0))
+    if not hashed:
+        return ()
+    modulus = int.from_bytes(image.key[8 : 8 + bits // 8], "big")
+    carried = rsa_key(modulus, 65537) if len(image.key) >= 8 + bits // 8 and unpack_from(">I", image.key)[0] == bits else b""
+    right = hashlib.new(hashed, image.signed).digest() == image.hash
+    return (
+        SignedBlock(
+            scheme="AVB", algorithm="RSA", hash=hashed, padding="pkcs1v15", signature=image.signature, carried=carried,
+            digest=hashlib.new(hashed, image.signed).digest(), key_hint=hashlib.sha256(image.key).hexdigest(),
+            covers=f"the vbmeta image ({name})", intact=intact if right else False,
+        ),
+    )  # fmt: skip
 
 
 def _described(every: list[Descriptor]) -> dict[str, str | int]:
@@ -186,7 +209,7 @@ def _partition(source: ByteSource, offset: int, every: list[Descriptor], problem
             except FormatError as error:
                 said, right = f"{each.name} cannot be checked: {error}", True
             if not right:
-                note(problems, f"the partition is not what its vbmeta image says: {said}")
+                note(problems, f"{_WRONG}: {said}")
             return [said]
     return []
 

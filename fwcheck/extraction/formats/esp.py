@@ -58,7 +58,9 @@ class Esp(Format):
         "all segments, application and boot loader description, checksum and SHA-256, Secure Boot 1 and 2 (RSA-PSS and ECDSA "
         "blocks verified with the key in them), ESP8266 images of both generations"
     )
-    not_read = "images under flash encryption; Secure Boot 1 signatures are told, not verified: their key is in the boot loader"
+    not_read = (
+        "images under flash encryption; the key of Secure Boot 1 signatures is in the boot loader: verified where it is at hand"
+    )
     signatures = (
         # e_magic, 1..16 segments, SPI mode; entry point in 0x40......; extended header; load address of the first segment
         Signature(
@@ -116,7 +118,10 @@ def _esp32(source: ByteSource, offset: int, head: bytes) -> Container:
         "integrity": integrity,
         "integrity_detail": ", ".join(checks),
     }
-    return Container(format="esp", size=end - offset, entries=_entries(source, image), detail=detail, problems=problems)
+    return Container(
+        format="esp", size=end - offset, entries=_entries(source, image), detail=detail, problems=problems,
+        signatures=tuple(signature.blocks) if signature is not None else (),
+    )  # fmt: skip
 
 
 def _esp8266(source: ByteSource, offset: int, head: bytes) -> Container:

@@ -11,9 +11,10 @@ from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats._checksums import digest
 from fwcheck.extraction.formats._parts import crc32, part
-from fwcheck.extraction.formats._signed import BAD, UNCHECKED, ecdsa
+from fwcheck.extraction.formats._signed import BAD, UNCHECKED, ec_key, ecdsa, two_numbers
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
+from fwcheck.model import SignedBlock
 
 _HEADER, _END = 0x03A617EB, 0xFC0404FC
 _SIGNATURE, _CERTIFICATE, _ENCRYPTED = 0xF70A0AF7, 0xF30B0BF3, 0xF90707F9
@@ -62,14 +63,17 @@ class Gbl(Format):
         if len(tags) < 3 and problems:
             raise FormatError("a GBL header without tags")
         signed = "signature" in tags
-        words = _signed(source, offset, problems) if signed else "no signature"
+        words, block = _signed(source, offset, problems) if signed else ("no signature", None)
         detail |= {
             "type_flags": f"0x{flags:08x}",
             "encrypted": "yes" if "encrypted" in tags else "no",
             "integrity": "signature" if signed else "checksum",
             "integrity_detail": f"{words}, {checked}",
         }
-        return Container(format=self.name, size=end - offset, entries=entries, detail=detail, problems=problems)
+        return Container(
+            format=self.name, size=end - offset, entries=entries, detail=detail, problems=problems,
+            signatures=(block,) if block is not None else (),
+        )  # fmt: skip
 
 
 def _walk(source: ByteSource, offset: int) -> tuple[int, list[str], list[Entry], dict[str, str | int]]:
@@ -104,7 +108,7 @@ def _entry(source: ByteSource, name: str, number: int, at: int, length: int) -> 
     return part(source, label, at + skip, length - skip)
 
 
-def _signed(source: ByteSource, offset: int, problems: list[str]) -> str:
+def _signed(source: ByteSource, offset: int, problems: list[str]) -> tuple[str, SignedBlock | None]:
     """The signature is of all tags before its own; a certificate (u32, the point, u32, signature) holds the key."""
     at, point = offset, b""
     tag, length = struct.unpack("<II", source.view(at, 8))
@@ -113,16 +117,22 @@ def _signed(source: ByteSource, offset: int, problems: list[str]) -> str:
             point = source.read(at + 12, 64)
         at += 8 + length
         tag, length = struct.unpack("<II", source.view(at, 8))
+    if length != 64:
+        return f"signature of {length} bytes", None
+    raw = source.read(at + 8, 64)
+    r, s = int.from_bytes(raw[:32]), int.from_bytes(raw[32:])
+    hashed = digest("sha256", source, (offset, at - offset))
+    block = SignedBlock(
+        scheme="GBL", algorithm="ECDSA", signature=two_numbers(r, s), digest=hashed, covers="all tags before the signature"
+    )
     state = UNCHECKED
-    if point and length == 64:
+    if point:
         x, y = int.from_bytes(point[:32]), int.from_bytes(point[32:])
-        raw = source.read(at + 8, 64)
-        state = ecdsa(
-            256, (x, y), (int.from_bytes(raw[:32]), int.from_bytes(raw[32:])), digest("sha256", source, (offset, at - offset))
-        )
+        block = msgspec.structs.replace(block, carried=ec_key(256, x, y))
+        state = ecdsa(256, (x, y), (r, s), hashed)
         if state in BAD:
             problems.append(f"signature: {state}")
-    return f"ECDSA P-256 signature ({state})"
+    return f"ECDSA P-256 signature ({state})", block
 
 
 FORMATS = (Gbl(),)

@@ -22,6 +22,7 @@ from fwcheck.extraction.errors import ExtractionError, FormatError, QuotaExceede
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats import tar
 from fwcheck.extraction.formats._checksums import digest_of
+from fwcheck.extraction.formats._signed import two_numbers
 from fwcheck.extraction.formats._unpacked import tar_files, unpacked
 from fwcheck.extraction.limits import DEFAULT, Limits, Spent
 from fwcheck.extraction.members import note
@@ -174,9 +175,7 @@ def _signed(signature: bytes, manifest: bytes, *, intact: bool) -> SignedBlock:
     """RSA with PKCS #1 v1.5 padding, or ECDSA as two numbers of 32 bytes, over the SHA-256 of the manifest."""
     raw, pair = _raw(signature), b""
     if len(raw) == 64:
-        numbers = [raw[:32].lstrip(b"\0") or b"\0", raw[32:].lstrip(b"\0") or b"\0"]
-        inner = b"".join(b"\x02" + bytes([len(each) + (each[0] >> 7)]) + bytes(each[0] >> 7) + each for each in numbers)
-        pair = b"\x30" + bytes([len(inner)]) + inner
+        pair = two_numbers(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
     return SignedBlock(
         scheme="Mender", algorithm="ECDSA" if pair else "RSA", padding="" if pair else "pkcs1v15", signature=pair or raw,
         digest=hashlib.sha256(manifest).digest(), covers="the manifest", intact=intact,

@@ -10,6 +10,7 @@ revision, u32 version, u16 number of SoftDevices, their u16 ids, u16 CRC-16/CCIT
 from __future__ import annotations
 
 import binascii
+import hashlib
 import json
 import struct
 from collections.abc import Iterator
@@ -18,10 +19,12 @@ from typing import Any, Final
 from fwcheck.extraction.errors import ExtractionError, FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats._checksums import digest, verdict
+from fwcheck.extraction.formats._signed import two_numbers
 from fwcheck.extraction.formats.zip import Zip
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import note
 from fwcheck.extraction.source import ByteSource
+from fwcheck.model import SignedBlock
 
 _MANIFEST: Final = "/manifest.json"
 _MANIFEST_LIMIT: Final = 65536
@@ -39,7 +42,7 @@ class NordicDfu(Format):
     specification = "nRF5 SDK 17.1 (dfu-cc.proto), pc-nrfutil"
     category = "update bundle"
     reads = "secure and legacy init packets; SHA-256, SHA-512 or CRC-16 of the firmware recomputed; signature told with its kind"
-    not_read = "verification of the signature: its key is in the boot loader"
+    not_read = "the key, which is in the boot loader: the signature is verified where it is at hand"
     signatures = (Signature(pattern=rb"PK\x03\x04.[\x00-\x03].{2}[\x00-\x63]\x00", width=10, anywhere=False),)
     priority = 10
 
@@ -55,19 +58,53 @@ class NordicDfu(Format):
         detail: dict[str, str | int] = dict(container.detail)
         checks: list[str] = []
         words: set[str] = set()
+        blocks: list[SignedBlock] = []
         for kind, image in manifest.items():
             packet, binary = (_content(members, image.get(name)) for name in ("dat_file", "bin_file"))
             if packet is None or binary is None:
                 note(problems, f"{kind}: firmware or init packet is missing")
                 continue
-            word, checked = _init_packet(kind, packet.peek(0, _PACKET_LIMIT), binary, detail, problems)
+            known = len(problems)
+            raw = packet.peek(0, _PACKET_LIMIT)
+            word, checked = _init_packet(kind, raw, binary, detail, problems)
+            if word == "signature":
+                blocks += _blocks(kind, raw, intact=len(problems) == known)
             words.add(word)
             checks.append(f"{kind}: {checked}")
         if not checks:
             raise FormatError("a manifest.json of something else")
         detail["integrity"] = next(word for word in ("none", "checksum", "hash", "signature") if word in words)
         detail["integrity_detail"] = "; ".join(checks)
-        return Container(format=self.name, size=container.size, entries=entries, detail=detail, problems=problems)
+        return Container(
+            format=self.name, size=container.size, entries=entries, detail=detail, problems=problems, signatures=tuple(blocks)
+        )
+
+
+def _blocks(kind: str, raw: bytes, *, intact: bool) -> Iterator[SignedBlock]:
+    """The signature over the init command. Its ECDSA numbers are little-endian (pc-nrfutil, signing.py)."""
+    try:
+        signed = _message(_bytes(_message(raw), 2))
+        command, signature = _bytes(_message(_bytes(signed, 1)), 2), _bytes(signed, 3)
+        algorithm = _number(signed, 2)
+    except (FormatError, IndexError):
+        return
+    if len(signature) != 64 or algorithm not in _SIGNATURES:
+        return
+    covers = f"the init command of the {kind}"
+    if algorithm == 1:
+        yield SignedBlock(
+            scheme="Nordic DFU", algorithm="Ed25519", signature=signature, message=command, covers=covers, intact=intact
+        )
+        return
+    pair = two_numbers(int.from_bytes(signature[:32], "little"), int.from_bytes(signature[32:], "little"))
+    yield SignedBlock(
+        scheme="Nordic DFU",
+        algorithm="ECDSA",
+        signature=pair,
+        digest=hashlib.sha256(command).digest(),
+        covers=covers,
+        intact=intact,
+    )
 
 
 def _manifest(entry: Entry | None) -> dict[str, dict[str, Any]]:

@@ -8,22 +8,30 @@ attributes hold signatures and certificates of usign (openwrt/ucert), or plain t
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
+import re
 import struct
 import zlib
 from weakref import WeakKeyDictionary
+
+import msgspec
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
 from fwcheck.extraction.formats._parts import part
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import CHUNK, ByteSource
+from fwcheck.model import SignedBlock
 
 _TRAILER = struct.Struct(">4sIB3xI")
 _HEADER = 8
 _SIGNATURE, _INFO = 0, 1
 _LIMIT = 64 << 10  # fwtool takes 30 KiB of metadata and 1 KiB of signature at most
 _USIGN = b"untrusted comment:"
+_USIGN_TEXT = re.compile(rb"untrusted comment:[^\n]{0,200}\n([A-Za-z0-9+/=]{100})")
+_MESSAGE_LIMIT = 64 << 10  # bytes that are kept where the image does not hold them as they are
 
 
 class OpenWrtMetadata(Format):
@@ -34,7 +42,7 @@ class OpenWrtMetadata(Format):
     specification = "openwrt/fwtool, fwimage.h"
     category = "firmware"
     reads = "metadata in JSON, signature blob of usign or ucert; CRC32 of the image recomputed"
-    not_read = "the signature is told, not verified"
+    not_read = "certificate chains of ucert: the signature over the image is verified where its key is at hand"
     signatures = (Signature(pattern=rb"FWx0.{4}[\x00\x01]\x00{3}\x00\x00..", width=16),)
     priority = 20
 
@@ -47,6 +55,7 @@ class OpenWrtMetadata(Format):
         begin = offset - before
         problems: list[str] = []
         detail: dict[str, str | int]
+        blocks: tuple[SignedBlock, ...] = ()
         if kind == _INFO:
             if source.peek(begin + 4, 4) != bytes(4) and source.peek(begin + _HEADER, 1) != b"{":
                 raise FormatError("an fwtool trailer without metadata")
@@ -55,6 +64,7 @@ class OpenWrtMetadata(Format):
         else:
             detail = _signature(source.read(begin, before))
             entry = part(source, "signature", begin, before)
+            blocks = _blocks(source, begin, source.read(begin, before))
         entry.role = "meta"
         right = _crcs(source, offset, limits) == crc
         if not right:
@@ -63,7 +73,17 @@ class OpenWrtMetadata(Format):
         if kind == _SIGNATURE:
             words = f"{detail['signature']} (not verified); {words}"
         detail |= {"integrity": "checksum" if kind == _INFO else "signature", "integrity_detail": words}
-        return Container(format=self.name, size=_TRAILER.size, before=before, entries=[entry], detail=detail, problems=problems)
+        if not right:
+            blocks = tuple(msgspec.structs.replace(each, intact=False) for each in blocks)
+        return Container(
+            format=self.name,
+            size=_TRAILER.size,
+            before=before,
+            entries=[entry],
+            detail=detail,
+            problems=problems,
+            signatures=blocks,
+        )
 
 
 def _metadata(raw: bytes, problems: list[str]) -> dict[str, str | int]:
@@ -98,6 +118,26 @@ def _signature(raw: bytes) -> dict[str, str | int]:
     else:
         kind = f"signature of {len(raw)} bytes"
     return {"type": "signature", "signature": kind}
+
+
+def _blocks(source: ByteSource, end: int, raw: bytes) -> tuple[SignedBlock, ...]:
+    """The first usign signature: of everything in front of the trailer. Others sign the certificates of a ucert chain."""
+    found = _USIGN_TEXT.search(raw)
+    place = list(source.extents(0, end))
+    try:
+        signature = base64.b64decode(found[1], validate=True) if found is not None else b""
+    except binascii.Error:
+        return ()
+    if len(signature) != 74 or signature[:2] != b"Ed":
+        return ()
+    whole = place[0] if len(place) == 1 and place[0][1] == end else None
+    message = source.read(0, end) if whole is None and end <= _MESSAGE_LIMIT else b""
+    return (
+        SignedBlock(
+            scheme="usign", algorithm="Ed25519", signature=signature[10:], span=whole, message=message,
+            key_hint=f"key number {signature[2:10].hex()}", covers="the image in front of the signature",
+        ),
+    )  # fmt: skip
 
 
 class _Sums:

@@ -57,9 +57,7 @@ class Swupdate(Format):
     specification = "SWUpdate documentation, sw-description"
     category = "update bundle"
     reads = "sw-description (libconfig and JSON), SHA-256 of members recomputed, CMS signature with its certificate"
-    not_read = (
-        "raw RSA and OpenPGP signatures are told, not verified; encrypted members; values that the description computes in Lua"
-    )
+    not_read = "OpenPGP signatures are told, not verified; encrypted members; values that the description computes in Lua"
     signatures = (Signature(pattern=rb"sw-description\x00", width=15, offset=110),)
     priority = 30
 
