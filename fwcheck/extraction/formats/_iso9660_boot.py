@@ -23,8 +23,13 @@ PLATFORMS = {0: "x86 BIOS", 1: "PowerPC", 2: "Mac", 0xEF: "UEFI"}
 FLOPPIES = {1: 1_228_800, 2: 1_474_560, 3: 2_949_120}
 
 
-def boot_images(source: ByteSource, offset: int, catalogue: int, sizes: dict[int, int], problems: list[str]) -> Iterator[Entry]:
-    """The images as parts of ``source``, whose volume begins at ``offset``; ``sizes``: first block of a file to its size."""
+def boot_images(
+    source: ByteSource, offset: int, end: int, catalogue: int, sizes: dict[int, int], problems: list[str]
+) -> Iterator[Entry]:
+    """The images as parts of ``source``, whose volume lies from ``offset`` to ``end``; ``sizes``: first block of a file to size.
+
+    An image may lie behind the volume, in a partition that was appended to it (xorriso ``--interval:appended_partition``).
+    """
     raw = source.peek(offset + catalogue * BLOCK, BLOCK)
     if len(raw) < 64 or raw[:1] != b"\1" or raw[30:32] != b"\x55\xaa":
         note(problems, "no El Torito boot catalogue where the boot record says")
@@ -48,9 +53,10 @@ def boot_images(source: ByteSource, offset: int, catalogue: int, sizes: dict[int
             continue
         seen.add(block)
         number += 1
-        size = min(_size(source, begin, raw[at + 1] & 15, sectors, sizes.get(block)), source.size - begin)
+        there = (end if begin < end else source.size) - begin
+        size = min(_size(source, begin, raw[at + 1] & 15, sectors, sizes.get(block)), there)
         if size <= 0:
-            note(problems, f"boot image {number} lies behind the end")
+            note(problems, f"boot image {number} is not there: it begins at 0x{begin:x}, the source ends at 0x{source.size:x}")
             continue
         detail: dict[str, str | int] = {"platform": PLATFORMS.get(platform, f"0x{platform:02x}"), "bootable": int(kind == 0x88)}
         yield part(source, f"boot-{number}", begin, size, detail)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from struct import unpack_from
 from typing import Final, Protocol
+
+import msgspec
 
 from fwcheck.extraction.format import Entry
 from fwcheck.extraction.members import note
@@ -14,31 +17,61 @@ HOLE_LIMIT: Final = 64 << 10  # a hole up to this is filled with 0xFF, as erased
 RANGES_LIMIT: Final = 256
 LINE_LIMIT: Final = 600  # characters of one record
 _ERASED: Final = Memory(b"\xff" * HOLE_LIMIT)
+_WHOLE_LIMIT: Final = 16 << 20  # of an image that says its size: no flash of a microcontroller is larger
+_MCUBOOT: Final = b"\x3d\xb8\xf3\x96"
 
 
 def ranges(pieces: Iterable[tuple[int, ByteSource]], problems: list[str], prefix: str = "") -> list[Entry]:
-    """The contiguous ranges of memory as parts, named by their address; where pieces overlap the first one counts."""
-    found: list[tuple[int, list[ByteSource], int]] = []  # address, pieces, size
+    """The contiguous ranges of memory as parts, named by their address; where pieces overlap the first one counts.
+
+    A hole of any size is filled where an image around it says that it goes on behind it: what a tool leaves out of the file
+    reads as erased flash, and hash and signature are of that.
+    """
+    found: list[_Range] = []
     for begin, held in sorted(pieces, key=lambda each: each[0]):
         address, piece = begin, held
-        hole = address - found[-1][0] - found[-1][2] if found else -1
-        if found and hole < 0:
+        last = found[-1] if found else None
+        hole = address - last.begin - last.size if last is not None else -1
+        if last is not None and hole < 0:
             note(problems, f"pieces overlap at 0x{address:x}")
             if -hole >= piece.size:
                 continue
             address, piece, hole = address - hole, piece.window(-hole, piece.size + hole), 0
-        if found and hole <= min(HOLE_LIMIT, found[-1][2] + piece.size):
-            start, parts, size = found[-1]
-            if hole:
-                parts.append(_ERASED.window(0, hole))
-            parts.append(piece)
-            found[-1] = start, parts, size + hole + piece.size
+        if last is not None and (hole <= min(HOLE_LIMIT, last.size + piece.size) or last.size + hole < last.reach):
+            last.add(hole, piece)
         elif len(found) < RANGES_LIMIT:
-            found.append((address, [piece], piece.size))
+            found.append(_Range(begin=address))
+            found[-1].add(0, piece)
         else:
             note(problems, f"more than {RANGES_LIMIT} ranges: the others stay unread")
             break
-    return [_part(address, Joined(parts), prefix) for address, parts, _ in found]
+    return [_part(each.begin, Joined(each.parts), prefix) for each in found]
+
+
+class _Range(msgspec.Struct):
+    """A range while it is put together; ``reach``: up to where an image in it says that it goes."""
+
+    begin: int
+    parts: list[ByteSource] = []
+    size: int = 0
+    reach: int = 0
+
+    def add(self, hole: int, piece: ByteSource) -> None:
+        self.parts += [_ERASED.window(0, min(HOLE_LIMIT, hole - at)) for at in range(0, hole, HOLE_LIMIT)]
+        self.parts.append(piece)
+        self.reach = max(self.reach, self.size + hole + _announced(piece))
+        self.size += hole + piece.size
+
+
+def _announced(piece: ByteSource) -> int:
+    """The end of the last MCUboot image that begins in a piece, by its header; 0 where none does."""
+    data = piece.view(0, piece.size).tobytes()
+    at = data.rfind(_MCUBOOT)
+    if at < 0 or at + 32 > len(data) or any(data[at + 28 : at + 32]):
+        return 0
+    header, protected, size = unpack_from("<HHI", data, at + 8)
+    whole = int(header) + int(protected) + int(size)
+    return at + whole if header >= 32 and whole <= _WHOLE_LIMIT else 0
 
 
 def _part(address: int, content: ByteSource, prefix: str) -> Entry:

@@ -102,6 +102,7 @@ class _Fit:
         self.parts: list[Entry] = []
         self.end = 0  # of the data behind the tree
         self._spans: set[tuple[int, int]] = set()
+        self._empty: list[str] = []
         self._bytes = 0
         self._right: list[str] = []  # algorithms of the hashes that came out
         self._wrong = 0
@@ -142,9 +143,12 @@ class _Fit:
         if size is None or (position is None and distance is None):
             self.problems.append(f"image {node.name} has no data")
             return None
+        if not size:  # a slot that the build had nothing for: it has no place either
+            self._empty.append(node.name)
+            return None
         at = self.offset + (position if position is not None else ((self.tree.size + 3) & ~3) + (distance or 0))
         if at >= self.source.size:
-            self.problems.append(f"image {node.name}: its data at 0x{at:x} are not in the source")
+            self.problems.append(f"image {node.name}: its {size} bytes at 0x{at:x} lie behind the end of what was read")
             return None
         if at + size > self.source.size:
             self.problems.append(f"image {node.name}: {size} bytes announced, {self.source.size - at} there")
@@ -176,6 +180,7 @@ class _Fit:
             "description": root.text("description"),
             "timestamp": datetime.fromtimestamp(timestamp, UTC).isoformat() if timestamp and timestamp < 1 << 32 else "",
             "images": len(self.parts),
+            "empty_images": ", ".join(self._empty),
             "default_configuration": configurations.text("default") if configurations else "",
             "configurations": "; ".join(_configuration(node) for node in chosen[:32]),
             "signed_configurations": "; ".join(signed[:32]),

@@ -90,11 +90,13 @@ class Volume:
         if self.size < claimed:
             note(self.problems, f"the volume claims {claimed} bytes, {self.size} are there")
         self.source = source.window(offset, self.size)
+        self._outer = source
         self._budget = self.size  # bytes of directories: none is read twice
         self._seen: set[int] = set()
         self._sizes: dict[int, int] = {}
         self.trees = self._trees(descriptors)
         self._describe(primary)
+        self.end = max((each.locality + each.size for each in self._boot_images({}, [])), default=0)
 
     def _trees(self, descriptors: list[bytes]) -> list[Tree]:
         """The trees, the one with the fullest names first."""
@@ -143,8 +145,11 @@ class Volume:
                 elif entry.kind is NodeKind.FILE and one.size and place not in known:
                     entry.detail = {**entry.detail, "tree": f"{tree.kind} alone"}
                     yield entry
+        yield from self._boot_images(self._sizes, self.problems)
+
+    def _boot_images(self, sizes: dict[int, int], problems: list[str]) -> Iterator[Entry]:
         if self.catalogue is not None:
-            yield from boot_images(self.source, 0, self.catalogue, self._sizes, self.problems)
+            yield from boot_images(self._outer, self.offset, self.offset + self.size, self.catalogue, sizes, problems)
 
     def _walk(self, tree: Tree) -> Iterator[tuple[Entry, Record]]:
         pending: list[tuple[str, int, int]] = [("", *tree.root.extents[0])]
@@ -288,7 +293,8 @@ class Iso9660(Format):
     category = "file system"
     reads = (
         "primary, Joliet and Rock Ridge trees (names, owners, modes, links, devices, times, moved directories), what only a "
-        "second tree names, files of several extents, zisofs, El Torito boot images as parts; hybrid discs with MBR or GPT"
+        "second tree names, files of several extents, zisofs, El Torito boot images as parts, appended ones too; "
+        "hybrid discs with MBR or GPT"
     )
     not_read = "interleaved files, extended attribute records, sparse files (SF), zisofs 2, raw 2,352-byte sectors"
     signatures = (Signature(pattern=rb"\x01CD001\x01\x00", width=8, offset=FIRST * SECTOR),)
@@ -297,7 +303,11 @@ class Iso9660(Format):
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
         volume = Volume(source, offset, limits)
         return Container(
-            format=self.name, size=volume.size, entries=volume.walk(), detail=volume.detail, problems=volume.problems
+            format=self.name,
+            size=max(volume.size, volume.end - offset),
+            entries=volume.walk(),
+            detail=volume.detail,
+            problems=volume.problems,
         )
 
 

@@ -185,13 +185,22 @@ class TestFit:
         assert (detail["default_configuration"], detail["integrity"]) == ("conf-1", "hash")
         assert detail["configurations"] == "conf-1: kernel=kernel-1 ramdisk=ramdisk-1"
 
-    @pytest.mark.parametrize("arguments", [["-E"], ["-E", "-p", "0x2000"]])
+    @pytest.mark.parametrize("arguments", [["-E"], ["-E", "-p", "0x2000"], ["-E", "-B", "0x200"]])
     def test_data_behind_the_tree_are_found(self, tmp_path, arguments):
         image = fit(tmp_path, *arguments)
         container = FDT.open(Memory(b"\0" * 256 + image + b"tail"), 256)
         assert contents(container) == {"kernel-1": KERNEL, "ramdisk-1": RAMDISK}
         assert (container.problems, container.detail["integrity"]) == ([], "hash")
-        assert len(image) - 4 <= container.size <= len(image)
+        assert len(image) - (0x200 if "-B" in arguments else 4) <= container.size <= len(image)
+
+    def test_an_image_without_bytes_is_a_slot_left_empty(self):
+        """binman writes them for what the build had not (no TEE, no firmware of the power controller), placed at the very end."""
+        slot = {"data-offset": struct.pack(">I", len(KERNEL)), "data-size": bytes(4)}
+        image = {"data-offset": bytes(4), "data-size": struct.pack(">I", len(KERNEL))}
+        tree = blob({"images": {"kernel-1": image, "tee-1": slot}, "configurations": {}})
+        container = FDT.open(Memory(tree + bytes(-len(tree) % 4) + KERNEL), 0)
+        assert (contents(container), container.problems) == ({"kernel-1": KERNEL}, [])
+        assert (container.detail["images"], container.detail["empty_images"]) == (1, "tee-1")
 
     def test_a_changed_byte_is_told_by_every_hash(self, inline):
         hurt = bytearray(inline)

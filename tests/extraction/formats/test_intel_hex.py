@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
+import struct
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,10 @@ from hypothesis import strategies as st
 
 from fwcheck.extraction.errors import ExtractionError, FormatError
 from fwcheck.extraction.formats.intel_hex import FORMATS
+from fwcheck.extraction.formats.mcuboot import FORMATS as MCUBOOTS
 from fwcheck.extraction.source import Mapped, Memory
 
-HEX = FORMATS[0]
+HEX, MCUBOOT = FORMATS[0], MCUBOOTS[0]
 CORPUS = Path(__file__).parents[4] / "shared" / "corpus" / "open"
 END = b":00000001FF\r\n"
 
@@ -122,3 +125,25 @@ def test_a_real_boot_loader_is_read_to_its_end_record():
         pytest.skip("the shared corpus is not here")
     container = HEX.open(Mapped.open(path), 0)
     assert (container.problems, container.size) == ([], path.stat().st_size)
+
+
+def test_an_mcuboot_image_is_whole_over_a_hole_that_the_file_leaves_out():
+    """Erased flash is not written to the file, but hash and signature are of it."""
+    hole = 0x30000
+    head = struct.pack("<IIHHIIBBHI", 0x96F3B83D, 0, 32, 0, 1000 + hole + 500, 0, 1, 2, 3, 4).ljust(32, b"\0")
+    body = b"c" * 1000 + b"\xff" * hole + b"d" * 500
+    tlvs = struct.pack("<HHHH", 0x6907, 40, 0x10, 32) + hashlib.sha256(head + body).digest()
+    behind = 0x20000 + 32 + 1000 + hole
+    text = memory(0x20000, head + b"c" * 1000) + memory(behind, b"d" * 500 + tlvs) + memory(0x90000, b"other") + END
+    parts = contents(HEX.open(Memory(text), 0))
+    assert set(parts) == {"0x00020000", "0x00090000"}
+    image = MCUBOOT.open(Memory(parts["0x00020000"]), 0)
+    assert (image.size, image.problems) == (len(head + body + tlvs), [])
+    assert image.detail["integrity_detail"].startswith("sha256 right")
+
+
+@pytest.mark.parametrize("size", [1000, 1000 + 0x30000, 0xFFFFFFFF])
+def test_a_hole_behind_an_mcuboot_image_parts_the_memory(size):
+    head = struct.pack("<IIHHIIBBHI", 0x96F3B83D, 0, 32, 0, size, 0, 1, 2, 3, 4).ljust(32, b"\0")
+    text = memory(0x20000, head + b"c" * 1000) + memory(0x20000 + 32 + 1000 + 0x30000, b"other" * 9) + END
+    assert len(contents(HEX.open(Memory(text), 0))) == 2

@@ -236,6 +236,24 @@ def test_a_hybrid_disc_is_an_iso_volume(tree: Path, tmp_path: Path) -> None:
     assert any(item.node.path == "/script" for item in found.items)
 
 
+def test_a_boot_image_of_an_appended_partition_belongs_to_the_disc() -> None:
+    """As memtest86+ and Debian's discs are made: the UEFI image stands behind the volume and the catalogue names it."""
+    data, fat = image(), bytes(fat_volume({"grub.cfg": b"appended"}, clusters=9))
+    struct.pack_into("<I", data, 23 * SECTOR + 32 + 8, len(data) // SECTOR)
+    container, entries = listing(data + fat + b"tail")
+    assert (container.size, container.problems) == (len(data) + len(fat), [])
+    assert content(entries["boot-1"]) == fat
+    assert entries["boot-1"].offset == len(data)
+
+
+def test_a_boot_image_that_is_not_there_is_told() -> None:
+    data = image()
+    struct.pack_into("<I", data, 23 * SECTOR + 32 + 8, 0x100000)
+    container, entries = listing(data)
+    assert "boot-1" not in entries
+    assert any("boot image 1 is not there" in problem for problem in container.problems)
+
+
 def test_a_directory_that_contains_itself_ends() -> None:
     container, entries = listing(image(loop=True))
     assert "/sub" in entries
