@@ -257,8 +257,22 @@ class Account(Value, frozen=True, kw_only=True):
     evidence: tuple[Evidence, ...] = ()
 
 
+class Remark(Value, frozen=True, kw_only=True):
+    """A setting of a service that is worth knowing: ``topic`` is a fixed word ("anonymous-write", "old-tls", ...)."""
+
+    topic: str
+    detail: str = ""
+    certain: bool = True  # False: only the default of a version that is not known says so
+    evidence: Evidence
+
+
 class Service(Value, frozen=True, kw_only=True):
-    """A program the shipped default may start."""
+    """A program the shipped default may start.
+
+    ``applet``: the applet of the multi-call binary that it is a link to. ``configuration``: the lines ("file:line") that decide
+    address, authentication and encryption. ``reachable_from``: the widest network from which the shipped firewall and addresses
+    let somebody connect; "local" is the device itself.
+    """
 
     name: str
     program: str
@@ -272,6 +286,11 @@ class Service(Value, frozen=True, kw_only=True):
     reachable: Literal["yes", "loopback", "no", "unknown"] = "unknown"
     present: bool = True  # the program is in the image
     root: str = ""
+    applet: str = ""  # "busybox telnetd"
+    encryption: Literal["none", "tls", "ssh", "optional", "unknown"] = "unknown"
+    reachable_from: Literal["wan", "lan", "local", "unknown"] = "unknown"
+    configuration: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
     evidence: tuple[Evidence, ...] = ()
 
 
@@ -280,8 +299,12 @@ class Listener(Value, frozen=True, kw_only=True):
 
     port: int | None
     protocol: str  # "tcp", "udp"
-    address: str  # "0.0.0.0", "127.0.0.1", "br-lan", ...
+    address: str  # "0.0.0.0", "127.0.0.1", ...
     service: str
+    interface: str = ""  # answers on this interface alone
+    tls: bool | None = None
+    reachable_from: Literal["wan", "lan", "local", "unknown"] = "unknown"
+    decided_by: tuple[Evidence, ...] = ()  # the firewall rule, policy or address that says so
     evidence: tuple[Evidence, ...] = ()
 
 

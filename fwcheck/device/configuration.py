@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from fwcheck.device._uci import Section, read_uci
 from fwcheck.device.firmware import FileSystem
+from fwcheck.device.shell.tree import UNKNOWN
 
 _LINE_LIMIT = 20_000
+
+
+class Texts(Protocol):
+    """Whatever gives the text of a path: a file system of the image, or the disk as the boot scripts leave it."""
+
+    def text(self, path: str, /) -> str | None:
+        """The text, None when there is none."""
 
 
 class Setting(NamedTuple):
@@ -22,19 +30,19 @@ class Setting(NamedTuple):
     section: str = ""
 
 
-def keywords(root: FileSystem, path: str) -> list[Setting]:
+def keywords(root: Texts, path: str) -> list[Setting]:
     """``Keyword value`` lines (sshd, boa, nginx, mosquitto): comments after ``#`` and ``;`` at the line's end are dropped."""
     found = []
-    for number, line in _lines(root, path):
+    for number, line in lines(root, path):
         key, _, value = line.partition(" ") if " " in line else line.partition("\t")
         found.append(Setting(key.lower(), value.strip().rstrip(";").strip().strip("\"'"), path, number, line))
     return found
 
 
-def assignments(root: FileSystem, path: str) -> list[Setting]:
+def assignments(root: Texts, path: str) -> list[Setting]:
     """``key = value`` lines (lighttpd, vsftpd, smb.conf, dnsmasq); a key alone has an empty value."""
     found, section = [], ""
-    for number, line in _lines(root, path):
+    for number, line in lines(root, path):
         if header := re.fullmatch(r"\[([^\]]+)\]", line):
             section = header.group(1)
             continue
@@ -43,7 +51,7 @@ def assignments(root: FileSystem, path: str) -> list[Setting]:
     return found
 
 
-def uci(root: FileSystem, package: str) -> list[Setting]:
+def uci(root: Texts, package: str) -> list[Setting]:
     """The options of an OpenWrt configuration file, list elements one by one; ``section`` is "type name"."""
     path = f"/etc/config/{package}"
     found = []
@@ -57,10 +65,10 @@ def uci(root: FileSystem, package: str) -> list[Setting]:
     return found
 
 
-def uci_sections(root: FileSystem, package: str) -> list[Section]:
+def uci_sections(root: Texts, package: str) -> list[Section]:
     """The sections of /etc/config/<package>, none when the image does not hold it."""
     text = root.text(f"/etc/config/{package}")
-    return read_uci(text) if text is not None else []
+    return read_uci(text) if text is not None and UNKNOWN not in text else []
 
 
 def files(root: FileSystem, directory: str, suffix: str) -> list[str]:
@@ -72,7 +80,8 @@ def files(root: FileSystem, directory: str, suffix: str) -> list[str]:
     )
 
 
-def _lines(root: FileSystem, path: str) -> list[tuple[int, str]]:
+def lines(root: Texts, path: str) -> list[tuple[int, str]]:
+    """The lines of a file with their numbers, without blanks around them; comments, empty and undecided lines left out."""
     rows = (root.text(path) or "").splitlines()[:_LINE_LIMIT]
     stripped = ((number, line.strip()) for number, line in enumerate(rows, 1))
-    return [(number, line) for number, line in stripped if line and line[0] not in "#;"]
+    return [(number, line) for number, line in stripped if line and line[0] not in "#;" and UNKNOWN not in line]

@@ -6,19 +6,22 @@ the condition in words. What a program of the vendor's own starts by itself cann
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
-from fwcheck.device._disk import Disk
-from fwcheck.device._login import login_asks
 from fwcheck.device.boot import Boot, boots
+from fwcheck.device.configuration import Setting
+from fwcheck.device.configurations import registry
+from fwcheck.device.configurations.reading import Reading, Start, is_local
 from fwcheck.device.daemons import Daemon, daemon_of, daemons
 from fwcheck.device.firmware import Firmware
 from fwcheck.device.shell.state import negated
 from fwcheck.device.shell.vocabulary import COMMANDS
 from fwcheck.device.shell.world import Place, Run
-from fwcheck.model import Evidence, NodeKind, Service
+from fwcheck.model import Evidence, NodeKind, Remark, Service
 
 _DIRECTORIES = (
     "/sbin",
@@ -50,6 +53,22 @@ _WITHOUT_MEDIA = re.compile(
     r"not \(\[ -[defsx] [\"']?/(?:[\w.-]+/)*(?:sd|sdcard|extsd|tf|tfcard|mmc\w*|usb\w*|udisk\w*|media)(?:/[\w./-]*)?[\"']? \]\)"
 )
 _LOOPBACK = re.compile(r"(127\.\d+\.\d+\.\d+|localhost|\[?::1\]?)(:\d+)?$")
+_OPEN_PROTOCOLS = (
+    "tftp",
+    "gdb",
+    "adb",
+    "relay",
+    "serial",
+    "rsh",
+    "dns",
+    "dhcp",
+    "mdns",
+    "upnp",
+    "dlna",
+    "ws-discovery",
+    "netbios",
+    "rpc",
+)
 _ORDINARY = frozenset(("web", "name", "discovery", "management", "media", "time", "print", "vpn", "transfer"))
 _SYSTEM = frozenset(
     [
@@ -77,23 +96,35 @@ _MERGE_LIMIT = 32
 _CONDITION_LIMIT = 12
 
 
+class Started(NamedTuple):
+    """A service with its start and what its configuration says; ``start`` is None for one that no line starts."""
+
+    service: Service
+    start: Start | None
+    reading: Reading
+
+
 def services(firmware: Firmware) -> tuple[Service, ...]:
     """Every service of every root file system, started ones first, in boot order."""
-    found: list[Service] = []
-    for boot in boots(firmware):
-        found += _of_root(boot)
-    return tuple(found)
+    return tuple(each.service for each in started(firmware))
 
 
-def _of_root(boot: Boot) -> list[Service]:
+@lru_cache(maxsize=1)
+def started(firmware: Firmware) -> tuple[Started, ...]:
+    """The services with what was read about them; made once per firmware."""
+    return tuple(each for boot in boots(firmware) for each in _of_root(boot))
+
+
+def _of_root(boot: Boot) -> list[Started]:
     groups: dict[tuple[str, str, str], list[Run]] = {}
     for run in boot.runs:
         daemon = daemon_of(run.name)
         if is_service(run, daemon):
             groups.setdefault((run.name, run.program, " ".join(run.shown[1:])), []).append(run)
-    result = [*_by_init(boot), *(_started(boot, runs) for runs in groups.values())]
-    started = {service.name for service in result if service.present or service.enabled != "no"}
-    return result + list(_idle(boot, started))
+    first = [Started(service, None, Reading()) for service in _by_init(boot)]
+    result = [*first, *(_started(boot, runs) for runs in groups.values())]
+    names = {each.service.name for each in result if each.service.present or each.service.enabled != "no"}
+    return result + [Started(service, None, Reading()) for service in _idle(boot, names)]
 
 
 def _by_init(boot: Boot) -> Iterable[Service]:
@@ -129,26 +160,58 @@ def is_service(run: Run, daemon: Daemon | None) -> bool:
     return bool(run.manner) or (run.background and run.name not in COMMANDS and not run.name.endswith(".sh"))
 
 
-def _started(boot: Boot, runs: list[Run]) -> Service:
+def _started(boot: Boot, runs: list[Run]) -> Started:
     first = next((run for run in runs if not run.conditions), runs[0])
     daemon = daemon_of(first.name)
     enabled, condition = _verdict(boot, runs)
     shown = mask_arguments(" ".join(first.shown[1:]))
     evidence = tuple(dict.fromkeys(_evidence(run) for run in runs))[:8]
-    return Service(
+    start = Start(boot.disk, first.name, tuple(first.words[1:]), first.manner, first.found, evidence)
+    reading = registry.read(start)
+    decided = dict.fromkeys(f"{each.path}:{each.line}" for each in (*_settings(reading), *reading.decided_by) if each.path)
+    service = Service(
         name=first.name,
         program=_program(first),
         arguments=shown,
         enabled=enabled,
-        user=first.user or "root",
+        user=first.user or reading.user or "root",
         started_by=f"{first.place.path}:{first.place.line}" if first.place.line else first.place.path,
         condition=condition,
         protocol=daemon.protocol if daemon else "",
-        authentication=authentication(boot.disk, first, daemon),
-        reachable=_reachable(first, daemon, enabled),
+        authentication=_authentication(reading, daemon),
+        encryption=_encryption(reading, daemon),
+        reachable=_reachable(first, daemon, enabled, reading),
         present=first.present is True,
         root=boot.root.label,
+        applet=_applet(first),
+        configuration=tuple(decided)[:16],
+        remarks=tuple(_remarks(start, reading)),
         evidence=evidence,
+    )
+    return Started(service, start, reading)
+
+
+def _settings(reading: Reading) -> list[Setting]:
+    return [bound.setting for bound in reading.bounds if bound.setting is not None]
+
+
+def _remarks(start: Start, reading: Reading) -> Iterable[Remark]:
+    for note in reading.notes:
+        shown = start.shown(note.setting)
+        if shown is not None:
+            masked = Evidence(location=shown.location, text=mask_arguments(shown.text))
+            yield Remark(topic=note.topic, detail=note.detail, certain=note.sure, evidence=masked)
+
+
+def _applet(run: Run) -> str:
+    """The multi-call binary that a link leads to, with the applet: ``busybox telnetd``."""
+    if run.found is None:
+        return ""
+    name = posixpath.basename(run.found.node.path)
+    return (
+        f"{name} {run.name}"
+        if name != run.name and re.match(r"busybox|toybox|toolbox|dropbearmulti|samba_multicall", name)
+        else ""
     )
 
 
@@ -198,47 +261,33 @@ def _resolve(sets: list[frozenset[str]]) -> set[frozenset[str]]:
     return known
 
 
-def authentication(disk: Disk, run: Run, daemon: Daemon | None) -> Literal["none", "password", "key", "certificate", "unknown"]:
-    """What a service asks for before it serves, as far as its arguments say."""
-    arguments = " ".join(run.words[1:])
-    protocol = daemon.protocol if daemon else ""
-    if protocol == "telnet":
-        return _telnet(disk, run)
-    if protocol == "ssh":
-        return "key" if run.name == "dropbear" and re.search(r"(^|\s)-\w*s\w*(\s|$)", arguments) else "password"
-    if protocol in ("tftp", "gdb", "adb", "relay", "serial", "rsh"):
-        return "none"
-    if protocol == "ftp" and run.name == "ftpd":
-        return "password" if re.search(r"(^|\s)-\w*[aA]", arguments) else "none" if "tcpsvd" in run.manner else "password"
-    return "unknown"
+def _authentication(reading: Reading, daemon: Daemon | None) -> Literal["none", "password", "key", "certificate", "unknown"]:
+    """What a service asks for before it serves: its configuration says it, else the protocol that knows no login."""
+    if reading.authentication != "unknown":
+        return reading.authentication
+    return "none" if daemon is not None and daemon.protocol in _OPEN_PROTOCOLS else "unknown"
 
 
-def _telnet(disk: Disk, run: Run) -> Literal["none", "password", "unknown"]:
-    words = run.words
-    login = next((words[at + 1] for at in range(1, len(words) - 1) if re.fullmatch(r"-[a-zA-Z]*l", words[at])), "")
-    login = login or next((word[2:] for word in words if word.startswith("-l") and len(word) > 2), "") or "/bin/login"
-    return login_asks(disk, login)
+def _encryption(reading: Reading, daemon: Daemon | None) -> Literal["none", "tls", "ssh", "optional", "unknown"]:
+    if reading.encryption != "unknown" or daemon is None:
+        return reading.encryption
+    return "none" if daemon.plain and daemon.kind not in ("web", "iot", "management") else "unknown"
 
 
-def _reachable(run: Run, daemon: Daemon | None, enabled: str) -> Literal["yes", "loopback", "no", "unknown"]:
+def _reachable(run: Run, daemon: Daemon | None, enabled: str, reading: Reading) -> Literal["yes", "loopback", "no", "unknown"]:
     if enabled == "no":
         return "no"
-    telnet = daemon is not None and daemon.protocol == "telnet"
+    if reading.bounds:
+        return "loopback" if all(is_local(bound.address) for bound in reading.bounds) else "unknown"
     values = [
         value
         for option, value in zip(run.words[1:], (*run.words[2:], ""), strict=False)
-        if option in (("-b",) if telnet else ("-p", "-s", "-b", "-a", "--listen", "--bind", "--address"))
+        if option in ("-p", "-s", "-b", "-a", "--listen", "--bind", "--address")
     ]
     hosts = [value for value in values if _LOOPBACK.match(value)]
-    if hosts and all(value in hosts or value.isdigit() for value in values) and not _open_port(values, telnet=telnet):
-        return "loopback"
-    listed = " ".join(word for word in run.words[1:] if not word.startswith("-"))
-    return "loopback" if daemon is not None and daemon.protocol == "snmp" and re.search(r"(^|[\s:])127\.", listed) else "unknown"
-
-
-def _open_port(values: list[str], *, telnet: bool) -> bool:
-    """Whether one of several listening options names a port alone: that one is open to all."""
-    return not telnet and len(values) > 1 and any(value.isdigit() for value in values) and any(":" in value for value in values)
+    return (
+        "loopback" if hosts and all(value in hosts or value.isdigit() for value in values) and daemon is not None else "unknown"
+    )
 
 
 def _idle(boot: Boot, started: set[str]) -> Iterable[Service]:

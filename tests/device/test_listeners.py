@@ -29,7 +29,7 @@ def opened(command: str, files: dict[str, bytes | str] | None = None) -> set[tup
         ("telnetd", {}, {(23, "tcp", "0.0.0.0")}),
         ("telnetd -p 2323 &", {}, {(2323, "tcp", "0.0.0.0")}),
         ("telnetd -b 127.0.0.1 -p 12345", {}, {(12345, "tcp", "127.0.0.1")}),
-        ("telnetd -b 192.168.1.1:99", {}, {(23, "tcp", "192.168.1.1")}),
+        ("telnetd -b 192.168.1.1:99", {}, {(99, "tcp", "192.168.1.1")}),
         ("dropbear -p 22 -p 127.0.0.1:2222", {}, {(22, "tcp", "0.0.0.0"), (2222, "tcp", "127.0.0.1")}),
         ("sshd", {"/etc/ssh/sshd_config": "#Port 1\nPort 2022\nListenAddress 10.0.0.1\n"}, {(2022, "tcp", "10.0.0.1")}),
         ("sshd", {"/etc/ssh/sshd_config": "ListenAddress [::1]:24\n"}, {(24, "tcp", "::1")}),
