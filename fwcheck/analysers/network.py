@@ -180,7 +180,11 @@ def _lockout(firmware: Firmware, device: Device) -> Iterator[Finding]:
     asking = [
         each
         for each in device.services
-        if each.enabled == "yes" and each.authentication == "password" and each.reachable != "loopback" and each.evidence
+        if each.enabled == "yes"
+        and each.authentication == "password"
+        and each.protocol != "snmp"
+        and each.reachable != "loopback"
+        and each.evidence
     ]
     if not asking:
         return

@@ -18,7 +18,7 @@ ELF = b"\x7fELF" + bytes(60)
 
 
 def service_of(command: str, files: dict[str, bytes | str] | None = None) -> Service:
-    name = command.split()[0].rsplit("/", 1)[-1]
+    name = command.split(maxsplit=1)[0].rsplit("/", 1)[-1]
     tree: dict[str, bytes | str] = {
         "/sbin/init": ELF, "/etc/inittab": "::sysinit:/etc/rcS\n", "/etc/rcS": f"#!/bin/sh\n{command}\n", "/lib/x": "",
         f"/usr/sbin/{name}": ELF,
@@ -72,7 +72,12 @@ _MOSQUITTO = "/etc/mosquitto/mosquitto.conf"
         ),
         ("nginx", {_NGINX: "http { server { listen 443 ssl; ssl_verify_client on; } }\n"}, "certificate", "tls"),
         ("nginx", {_NGINX: "http { server { listen 80; location / { auth_basic 'x'; } } }\n"}, "password", "none"),
-        ("nginx", {_NGINX: "http { server { listen 80; return 301 https://$host; }\n server { listen 443 ssl; } }"}, "unknown", "tls"),
+        (
+            "nginx",
+            {_NGINX: "http { server { listen 80; return 301 https://$host; }\n server { listen 443 ssl; } }"},
+            "unknown",
+            "tls",
+        ),
         ("nginx", {_NGINX: "http { server { listen 80; }\n server { listen 443 ssl; } }"}, "unknown", "optional"),
         ("apache2", {"/etc/apache2/apache2.conf": "Listen 80\nAuthType Basic\n"}, "password", "none"),
         (
@@ -93,9 +98,7 @@ _MOSQUITTO = "/etc/mosquitto/mosquitto.conf"
         ("smbd", {"/etc/samba/smb.conf": "[global]\n[d]\npath=/d\nguest ok = yes\n"}, "password", "none"),
     ],
 )  # fmt: skip
-def test_authentication_and_encryption(
-    command: str, files: dict[str, bytes | str], authentication: str, encryption: str
-) -> None:
+def test_authentication_and_encryption(command: str, files: dict[str, bytes | str], authentication: str, encryption: str) -> None:
     found = service_of(command, files)
     assert (found.authentication, found.encryption) == (authentication, encryption)
 
@@ -114,7 +117,7 @@ def test_authentication_and_encryption(
             [("anonymous-write", 3)],
         ),
         ("vsftpd", {"/etc/vsftpd.conf": "anonymous_enable=YES\nanon_upload_enable=YES\n"}, [("anonymous-read", 1)]),
-        ("bftpd", {"/etc/bftpd.conf": 'global{\n  PORT="21"\n}\nuser ftp {\n ANONYMOUS_USER="yes"\n}\n'}, [("anonymous-read", 5)]),
+        ("bftpd", {"/etc/bftpd.conf": 'global{\n  PORT="21"\n}\nuser ftp {\nANONYMOUS_USER="yes"\n}\n'}, [("anonymous-read", 5)]),
         ("stupid-ftpd", {"/etc/stupid-ftpd.conf": "port=2121\nuser=guest * /mnt 5 A\n"}, [("anonymous-write", 2)]),
         ("stupid-ftpd", {"/etc/stupid-ftpd.conf": "user=guest secret /mnt 5 A\n"}, []),
         (
@@ -129,7 +132,7 @@ def test_authentication_and_encryption(
         (
             "snmpd",
             {
-                "/etc/snmp/snmpd.conf": "com2sec rw default secret1\ngroup g v2c rw\naccess g \"\" any noauth exact all all none\n"
+                "/etc/snmp/snmpd.conf": 'com2sec rw default secret1\ngroup g v2c rw\naccess g "" any noauth exact all all none\n'
             },
             [("community-write", 1)],
         ),
@@ -204,8 +207,9 @@ _HOSTILE = {
     "blanks": " \t" * 200_000,
     "braces": "{" * 100_000 + "}" * 100_000,
     "quotes": "\"'" * 100_000,
-    "open quote": "server { listen \"" + "\\x" * 100_000,
-    "ports": "port 99999999999999999999\nlisten -1;\nListen ::::\nlistener [::1\nport=\u0663\nlistenaddress\ncom2sec a\nuser=*\n" * 50,
+    "open quote": 'server { listen "' + "\\x" * 100_000,
+    "ports": "port 99999999999999999999\n"
+   "listen -1;\nListen ::::\nlistener [::1\nport=\u0663\nlistenaddress\ncom2sec a\nuser=*\n" * 50,
     "json": "[" * 100_000,
     "words": "a " * 200_000,
     "ciphers": "ssl_ciphers " + "A-" * 100_000 + "\nssl.cipher-list = " + "-NULL-" * 60_000,
