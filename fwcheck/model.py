@@ -77,6 +77,7 @@ class Node(Value, frozen=True, kw_only=True):
     sha256: str | None = None  # of a file's content
     detail: dict[str, str | int] = {}  # header fields worth showing (image name, load address, compression ...)
     signatures: tuple[SignedBlock, ...] = ()  # of a container
+    keys: tuple[bytes, ...] = ()  # public keys a container holds to verify others with, DER SubjectPublicKeyInfo
 
     @property
     def label(self) -> str:

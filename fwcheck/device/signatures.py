@@ -51,8 +51,8 @@ def image_signatures(firmware: Firmware, given: Sequence[PublicKey] = ()) -> tup
 
 
 def _of_image(firmware: Firmware) -> Iterator[PublicKey]:
-    """Public keys and certificates in the image, each key once, files that look like update keys first."""
-    found: dict[bytes, str] = {}
+    """Public keys and certificates in the image, each key once: those a boot loader's tree holds first."""
+    found: dict[bytes, str] = {der: node.label for node in firmware.nodes for der in node.keys}
     for node, facts in firmware.contents():
         for each in (*(key.public for key in facts.keys if not key.private), *(one.public for one in facts.certificates)):
             if each:

@@ -202,6 +202,7 @@ class Explorer:
             offset=begin,
             detail=_shown_detail(container.detail),
             signatures=container.signatures,
+            keys=container.keys,
         )
         position = len(out.items)
         out.items.append(Item(node=node, depth=depth))

@@ -66,7 +66,8 @@ class Container(msgspec.Struct, kw_only=True):
     ``entries`` may be lazy; it may raise FormatError half-way: what it gave until then stands and the rest becomes a gap.
     ``problems`` are defects that did not stop the parser (a bad checksum, a truncated tail), in words. ``before``: bytes in
     front of the signature that belong to it too (a trailer announces itself behind what it describes); they are cut at the end of
-    the container found before. ``signatures``: what is signed, ready to be verified by whoever has a key.
+    the container found before. ``signatures``: what is signed, ready to be verified by whoever has a key;
+    ``keys``: public keys that it holds to verify others with, DER SubjectPublicKeyInfo.
     """
 
     format: str
@@ -76,6 +77,7 @@ class Container(msgspec.Struct, kw_only=True):
     problems: list[str] = []
     before: int = 0
     signatures: tuple[SignedBlock, ...] = ()
+    keys: tuple[bytes, ...] = ()
 
 
 Category = Literal[

@@ -8,6 +8,7 @@ import io
 import json
 import shutil
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -166,6 +167,20 @@ def payload(sign: bool) -> bytes:
     return head + signature + plain[size:] if sign else plain
 
 
+def mcuboot(key: Private | None, directory: Path, *options: str) -> bytes:
+    """What imgtool makes."""
+    (directory / "image.bin").write_bytes(ROOTFS)
+    tool = [sys.executable, "-c", "from imgtool.main import imgtool; imgtool()"]
+    command = [*tool, "sign", "--version", "1.2.3", "--header-size", "0x20", "--pad-header"]
+    command += ["--slot-size", "0x20000", "--align", "4", *options]
+    if key is not None:
+        raw = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (directory / "key.pem").write_bytes(raw)
+        command += ["--key", str(directory / "key.pem")]
+    subprocess.run([*command, directory / "image.bin", directory / "out.bin"], check=True, capture_output=True)
+    return (directory / "out.bin").read_bytes()
+
+
 class Scheme(NamedTuple):
     """A way to sign: the image with a signature made by ``key``, the same without one, and a byte of the content to change."""
 
@@ -279,6 +294,107 @@ def test_a_key_inside_the_image_verifies_it(tmp_path: Path) -> None:
     signature = only(report(inside, tmp_path))
     assert signature.state == "valid"
     assert signature.key_from.endswith("/etc/update.pub")
+
+
+@pytest.mark.parametrize(
+    ("key", "options"),
+    [
+        (rsa_key(), ()),
+        (RSA3072, ()),
+        (EC, ()),
+        (EC, ("--public-key-format", "full")),
+        (ED, ()),
+        (ED, ("--pure",)),
+    ],
+    ids=["rsa-2048", "rsa-3072", "p-256", "p-256-full-key", "ed25519", "ed25519-pure"],
+)
+def test_what_imgtool_signs(key: Private, options: tuple[str, ...], tmp_path: Path) -> None:
+    image = mcuboot(key, tmp_path, *options)
+    scheme = Scheme("MCUboot", image, b"", key)
+    assert only(report(image, tmp_path, pem(key))).state == "valid"
+    assert only(report(image, tmp_path, pem(STRANGER))).state == "unverified"
+    assert only(report(changed(scheme), tmp_path, pem(key))).state == "invalid"
+    plain = report(mcuboot(None, tmp_path), tmp_path, pem(key))
+    assert plain.device.signatures == ()
+    assert "signature" not in {path.verified for path in plain.device.update_paths}
+
+
+ITS = """/dts-v1/;
+/ {{
+    description = "test"; #address-cells = <1>;
+    images {{
+        kernel-1 {{
+            description = "kernel"; data = /incbin/("kernel.bin"); type = "kernel"; arch = "arm"; os = "linux";
+            compression = "none"; load = <0x8000>; entry = <0x8000>;
+            hash-1 {{ algo = "sha256"; }};
+            {image}
+        }};
+    }};
+    configurations {{
+        default = "conf-1";
+        conf-1 {{ kernel = "kernel-1"; {configuration} }};
+    }};
+}};
+"""
+
+
+def fit(directory: Path, *, node: str = "", where: str = "configuration", options: tuple[str, ...] = ()) -> tuple[bytes, bytes]:
+    """A FIT image signed by mkimage, and the control tree with the key in it."""
+    (directory / "kernel.bin").write_bytes(ROOTFS)
+    raw = rsa_key().private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    (directory / "dev.key").write_bytes(raw)
+    (directory / "dev.crt").write_bytes(certificate(rsa_key()).public_bytes(Encoding.PEM))
+    places = {"image": "", "configuration": ""} | {where: node}
+    (directory / "fit.its").write_text(ITS.format(**places))
+    (directory / "control.dts").write_text('/dts-v1/; / { model = "board"; };')
+
+    def run(*command: object) -> None:
+        subprocess.run([str(each) for each in command], cwd=directory, check=True, capture_output=True)
+
+    run("dtc", "-O", "dtb", "-p", "0x1000", "-o", "control.dtb", "control.dts")
+    run("mkimage", "-f", "fit.its", *options, "fit.itb")
+    if node:
+        run("mkimage", "-F", "-k", ".", "-K", "control.dtb", "-r", *options, "fit.itb")
+    return (directory / "fit.itb").read_bytes(), (directory / "control.dtb").read_bytes()
+
+
+RSA_NODE = 'signature-1 {{ algo = "sha256,rsa2048"; key-name-hint = "dev"; {more} }};'
+OVER_BOTH = 'sign-images = "kernel";'
+
+
+@pytest.mark.skipif(shutil.which("mkimage") is None or shutil.which("dtc") is None, reason="u-boot-tools, device-tree-compiler")
+@pytest.mark.parametrize(
+    ("where", "more", "options", "scheme"),
+    [
+        ("configuration", OVER_BOTH, (), "FIT configuration"),
+        ("configuration", OVER_BOTH + ' padding = "pss";', (), "FIT configuration"),
+        ("configuration", OVER_BOTH, ("-E",), "FIT configuration"),
+        ("image", "", (), "FIT image"),
+    ],
+)
+def test_what_mkimage_signs(where: str, more: str, options: tuple[str, ...], scheme: str, tmp_path: Path) -> None:
+    image, control = fit(tmp_path, node=RSA_NODE.format(more=more), where=where, options=options)
+    signature = only(report(image, tmp_path, pem(rsa_key())))
+    assert (signature.scheme, signature.state, signature.algorithm) == (scheme, "valid", "RSA-2048")
+    assert only(report(image, tmp_path, pem(STRANGER))).state == "unverified"
+    damaged = changed(Scheme("FIT", image, b"", rsa_key()))
+    told = only(report(damaged, tmp_path, pem(rsa_key()))).state
+    assert told == ("invalid" if where == "configuration" else "unverified")
+    # the key in the boot loader's tree verifies it, too
+    both = bytes(64) + control + bytes(-len(control) % 4096) + image
+    signature = only(report(both, tmp_path))
+    assert signature.state == "valid"
+    assert "fdt@" in signature.key_from
+
+
+@pytest.mark.skipif(shutil.which("mkimage") is None or shutil.which("dtc") is None, reason="u-boot-tools, device-tree-compiler")
+def test_a_changed_property_of_a_signed_fit_is_told(tmp_path: Path) -> None:
+    image, _ = fit(tmp_path, node=RSA_NODE.format(more=OVER_BOTH))
+    at = image.index((0x8000).to_bytes(4, "big"))
+    moved = image[:at] + (0x9000).to_bytes(4, "big") + image[at + 4 :]
+    assert only(report(moved, tmp_path, pem(rsa_key()))).state == "unverified"
+    plain, _ = fit(tmp_path)
+    assert report(plain, tmp_path, pem(rsa_key())).device.signatures == ()
 
 
 # --------------------------------------------------------------------------- keys

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from fwcheck.extraction.formats._checksums import digest
 from fwcheck.extraction.formats._signed import BAD, UNCHECKED, encoded_key
 from fwcheck.extraction.source import ByteSource
+from fwcheck.model import SignedBlock
 
 KEY_HASH, PUBLIC_KEY, PURE, DEPENDENCY, COUNTER, BOOT_RECORD = 0x01, 0x02, 0x25, 0x40, 0x50, 0x60
 UNPACKED_SIZE, UNPACKED_HASH = 0x70, 0x71
@@ -26,6 +27,7 @@ _OTHERS = {
     UNPACKED_HASH: "decompressed hash", 0x72: "decompressed signature", 0x73: "compressed size", 0x74: "vendor id",
     0x75: "class id", 0x80: "vendor id", 0x81: "class id",
 }  # fmt: skip
+_ALGORITHMS: dict[str, Literal["RSA", "ECDSA", "Ed25519"]] = {"RSA": "RSA", "ECDSA": "ECDSA", "Ed25519": "Ed25519"}
 _TLV_LIMIT: Final = 256
 # SHA-256 of the public halves of keys whose private halves are published with MCUboot and Trusted Firmware-M
 _DEVELOPMENT_KEYS = {
@@ -106,6 +108,45 @@ def integrity(
         if state in BAD:
             problems.append(f"signature: {state}")
     return "signature", ", ".join(words)
+
+
+def blocks(source: ByteSource, offset: int, hashed: int, encrypted: bool, tlvs: list[Tlv]) -> tuple[SignedBlock, ...]:
+    """What is to be verified: signatures over the hash in the TLV area, or over the image itself (pure Ed25519)."""
+    signed = [each for each in tlvs if each.kind in _SIGNATURES and each.value]
+    stored = next((each for each in tlvs if each.kind in _HASHES), None)
+    if not signed or offset + hashed > source.size:
+        return ()
+    name = _HASHES[stored.kind] if stored is not None else "sha256"
+    computed = digest(name, source, (offset, hashed))
+    pure = any(each.kind == PURE and each.value[:1] == b"\1" for each in tlvs)
+    place = list(source.extents(offset, hashed)) if pure else []
+    carried = next((each.value for each in tlvs if each.kind == PUBLIC_KEY), b"")
+    hint = next(
+        (each.value.hex() for each in tlvs if each.kind == KEY_HASH), hashlib.sha256(carried).hexdigest() if carried else ""
+    )
+    return tuple(
+        SignedBlock(
+            scheme="MCUboot",
+            algorithm=_ALGORITHMS[_SIGNATURES[each.kind].split(" ")[0].split("-")[0]],
+            hash=name,
+            padding="pss" if "PSS" in _SIGNATURES[each.kind] else "",
+            signature=_trimmed(each),
+            digest=computed if not encrypted else (stored.value if stored is not None else b""),
+            span=place[0] if len(place) == 1 else None,
+            carried=carried,
+            key_hint=hint,
+            covers="header, image and protected TLVs",
+            intact=None if encrypted or stored is None else computed == stored.value,
+        )
+        for each in signed
+    )
+
+
+def _trimmed(each: Tlv) -> bytes:
+    """A signature without the zeros that fill an ECDSA pair up to one length."""
+    if not _SIGNATURES[each.kind].startswith("ECDSA") or len(each.value) < 2:
+        return each.value
+    return each.value[: 2 + each.value[1]]
 
 
 def described(tlvs: list[Tlv]) -> dict[str, str | int]:

@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats._devicetree import DeviceTree, DeviceTreeNode
+from fwcheck.extraction.formats._fit_signature import configuration_blocks, control_keys, image_blocks
 from fwcheck.extraction.formats._parts import crc32, part
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
+from fwcheck.model import SignedBlock
 
 _IMAGES_LIMIT = 256
 _STRONG = ("sha1", "sha256", "sha384", "sha512", "md5")
@@ -25,14 +27,14 @@ _UBOOT_CONFIG = ("bootcmd", "bootdelay", "bootsecure", "load-environment", "sile
 
 
 class Fdt(Format):
-    """Flattened device tree or FIT image. FIT hashes are recomputed; signatures are told, not verified: the key is elsewhere."""
+    """Flattened device tree or FIT image. FIT hashes are recomputed; signatures are made ready for whoever has the key."""
 
     name = "fdt"
     title = "Flattened device tree and U-Boot FIT image"
     specification = "Devicetree Specification 0.4; Flattened Image Tree Specification"
     category = "firmware"
     reads = "device trees of version 16 and 17; FIT images with data inside or behind the tree; CRC32, MD5, SHA hashes recomputed"
-    not_read = "FIT signatures are told, not verified; ciphered FIT images stay ciphered"
+    not_read = "ciphered FIT images stay ciphered; signatures are verified where the key is at hand"
     signatures = (Signature(pattern=rb"\xd0\x0d\xfe\xed[\x00-\xff]{16}\x00\x00\x00[\x10\x11]\x00\x00\x00[\x02-\x11]", width=28),)
     priority = 20
 
@@ -44,12 +46,14 @@ class Fdt(Format):
         if images is None:
             # Room behind the blocks is zero (dtc -p, -S); anything else there is no part of the tree and has to be searched.
             size = size if _zero(source, offset + tree.used, size - tree.used) else tree.used
-            return Container(format=self.name, size=size, detail=_plain(tree), problems=problems)
+            return Container(format=self.name, size=size, detail=_plain(tree), problems=problems, keys=control_keys(tree))
         fit = _Fit(source, offset, tree, problems)
         fit.read(images)
+        blocks = (*fit.signed, *configuration_blocks(tree, source, offset, intact=not fit.wrong))
         return Container(
-            format="fit", size=max(size, fit.end - offset), entries=fit.parts, detail=fit.detail(), problems=problems
-        )
+            format="fit", size=max(size, fit.end - offset), entries=fit.parts, detail=fit.detail(), problems=problems,
+            signatures=blocks, keys=control_keys(tree),
+        )  # fmt: skip
 
 
 def _zero(source: ByteSource, offset: int, size: int) -> bool:
@@ -101,11 +105,12 @@ class _Fit:
         self.problems = problems
         self.parts: list[Entry] = []
         self.end = 0  # of the data behind the tree
+        self.signed: list[SignedBlock] = []
         self._spans: set[tuple[int, int]] = set()
         self._empty: list[str] = []
         self._bytes = 0
         self._right: list[str] = []  # algorithms of the hashes that came out
-        self._wrong = 0
+        self.wrong = 0
 
     def read(self, images: DeviceTreeNode) -> None:
         for number, node in enumerate(images.children.values()):
@@ -129,6 +134,7 @@ class _Fit:
         for key in ("load", "entry"):
             if (address := node.number(key)) is not None:
                 detail[key] = f"0x{address:x}"
+        self.signed += image_blocks(node, self.source, at, size)
         detail |= {"hashes": self._hashes(node, at, size), "signatures": _signatures(node), "cipher": _cipher(node)}
         self.parts.append(
             part(self.source, node.name or "image", at, size, {key: value for key, value in detail.items() if value})
@@ -166,7 +172,7 @@ class _Fit:
             if found == value:
                 self._right.append(algorithm)
             elif found is not None:
-                self._wrong += 1
+                self.wrong += 1
                 self.problems.append(f"image {node.name}: wrong {algorithm}")
             words.append(f"{algorithm} {'not checked' if found is None else 'right' if found == value else 'wrong'}")
         return ", ".join(words)
@@ -193,8 +199,8 @@ class _Fit:
 
     def _integrity(self, signed: int, configurations: int) -> tuple[str, str]:
         kinds = ", ".join(sorted(set(self._right)))
-        hashes = f"{len(self._right)} hashes right ({kinds})" if kinds else "no hash" if not self._wrong else "no hash right"
-        hashes += f", {self._wrong} wrong" if self._wrong else ""
+        hashes = f"{len(self._right)} hashes right ({kinds})" if kinds else "no hash" if not self.wrong else "no hash right"
+        hashes += f", {self.wrong} wrong" if self.wrong else ""
         images = [each for each in self.parts if each.detail.get("signatures")]
         if signed or images:
             what = f"{signed} of {configurations} configurations" if signed else f"{len(images)} of {len(self.parts)} images"

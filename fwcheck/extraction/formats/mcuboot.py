@@ -20,7 +20,7 @@ import msgspec
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
-from fwcheck.extraction.formats._mcuboot_tlvs import KEY_SCHEMES, UNPACKED_SIZE, Tlv, areas, described, integrity
+from fwcheck.extraction.formats._mcuboot_tlvs import KEY_SCHEMES, UNPACKED_SIZE, Tlv, areas, blocks, described, integrity
 from fwcheck.extraction.formats._parts import code, part
 from fwcheck.extraction.limits import DEFAULT, Limits, bounded
 from fwcheck.extraction.source import ByteSource
@@ -64,7 +64,8 @@ class McuBoot(Format):
         end, tlvs = payload + there, list[Tlv]()
         if there == size:
             end, tlvs = areas(source, payload + size, protected_size, problems)
-        word, words = integrity(source, offset, header + size + protected_size, bool(flags & _ENCRYPTED), tlvs, problems)
+        signed = header + size + protected_size
+        word, words = integrity(source, offset, signed, bool(flags & _ENCRYPTED), tlvs, problems)
         detail: dict[str, str | int] = {
             "version": f"{major}.{minor}.{revision}+{build}",
             "load_address": f"0x{load:08x}",
@@ -79,6 +80,7 @@ class McuBoot(Format):
             entries=[_payload(source, payload, there, flags, tlvs, limits)],
             detail={key: value for key, value in detail.items() if value != ""},
             problems=problems,
+            signatures=blocks(source, offset, signed, bool(flags & _ENCRYPTED), tlvs),
         )
 
 
