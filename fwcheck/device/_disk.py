@@ -44,6 +44,22 @@ class Disk:
         self.removed: set[str] = set()
         self.mounted: set[str] = set()
         self._elsewhere: dict[str, Found | None] = {}
+        self.mounts: dict[str, FileSystem] = {}  # file systems of the image that are known to be mounted, by mount point
+
+    def attach(self, path: str, fs: FileSystem) -> None:
+        """Records that a file system of the image is mounted at ``path``."""
+        self.mounts[path.rstrip("/") or "/"] = fs
+        self._elsewhere.clear()
+
+    def at(self, path: str) -> tuple[FileSystem, str]:
+        """The file system that is mounted over a path, and the path inside it."""
+        if self.mounts:
+            top = path
+            while top:
+                if top in self.mounts:
+                    return self.mounts[top], path[len(top) :] or "/"
+                top = top.rpartition("/")[0]
+        return self.root, path
 
     def normal(self, path: str, cwd: str = "/") -> str:
         """The absolute path without ``.``, ``..`` and doubled slashes."""
@@ -54,10 +70,13 @@ class Disk:
         """The node at an absolute path, in the root or where another file system of the image would be mounted."""
         if UNKNOWN in path:
             return None
-        node = self.root.resolve(path)
+        if self.mounts:
+            path = self.real(path)
+        fs, inside = self.at(path)
+        node = fs.resolve(inside)
         if node is not None:
-            return Found(self.root, node)
-        if path.count("/") > _PATH_LIMIT:
+            return Found(fs, node)
+        if fs is not self.root or path.count("/") > _PATH_LIMIT:
             return None
         if path not in self._elsewhere:
             found = self.firmware.elsewhere(self.root, path)
@@ -70,7 +89,11 @@ class Disk:
             parts = [part for part in path.split("/") if part]
             for cut in range(1, len(parts) + 1):
                 step = "/" + "/".join(parts[:cut])
-                node = self.root.nodes.get(step)
+                if self.mounts:
+                    fs, inside = self.at(step)
+                    node = fs.nodes.get(inside)
+                else:
+                    node = self.root.nodes.get(step)
                 if node is not None and node.kind is NodeKind.SYMLINK and node.target:
                     path = self.normal("/".join((node.target, *parts[cut:])), posixpath.dirname(step))
                     break
@@ -163,8 +186,9 @@ class Disk:
 
     def children(self, path: str) -> list[str] | None:
         """The paths of a directory's members under the name asked for; None when unknown."""
-        names = {posixpath.basename(node.path) for node in self.root.children(path)}
-        if not names and (found := self.find_directory(path)) is not None:
+        fs, inside = self.at(self.real(path)) if self.mounts else (self.root, path)
+        names = {posixpath.basename(node.path) for node in fs.children(inside)}
+        if not names and fs is self.root and (found := self.find_directory(path)) is not None:
             names = {posixpath.basename(node.path) for node in found.children("/" if found.resolve(path) is None else path)}
         real = self.real(path)
         names |= self._written_in.get(real, set())

@@ -8,6 +8,7 @@ that is no shell) becomes a hole: nothing may be called "not started" then. Budg
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Mapping
 
 from fwcheck.device._disk import Found
 from fwcheck.device.shell import patterns
@@ -19,6 +20,7 @@ from fwcheck.device.shell.world import RUN_LIMIT, Call, Exhausted, Frame, Run, S
 from fwcheck.model import NodeKind
 
 _SCRIPT_DEPTH_LIMIT = 20
+Detail = Mapping[str, str]
 _SHELLS = ("sh", "ash", "bash", "dash", "hush", "ksh", "busybox")
 
 
@@ -84,7 +86,7 @@ class Shell(Flow):
             undecided = undecided or self.disk.exists(path) is None
         return name, None, None if undecided else False
 
-    def execute(self, call: Call, *, manner: str = "", user: str = "") -> Status:
+    def execute(self, call: Call, *, manner: str = "", user: str = "", detail: Detail | None = None) -> Status:
         """Runs a program or follows a script; ``manner`` says who keeps the program running."""
         name = call.fields[0]
         if UNKNOWN in name:
@@ -101,7 +103,7 @@ class Shell(Flow):
             self.world.hole(self.place, f"runs {path}, which is not in the image")
         if present is False and not manner and "/" in name:
             return False  # "/etc/init.d/name enabled" of a service that is not there
-        self.record(call, path, found, present, manner, user)
+        self.record(call, path, found, present, manner, user, detail)
         self.write(UNKNOWN)
         return True if self.background or manner else None if present is not False else False
 
@@ -137,7 +139,7 @@ class Shell(Flow):
         child.caller = self.place
         child.variables = {name: self.variables.get(name) for name in self.exported if name in self.variables} | {"IFS": " \t\n"}
         child.exported = set(self.exported)
-        child.cwd, child.stdin, child.buffer = self.cwd, self.stdin, self.buffer
+        child.cwd, child.stdin, child.buffer, child.user = self.cwd, self.stdin, self.buffer, self.user
         if len(self.world.active) >= _SCRIPT_DEPTH_LIMIT or self.world.active.count(path) >= 3:
             self.world.hole(self.place, f"{path} calls itself")
             self.status = None
@@ -180,7 +182,16 @@ class Shell(Flow):
             self.fs, self.path, self.line, self.args = held
         return self.status
 
-    def record(self, call: Call, path: str, found: Found | None, present: bool | None, manner: str, user: str) -> None:
+    def record(
+        self,
+        call: Call,
+        path: str,
+        found: Found | None,
+        present: bool | None,
+        manner: str,
+        user: str,
+        detail: Detail | None = None,
+    ) -> None:
         """Remembers that a program is started here."""
         if len(self.world.runs) >= RUN_LIMIT:
             raise Exhausted
@@ -196,7 +207,8 @@ class Shell(Flow):
                 place=self.place,
                 background=self.background,
                 manner=manner,
-                user=user,
+                user=user or self.user,
+                detail=dict(detail or {}),
             )
         )
 

@@ -32,6 +32,7 @@ class Process:
         self.status: Status = True
         self.frames: list[Frame] = [Frame("exit")]
         self.background = False
+        self.user = ""  # who the process runs as, where it is not root
         self.stdin: str | None = None
         self.buffer: list[str] | None = None  # what command substitutions and pipelines collect
         self.caller: Place | None = None  # where the script that runs was called
@@ -119,7 +120,7 @@ class Process:
         twin.functions = dict(self.functions)
         twin.cwd, twin.status, twin.line = self.cwd, self.status, self.line
         twin.background, twin.stdin, twin.buffer = self.background, self.stdin, self.buffer
-        twin.rc_common = self.rc_common
+        twin.rc_common, twin.user = self.rc_common, self.user
         return twin
 
     def process(self, action: Callable[[], object]) -> None:

@@ -46,6 +46,8 @@ class Run:
     background: bool = False
     manner: str = ""  # "procd", "respawn", "start-stop-daemon", "unit" ...: kept running by whoever started it
     user: str = ""
+    # how it is confined and called: "group", "capabilities", "jail", "socket", "bus name" ..., as the init's file says
+    detail: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 class Hole(NamedTuple):
