@@ -383,6 +383,37 @@ class Component(Value, frozen=True, kw_only=True):
     vulnerabilities: tuple[Vulnerability, ...] = ()
 
 
+class Trait(Value, frozen=True, kw_only=True):
+    """One measure of the device on one subject (isolation, storage, ...), as far as the image tells whether it is in force.
+
+    ``no`` is said only where the image says so (a policy that is switched off); what was merely not found has no row.
+    """
+
+    name: str  # "SELinux", "remote log", "A/B slots", ...
+    state: Literal["yes", "no", "unknown"]
+    detail: str = ""
+    root: str = ""
+    evidence: tuple[Evidence, ...] = ()
+
+
+class ProgramHardening(Value, frozen=True, kw_only=True):
+    """How a program that the device starts was built. ``None``: the file does not tell."""
+
+    program: str
+    service: str
+    started: Literal["yes", "unknown"]
+    listens: bool
+    user: str = ""
+    nx: bool | None = None
+    pie: bool | None = None
+    relro: Literal["none", "partial", "full"] | None = None
+    canary: bool | None = None
+    fortify: bool | None = None
+    libraries: int = 0  # its libraries that are in the image
+    weak_libraries: int = 0  # those of them without a stack protector or with an executable stack
+    root: str = ""
+
+
 class Device(Value, frozen=True, kw_only=True):
     """What the device would do when it boots this image as shipped."""
 
@@ -395,6 +426,12 @@ class Device(Value, frozen=True, kw_only=True):
     signatures: tuple[ImageSignature, ...] = ()
     boot_chain: tuple[BootStep, ...] = ()
     components: tuple[Component, ...] = ()
+    hardening: tuple[ProgramHardening, ...] = ()
+    isolation: tuple[Trait, ...] = ()
+    storage: tuple[Trait, ...] = ()
+    reset: tuple[Trait, ...] = ()
+    logging: tuple[Trait, ...] = ()
+    resilience: tuple[Trait, ...] = ()
 
 
 # --------------------------------------------------------------------------- findings and verdicts

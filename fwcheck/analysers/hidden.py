@@ -52,14 +52,14 @@ def analyse(firmware: Firmware, _device: Device) -> Iterable[Finding]:
 
 
 def _known(firmware: Firmware) -> Iterator[Finding]:
-    started: set[tuple[tuple[str, ...], str]] | None = None
+    started: set[tuple[tuple[str, ...], str, int]] | None = None
     for node, facts in firmware.contents():
         if not facts.yara or facts.kind not in _CODE | {"text", "html", "javascript", "xml"}:
             continue
         for hit in {hit.rule: hit for hit in reversed(facts.yara)}.values():
             if hit.rule.startswith(("backdoor-", "malware-")) and facts.kind in _CODE:
                 started = _started(firmware) if started is None else started
-                yield _backdoor(node, hit, runs=(node.chain, node.path) in started)
+                yield _backdoor(node, hit, runs=(node.chain, node.path, _line(facts, hit)) in started)
             elif hit.rule in ("debug-command-page", "debug-tplink-page"):
                 yield _PAGE.finding(
                     _place(node, hit), f"{hit.rule} {node.path}", title=f"Hidden page: {hit.meta.get('description', hit.rule)}"
@@ -93,11 +93,16 @@ def _place(node: Node, hit: PatternHit) -> Evidence:
     return Evidence(location=Location(chain=node.chain, path=node.path, offset=hit.offset), text=hit.text[:240])
 
 
-def _started(firmware: Firmware) -> set[tuple[tuple[str, ...], str]]:
-    """The programs that the boot runs for sure, and the scripts it was led through."""
+def _line(facts: Facts, hit: PatternHit) -> int:
+    """The line of a hit in a script, 0 in a program."""
+    return facts.text.count("\n", 0, hit.offset) + 1 if facts.text is not None else 0
+
+
+def _started(firmware: Firmware) -> set[tuple[tuple[str, ...], str, int]]:
+    """The programs that the boot runs for sure (line 0), and the lines of scripts that run something for sure."""
     runs = [run for boot in boots(firmware) for run in boot.runs if not run.conditions]
-    return {(run.place.fs.chain, run.place.path) for run in runs} | {
-        (run.found.fs.chain, run.found.node.path) for run in runs if run.found is not None
+    return {(run.place.fs.chain, run.place.path, run.place.line) for run in runs} | {
+        (run.found.fs.chain, run.found.node.path, 0) for run in runs if run.found is not None
     }
 
 

@@ -10,6 +10,8 @@ from fwcheck.device.bootchain import boot_chain
 from fwcheck.device.components import components
 from fwcheck.device.consoles import consoles
 from fwcheck.device.firmware import Firmware
+from fwcheck.device.hardening import hardening
+from fwcheck.device.isolation import isolation
 from fwcheck.device.listeners import listeners
 from fwcheck.device.services import services
 from fwcheck.device.signatures import PublicKey, image_signatures
@@ -28,16 +30,19 @@ _SYSTEMS = (
 def build(firmware: Firmware, update_keys: Sequence[PublicKey] = ()) -> Device:
     """What the device would do when it boots this image as shipped; its signatures are verified with ``update_keys``, too."""
     running = services(firmware)
+    ports = listeners(firmware, running)
     return Device(
         platform=platform(firmware),
         accounts=accounts(firmware),
         services=running,
-        listeners=listeners(firmware, running),
+        listeners=ports,
         consoles=consoles(firmware),
         update_paths=update_paths(firmware),
         signatures=image_signatures(firmware, update_keys),
         boot_chain=boot_chain(firmware),
         components=components(firmware),
+        hardening=hardening(firmware, running, ports),
+        isolation=isolation(firmware, running),
     )
 
 
