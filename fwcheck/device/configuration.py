@@ -10,6 +10,7 @@ from fwcheck.device.firmware import FileSystem
 from fwcheck.device.shell.tree import UNKNOWN
 
 _LINE_LIMIT = 20_000
+_WIDTH_LIMIT = 4096
 
 
 class Texts(Protocol):
@@ -68,7 +69,9 @@ def uci(root: Texts, package: str) -> list[Setting]:
 def uci_sections(root: Texts, package: str) -> list[Section]:
     """The sections of /etc/config/<package>, none when the image does not hold it."""
     text = root.text(f"/etc/config/{package}")
-    return read_uci(text) if text is not None and UNKNOWN not in text else []
+    if text is None or UNKNOWN in text:
+        return []
+    return read_uci("\n".join(row[:_WIDTH_LIMIT] for row in text.splitlines()[:_LINE_LIMIT]))
 
 
 def files(root: FileSystem, directory: str, suffix: str) -> list[str]:
@@ -83,5 +86,5 @@ def files(root: FileSystem, directory: str, suffix: str) -> list[str]:
 def lines(root: Texts, path: str) -> list[tuple[int, str]]:
     """The lines of a file with their numbers, without blanks around them; comments, empty and undecided lines left out."""
     rows = (root.text(path) or "").splitlines()[:_LINE_LIMIT]
-    stripped = ((number, line.strip()) for number, line in enumerate(rows, 1))
+    stripped = ((number, line[:_WIDTH_LIMIT].strip()) for number, line in enumerate(rows, 1))
     return [(number, line) for number, line in stripped if line and line[0] not in "#;" and UNKNOWN not in line]

@@ -42,6 +42,7 @@ _ONE_SHOT = frozenset(
         "netcat",
         "socat",
         "rsync",
+        "wg-quick",
         "openvpn",
         "starter",
         "cron",
@@ -70,6 +71,14 @@ _OPEN_PROTOCOLS = (
     "rpc",
 )
 _ORDINARY = frozenset(("web", "name", "discovery", "management", "media", "time", "print", "vpn", "transfer"))
+# A daemon that only prints something or checks its configuration.
+_ASKS = ("--version", "--help", "-V")
+_CHECKS = {
+    "dnsmasq": ("--test",), "nginx": ("-t", "-T", "-s"), "sshd": ("-t", "-T"), "apache2": ("-t", "configtest", "stop"),
+    "lighttpd": ("-t", "-tt", "-p"), "smbd": ("-b", "--build-options"), "mosquitto": ("-h",), "dropbear": ("-h",),
+    "unbound": ("-h",), "haproxy": ("-c", "-v", "-vv"), "avahi-daemon": ("-k", "--kill", "-c", "--check", "-r", "--reload"),
+    "squid": ("-z", "-k"), "rpcbind": ("-h",), "dockerd": ("--validate",), "wg-quick": ("down", "save", "strip"),
+}  # fmt: skip
 _SYSTEM = frozenset(
     [
         "procd",
@@ -151,8 +160,10 @@ def is_service(run: Run, daemon: Daemon | None) -> bool:
         return any(word.startswith("-") and "l" in word for word in run.words[1:])
     if run.name == "socat":
         return "listen" in " ".join(run.words[1:]).lower()
-    if any(word in ("--version", "--help", "-V") for word in run.words[1:]):
+    if any(word in _ASKS for word in run.words[1:]) or any(word in _CHECKS.get(run.name, ()) for word in run.words[1:]):
         return False
+    if run.name == "rsync":
+        return "--daemon" in run.words
     if daemon is not None:
         return not (daemon.name in ("hostapd", "openvpn") and len(run.words) == 1)
     if run.present is False or run.manner == "oneshot":
