@@ -90,6 +90,8 @@ def guess_cost(field: str) -> int | None:
         cost = form.cost(field)
         return _bounded(cost) if cost is not None else None
     field = unwrapped(field)
+    if not _EXACT.fullmatch(field):
+        return None  # cut off or mangled: no word can fit
     if field.startswith(("$1$", "$apr1$")):
         return _MD5 if field[1] == "1" else _APACHE
     if field.startswith(("$5$", "$6$")):
