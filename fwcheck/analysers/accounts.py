@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from fwcheck.analysers._once import once
 from fwcheck.analysers.rule import mask, rules_of
 from fwcheck.device.accounts import Origin, origin
 from fwcheck.device.firmware import Firmware
+from fwcheck.device.hashes import is_outdated
+from fwcheck.device.ways_in import Ways, ways_in
 from fwcheck.model import Account, Device, Evidence, Finding, Location, Severity
 
 RULES = rules_of(__name__)
@@ -33,27 +35,10 @@ _SCHEMES = {
     "yescrypt": "yescrypt",
     "other": "no salted crypt scheme",
 }
-_SYSTEM_LOGINS = frozenset({"telnet", "ssh", "ftp", "rlogin", "rsh"})
 _BY_ORIGIN: dict[Origin, Literal["certain", "firm", "tentative"]] = {"live": "certain", "seed": "firm", "copy": "tentative"}
+_BY_SCRIPT = re.compile(r" (?:set by \w+|given to passwd|put in by sed|is removed by sed)$|^passwd -d ")
+_SHELL_UNKNOWN = " The image holds no passwd line for it, or not the shell that this names."
 _COPY = " Nothing in the image was seen to use this file."
-
-
-class _Ways(NamedTuple):
-    """Where a system account can log in, as far as the shipped state shows."""
-
-    network: tuple[str, ...]  # protocols that are open for sure
-    perhaps: tuple[str, ...]  # protocols whose service may run
-    console: bool
-
-    def sentence(self) -> str:
-        """The ways in words, to follow the explanation of a finding."""
-        if self.network:
-            return f" The shipped state opens {', '.join(self.network)} logins."
-        if self.perhaps:
-            return f" Whether {', '.join(self.perhaps)} logins are open by default could not be decided."
-        if self.console:
-            return " No network login was seen to start by default; the console asks for this password."
-        return " No login that takes it was seen to start by default."
 
 
 def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
@@ -62,7 +47,6 @@ def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
 
 
 def _findings(firmware: Firmware, device: Device) -> Iterator[Finding]:
-    ways = _ways(device)
     known: dict[Account, Origin] = {}
     origins: dict[tuple[str, str], Origin] = {}
     for account in device.accounts:
@@ -74,28 +58,19 @@ def _findings(firmware: Firmware, device: Device) -> Iterator[Finding]:
             known[account] = origins[file] if used else "copy"
     for account, source in known.items():
         if account.password == "empty" and account.login is not False:
-            yield _empty(account, source, ways)
+            yield _empty(account, source, ways_in(firmware, device, account))
         elif account.password == "hash" and (account.login is not False or not account.shell):
+            ways = ways_in(firmware, device, account)
             yield _cracked(account, source, ways) if account.cracked else _fixed(account, source, ways)
     yield from _further(known, {(each.root, each.file) for each in device.accounts if each.name == "root" and each.uid == 0})
     yield from _weak(known)
 
 
-def _ways(device: Device) -> _Ways:
-    def protocols(state: str) -> tuple[str, ...]:
-        open_ = {
-            each.protocol
-            for each in device.services
-            if each.enabled == state and each.present and each.reachable not in ("no", "loopback")
-        }
-        return tuple(sorted(open_ & _SYSTEM_LOGINS))
-
-    return _Ways(protocols("yes"), protocols("unknown"), any(each.authenticated is not False for each in device.consoles))
-
-
 def _is_system(account: Account) -> bool:
     """Whether the account is one of the system's, not of a web or file server."""
-    return account.uid is not None or bool(re.search(r"shadow", account.file))
+    if account.uid is not None or "shadow" in account.file:
+        return True
+    return bool(account.evidence and _BY_SCRIPT.search(account.evidence[0].text))
 
 
 def _server_runs(account: Account, device: Device) -> bool:
@@ -112,7 +87,7 @@ def _place(account: Account) -> tuple[Evidence, tuple[Evidence, ...]]:
     return where, account.evidence[1:]
 
 
-def _empty(account: Account, source: Origin, ways: _Ways) -> Finding:
+def _empty(account: Account, source: Origin, ways: Ways) -> Finding:
     """ACC-001. An SSH server refuses empty passwords unless it is told otherwise (ACC-007), so SSH alone opens nothing."""
     where, witnesses = _place(account)
     network = tuple(each for each in ways.network if each != "ssh")
@@ -133,11 +108,11 @@ def _empty(account: Account, source: Origin, ways: _Ways) -> Finding:
         explanation=_EMPTY.explanation
         + ways._replace(network=network).sentence()
         + (_COPY if source == "copy" else "")
-        + (" The image holds no passwd line for it, so its shell is not known." if account.login is None else ""),
+        + (_SHELL_UNKNOWN if account.login is None else ""),
     )
 
 
-def _cracked(account: Account, source: Origin, ways: _Ways) -> Finding:
+def _cracked(account: Account, source: Origin, ways: Ways) -> Finding:
     where, witnesses = _place(account)
     sure = _BY_ORIGIN[source]
     if sure == "certain" and _is_system(account) and not ways.network:
@@ -156,7 +131,7 @@ def _cracked(account: Account, source: Origin, ways: _Ways) -> Finding:
     )
 
 
-def _fixed(account: Account, source: Origin, ways: _Ways) -> Finding:
+def _fixed(account: Account, source: Origin, ways: Ways) -> Finding:
     where, witnesses = _place(account)
     return _FIXED.finding(
         where,
@@ -196,7 +171,7 @@ def _weak(known: dict[Account, Origin]) -> Iterator[Finding]:
     """ACC-005, once per file and scheme."""
     together: dict[tuple[str, str, str], list[Account]] = defaultdict(list)
     for account, source in known.items():
-        if account.scheme in ("des", "md5", "other") and source != "copy" and account.evidence:
+        if account.scheme in _SCHEMES and is_outdated(account.secret) and source != "copy" and account.evidence:
             together[account.root, account.file, account.scheme].append(account)
     for (_, _, scheme), held in together.items():
         names = ", ".join(sorted({each.name for each in held})[:8])

@@ -11,18 +11,32 @@ from typing import Literal
 
 from fwcheck.analysers._once import once
 from fwcheck.analysers.rule import rules_of
+from fwcheck.device import _pam
 from fwcheck.device._uci import read_uci, truth
 from fwcheck.device.firmware import FileSystem, Firmware
+from fwcheck.device.ways_in import read_sshd
 from fwcheck.model import Device, Evidence, Finding, Service, Severity
 
 RULES = rules_of(__name__)
 _NULLOK = RULES["ACC-007"]
 _ROOT_SSH = RULES["ACC-008"]
 _FORCED = RULES["ACC-012"]
+_OPEN_PAM = RULES["ACC-013"]
 
-_SSHD_FILES = ("/etc/ssh/sshd_config", "/etc/sshd_config", "/etc/openssh/sshd_config", "/usr/local/etc/sshd_config")
 _DROPBEAR_FILES = ("/etc/default/dropbear", "/etc/sysconfig/dropbear", "/etc/conf.d/dropbear")
 _PAM_LOGINS = ("login", "sshd", "dropbear", "remote", "telnet", "common-auth", "system-auth", "other", "vsftpd", "su")
+# What asks PAM under which name; an empty tuple: login, which consoles and telnet servers call.
+_PAM_SERVICES: dict[str, tuple[str, ...]] = {
+    "login": (),
+    "remote": ("telnetd", "in.telnetd", "utelnetd"),
+    "sshd": ("sshd", "ssh"),
+    "dropbear": ("dropbear",),
+    "vsftpd": ("vsftpd",),
+    "ftp": ("ftpd", "in.ftpd"),
+    "proftpd": ("proftpd",),
+    "cockpit": ("cockpit", "cockpit-ws"),
+    "samba": ("smbd",),
+}
 _PAGES = (".html", ".htm", ".js", ".asp", ".php", ".lua", ".cgi", ".jst", ".sh", ".json")
 _FORCED_SIGNS = re.compile(
     r"(?i)force[_-]?(?:to[_-]?)?(?:change|set|modify|reset)[_-]?(?:default[_-]?|admin[_-]?|login[_-]?)?(?:passw(?:or)?d|pwd)"
@@ -42,7 +56,8 @@ def _findings(firmware: Firmware, device: Device) -> Iterator[Finding]:
     for fs in firmware.roots():
         yield from _sshd(fs, device)
         yield from _dropbear(fs, device)
-        yield from _pam(fs, device)
+        yield from _nullok(fs, device)
+        yield from _open_stacks(fs, device)
         yield from _forced(fs)
 
 
@@ -75,32 +90,27 @@ def _empty_passwords(where: Evidence, cause: str, state: str, *, title: str) -> 
 
 def _sshd(fs: FileSystem, device: Device) -> Iterator[Finding]:
     """sshd_config(5): the first value of a keyword counts, unless it stands in a Match block."""
-    for path in _SSHD_FILES:
-        node = fs.resolve(path)
-        if node is None or (text := fs.text(node.path)) is None:
-            continue
-        held = _keywords(text)
-        state = _state(_named(fs, device, "sshd", "ssh"))
-        value, line, raw = held.get("permitemptypasswords", ("no", 0, ""))
-        if value == "yes":
-            yield _empty_passwords(
-                fs.evidence(node.path, raw, line=line), "sshd", state, title="SSH server lets empty passwords in"
-            )
-        value, line, raw = held.get("permitrootlogin", ("", 0, ""))
-        passwords = held.get("passwordauthentication", ("yes", 0, ""))[0] != "no"
-        if value == "yes" and passwords and state != "no" and _root_has_password(fs, device):
-            yield _root_login(fs.evidence(node.path, raw, line=line), "sshd", state)
+    settings = read_sshd(fs)
+    if settings is None:
+        return
+    state = _state(_named(fs, device, "sshd", "ssh"))
+    value, line, raw = settings.held.get("permitemptypasswords", ("no", 0, ""))
+    if value == "yes":
+        yield _empty_passwords(
+            fs.evidence(settings.path, raw, line=line), "sshd", state, title="SSH server lets empty passwords in"
+        )
+    value, line, raw = settings.held.get("permitrootlogin", ("", 0, ""))
+    before = value == "" and _lets_root_in_by_default(device)
+    passwords = settings.get("passwordauthentication", "yes") != "no"
+    if (value == "yes" or before) and passwords and state != "no" and _root_has_password(fs, device):
+        where = fs.evidence(settings.path, raw or "no line sets PermitRootLogin", line=line or None)
+        yield _root_login(where, "sshd", state)
 
 
-def _keywords(text: str) -> dict[str, tuple[str, int, str]]:
-    held: dict[str, tuple[str, int, str]] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        words = re.split(r"[\s=]+", line.strip().lower(), maxsplit=1)
-        if words[0] == "match":
-            break
-        if words[0] and not words[0].startswith("#") and len(words) == 2:
-            held.setdefault(words[0], (words[1].strip('"'), number, line))
-    return held
+def _lets_root_in_by_default(device: Device) -> bool:
+    """OpenSSH before 7.0 takes root's password when nothing is said."""
+    versions = [each.version or "" for each in device.components if each.name == "openssh"]
+    return bool(versions) and all(re.match(r"[3-6]\.", version) for version in versions)
 
 
 def _root_has_password(fs: FileSystem, device: Device) -> bool:
@@ -160,7 +170,7 @@ def _dropbear_setting(fs: FileSystem) -> Evidence | Literal[False] | None:
 # --------------------------------------------------------------------------- PAM, first login
 
 
-def _pam(fs: FileSystem, device: Device) -> Iterator[Finding]:
+def _nullok(fs: FileSystem, device: Device) -> Iterator[Finding]:
     """``nullok`` of pam_unix(8); it matters where an account has an empty password, else it is only worth knowing."""
     open_accounts = [each for each in device.accounts if each.root == fs.label and each.password == "empty" and each.login]
     for node in fs.children("/etc/pam.d"):
@@ -178,6 +188,22 @@ def _pam(fs: FileSystem, device: Device) -> Iterator[Finding]:
                     confidence="firm" if open_accounts else "tentative",
                     witnesses=tuple(each.evidence[0] for each in open_accounts if each.evidence)[:4],
                 )
+
+
+def _open_stacks(fs: FileSystem, device: Device) -> Iterator[Finding]:
+    """ACC-013: a stack that ends in success for somebody who names an account and knows no password."""
+    for name in sorted(_pam.services(fs)):
+        if name not in _PAM_SERVICES or (rule := _pam.opens_without_password(fs, name)) is None:
+            continue
+        state = _state(_named(fs, device, *_PAM_SERVICES[name])) if _PAM_SERVICES[name] else "unknown"
+        yield _OPEN_PAM.finding(
+            fs.evidence(rule.path, rule.text, line=rule.line),
+            f"pam opens: {name}",
+            title=f"PAM lets people in as {name} without a password",
+            verdict="violation" if state == "yes" else "concern",
+            severity=_OPEN_PAM.severity if state != "no" else Severity.LOW,
+            confidence="firm" if state != "no" else "tentative",
+        )
 
 
 def _forced(fs: FileSystem) -> Iterator[Finding]:

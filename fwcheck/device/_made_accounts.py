@@ -11,7 +11,10 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from fwcheck.device._password_files import FILE, Entry, account_of, read_line
+import msgspec
+
+from fwcheck.device._password_files import FILE, Entry, account_of, numbered, read_line
+from fwcheck.device._shells import shell_lets_in
 from fwcheck.device.firmware import FileSystem
 from fwcheck.device.hashes import classify, is_hash, masked
 from fwcheck.model import Account, Evidence
@@ -219,29 +222,44 @@ def _options(line: _Line) -> Iterator[Account]:
 
 def _account(line: _Line, name: str, secret: str, shown: str, uid: int | None = None) -> Account:
     password, scheme = classify(secret)
-    return Account(
-        name=name,
-        uid=0 if name == "root" else uid,
-        password=password,
-        scheme=scheme,
-        file=line.path,
-        root=line.fs.label,
-        secret=secret if password == "hash" else "",
-        evidence=(line.where(shown.format(f"{name}:{masked(secret)}")),),
+    return _placed(
+        line.fs,
+        Account(
+            name=name,
+            uid=0 if name == "root" else uid,
+            password=password,
+            scheme=scheme,
+            file=line.path,
+            root=line.fs.label,
+            secret=secret if password == "hash" else "",
+            evidence=(line.where(shown.format(f"{name}:{masked(secret)}")),),
+        ),
     )
 
 
 def _plain(line: _Line, name: str, secret: str, shown: str, uid: int | None = None) -> Account:
     """An account whose password a script sets: given in plain text, it is known without guessing."""
-    return Account(
-        name=name,
-        uid=0 if name == "root" else uid,
-        password="hash",
-        scheme="other",
-        cracked=True,
-        file=line.path,
-        root=line.fs.label,
-        secret=secret,
-        plain=secret,
-        evidence=(line.where(f"{name}:{'*' * 6} {shown}"),),
+    return _placed(
+        line.fs,
+        Account(
+            name=name,
+            uid=0 if name == "root" else uid,
+            password="hash",
+            scheme="other",
+            cracked=True,
+            file=line.path,
+            root=line.fs.label,
+            secret=secret,
+            plain=secret,
+            evidence=(line.where(f"{name}:{'*' * 6} {shown}"),),
+        ),
     )
+
+
+def _placed(fs: FileSystem, account: Account) -> Account:
+    """The account with what its passwd line says, where the image has one."""
+    for number, row in numbered(fs.text("/etc/passwd") or ""):
+        if row.startswith(f"{account.name}:") and (entry := read_line(fs, "/etc/passwd", number, row, shadow=False)):
+            login = shell_lets_in(fs, entry.shell)
+            return msgspec.structs.replace(account, uid=entry.uid, gid=entry.gid, shell=entry.shell, home=entry.home, login=login)
+    return account

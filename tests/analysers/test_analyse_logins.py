@@ -1,11 +1,14 @@
 """Logins without passwords, root over SSH, and first-login steps."""
 
+import random
+
 import pytest
+from msgspec import structs
 from support.trees import Link, firmware_of
 
 from fwcheck.analysers.logins import analyse
 from fwcheck.device.accounts import accounts
-from fwcheck.model import Device, Evidence, Location, Service
+from fwcheck.model import Component, Device, Evidence, Location, Service
 
 ROOT = {"/bin/busybox": b"\x7fELF", "/sbin/init": Link("/bin/busybox"), "/etc/inittab": "::sysinit:/etc/init.d/rcS\n"}
 SHADOW = {"/etc/passwd": "root:x:0:0:r:/:/bin/sh\n", "/etc/shadow": "root:$1$jQp.B1Ox$HFgEa6.V4zlUnyruo7aqL/:0:0:99999:7:::\n"}
@@ -89,3 +92,82 @@ def test_a_forced_first_login_is_support():
     assert finding.location.path == "/etc/shadow"
     assert "jQp" not in finding.evidence
     assert "ACC-012" not in judged(SHADOW)  # without PAM nothing reads the day of the last change
+
+
+DEBIAN = "auth [success=1 default=ignore] pam_unix.so nullok\nauth requisite pam_deny.so\nauth required pam_permit.so\n"
+YOCTO_LOGIN = """auth       optional   pam_faildelay.so  delay=3000000
+auth       [success=ok ignore=ignore user_unknown=ignore default=die]  pam_securetty.so
+auth       requisite  pam_nologin.so
+auth       include      common-auth
+auth       optional   pam_group.so
+"""
+SSHD = service("sshd")
+
+
+def pam(**files):
+    return {f"/etc/pam.d/{name.replace('_', '-')}": text for name, text in files.items()}
+
+
+@pytest.mark.parametrize(
+    ("files", "opens"),
+    [
+        (pam(sshd="auth required pam_permit.so\n"), True),
+        (pam(sshd="auth sufficient pam_permit.so\nauth required pam_unix.so\n"), True),
+        (pam(sshd="auth optional pam_unix.so\nauth required pam_permit.so\n"), True),
+        (pam(sshd="auth [default=ignore] pam_unix.so\nauth required pam_permit.so\n"), True),
+        (pam(sshd="@include common-auth\n", common_auth="auth sufficient pam_unix.so\nauth required pam_permit.so\n"), True),
+        (pam(sshd="auth substack system-auth\n", system_auth="-auth required /lib/security/pam_permit.so\n"), True),
+        (pam(sshd="auth required \\\n  pam_permit.so\n"), True),
+        (pam(sshd="@include common-auth\n", common_auth=DEBIAN), False),
+        (pam(sshd=YOCTO_LOGIN, common_auth=DEBIAN), False),
+        (pam(sshd=YOCTO_LOGIN), False),  # what is included is not in the image
+        (pam(sshd="#auth required pam_permit.so\nauth required pam_unix.so\n"), False),
+        (pam(sshd="auth required pam_unix.so\nauth required pam_permit.so\n"), False),
+        (pam(sshd="auth required pam_env.so\nauth sufficient pam_unix.so\nauth required pam_deny.so\n"), False),
+        (pam(sshd="account required pam_permit.so\nauth required pam_vendor.so\n"), False),
+        (pam(sshd="auth include sshd\nauth include system-auth\n", system_auth="auth include sshd\n"), False),
+        (pam(cron="auth required pam_permit.so\n"), False),  # nobody logs in by cron
+    ],
+)
+def test_a_stack_opens_when_pam_permit_decides(files, opens):
+    found = judged(files, SSHD)
+    assert ("ACC-013" in found) is opens
+    if opens:
+        assert (found["ACC-013"].verdict, found["ACC-013"].confidence) == ("violation", "firm")
+
+
+def test_a_stack_that_opens_weighs_as_much_as_its_service():
+    files = pam(sshd="auth required pam_permit.so\n")
+    assert judged(files, service("sshd", "unknown"))["ACC-013"].verdict == "concern"
+    assert judged(files, service("sshd", "no"))["ACC-013"].severity == "low"
+
+
+def test_included_parts_of_sshd_config_count():
+    files = {
+        "/etc/ssh/sshd_config": "Include sshd_config.d/*.conf\nPermitEmptyPasswords no\n",
+        "/etc/ssh/sshd_config.d/10-vendor.conf": "PermitEmptyPasswords yes\n",
+    }
+    assert "ACC-007" in judged(files, SSHD)
+
+
+def test_old_servers_let_root_in_when_nothing_is_said():
+    firmware = firmware_of({**ROOT, **SHADOW, "/etc/ssh/sshd_config": "Port 22\n"})
+    device = Device(accounts=accounts(firmware), services=(SSHD,))
+
+    def told(version):
+        found = analyse(firmware, structs.replace(device, components=(Component(name="openssh", version=version),)))
+        return "ACC-008" in {each.rule for each in found}
+
+    assert told("6.6.1p1")
+    assert not told("9.2p1")
+
+
+@pytest.mark.fuzz
+def test_pam_configurations_of_any_shape_never_raise():
+    random.seed(11)
+    seed = YOCTO_LOGIN + DEBIAN + "@include login\nauth include other\n"
+    for _ in range(100):
+        text = "".join(
+            random.choice((char, random.choice("[]=\\\n @-"), "")) if random.random() < 0.05 else char for char in seed
+        )
+        judged(pam(login=text, other=text, sshd=text * 20), SSHD)
