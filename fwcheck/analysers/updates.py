@@ -226,6 +226,11 @@ def _test_keys(firmware: Firmware) -> Iterator[Finding]:
                     yield _TEST_KEY.finding(
                         where, f"test key: {known[digest]}", title=f"Signed with the published test key {known[digest]}"
                     )
+            signer = str(node.detail.get("signer", ""))
+            if found := _TEST_SUBJECT.search(signer):
+                where = Evidence(location=Location(chain=node.chain, path=node.path, offset=node.offset), text=signer[:160])
+                title = "Signed by a certificate that calls itself a test"
+                yield _TEST_KEY.finding(where, f"test signer: {found[0]}", title=title, confidence="firm")
     for node, facts in firmware.contents():
         for key in facts.keys:
             if key.fingerprint in known:

@@ -206,6 +206,11 @@ class _Printer:
                 f" ({path.mechanism})" if path.mechanism else ""
             )
             self._add(grid, (self.word("updates"), "dim"), (words, style))
+        for signature in device.signatures[:_LISTED]:
+            style = {"valid": "green", "invalid": "red"}.get(signature.state, "yellow")
+            state = "" if signature.state == "valid" else f"{self.word(f'signature_{signature.state}')}, "
+            words = f"{plain(signature.scheme)} ({plain(signature.algorithm)}): {state}{plain(signature.reason)}"
+            self._add(grid, (self.word("signature"), "dim"), (words, style))
         for step in device.boot_chain[:_LISTED]:
             detail = f" ({plain(step.detail)})" if step.detail else ""
             self._add(grid, (self.word("boot"), "dim"), f"{plain(step.stage)}: {step.verified}{detail}")
