@@ -1,7 +1,8 @@
 """The resident monitor of Trusted Firmware-A (BL31) as raw AArch64 code (trusted-firmware-a, bl31/aarch64/bl31_entrypoint.S).
 
-It begins by keeping its four arguments, ``mov x20, x0`` to ``mov x23, x3``, and holds its version (``v2.8(release):...``), when
-it was built (``Built : ...``) and messages that begin with ``BL31: ``. There is no header: it claims the source up to its filling.
+It begins by keeping its four arguments, ``mov x20, x0`` to ``mov x23, x3``, and holds its version (``v2.8(release):...``), the
+time it was built (``Built : ...``) and messages that begin with ``BL31: ``. There is no header: it claims the source up to its
+filling.
 """
 
 from __future__ import annotations
