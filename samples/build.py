@@ -4,8 +4,9 @@ Their contents are our own, packed by the real tools.
 
 usage: python3 samples/build.py [DIRECTORY]        (default: beside this file)
 
-Needs mksquashfs, mkimage and mkenvimage (Debian: squashfs-tools u-boot-tools). The programs inside are small ELF files
-written by ``elf.py``: they hold the strings and imports that the real programs of these versions hold, and no code.
+Needs mksquashfs, mkimage, mkenvimage and mkfs.jffs2 (Debian: squashfs-tools u-boot-tools mtd-utils). The programs inside are
+small ELF files written by ``elf.py``: they hold the strings and imports that the real programs of these versions hold, and no
+code.
 Keys and passwords are made for these samples and used nowhere else.
 """
 
@@ -28,7 +29,10 @@ from planted import BOOT, PLANTED, Plant  # noqa: E402
 FLASH = 0x10000  # bytes of the sample flash
 ENVIRONMENT = 0x4000
 KERNEL_AT = 0x8000
-_DIRECTORIES = ("bin", "sbin", "etc/init.d", "lib", "usr/bin", "usr/sbin", "www", "dev", "proc", "sys", "tmp", "var", "overlay")
+_DIRECTORIES = (
+    *("bin", "sbin", "etc/init.d", "lib", "usr/bin", "usr/sbin", "usr/lib", "www"),
+    *("dev", "proc", "sys", "tmp", "var", "overlay"),
+)
 EPOCH = 1_700_000_000  # every date inside: a rebuild gives the same bytes where the tools allow it
 
 
@@ -58,7 +62,8 @@ def planted(plant: Plant) -> bytes:
     """The image of one weakness: environment and kernel first where it asks for them, then the root file system."""
     with tempfile.TemporaryDirectory(prefix="fwcheck-sample-") as name:
         work = Path(name)
-        root = _squashfs(work, plant.contents(COMMON))
+        tree = plant.contents(COMMON)
+        root = _jffs2(work, tree) if plant.writable else _squashfs(work, tree)
         if not plant.boot:
             return root
         packed = _uimage(work, plant.kernel)
@@ -99,24 +104,30 @@ def _uimage(work: Path, version: str) -> bytes:
     return (work / "uImage").read_bytes()
 
 
+def _jffs2(work: Path, tree: Tree) -> bytes:
+    root = work / "root"
+    for directory in _DIRECTORIES:
+        (root / directory).mkdir(parents=True, exist_ok=True)
+    table = []
+    for path, (mode, content) in sorted(tree.items()):
+        place = root / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, str):
+            place.symlink_to(content)
+            continue
+        place.write_bytes(content)
+        table.append(f"{path} f {mode:o} 0 0 - - - - -\n")
+    table.append("/dev/console c 600 0 0 5 1 - - -\n")
+    (work / "table").write_text("".join(table))
+    for path in (root, *root.rglob("*")):
+        os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
+    _run("mkfs.jffs2", "-r", root, "-o", work / "root.jffs2", "-l", "-e", 8192, "-U", "-f", "-D", work / "table")
+    return (work / "root.jffs2").read_bytes()
+
+
 def _squashfs(work: Path, tree: Tree) -> bytes:
     root = work / "root"
-    for directory in (
-        "bin",
-        "sbin",
-        "etc/init.d",
-        "lib",
-        "usr/bin",
-        "usr/sbin",
-        "usr/lib",
-        "www",
-        "dev",
-        "proc",
-        "sys",
-        "tmp",
-        "var",
-        "overlay",
-    ):
+    for directory in _DIRECTORIES:
         (root / directory).mkdir(parents=True, exist_ok=True)
     modes = []
     for path, (mode, content) in sorted(tree.items()):

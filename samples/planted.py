@@ -25,6 +25,7 @@ class Plant(NamedTuple):
     tree: Mapping[str, Change] = MappingProxyType({})
     boot: str = ""  # the boot loader's environment
     kernel: str = "6.12.57"
+    writable: bool = False  # the root file system is JFFS2, which can be written, and not SquashFS
 
     def contents(self, common: Tree) -> Tree:
         """The whole tree of the spoilt router."""
@@ -112,6 +113,26 @@ PLANTED = (
             **_SSHD,
             **_shadow(STRONG),
             **_started("/usr/sbin/sshd"),
+        },
+    ),
+    Plant(
+        "account-open-pam-stack",
+        (("ACC-009", "/etc/init.d/rcS"), ("ACC-013", "/etc/pam.d/sshd")),
+        {
+            "/etc/pam.d/sshd": text(0o644, "auth sufficient pam_permit.so", "auth required pam_unix.so"),
+            "/etc/ssh/sshd_config": text(0o600, "UsePAM yes", "PermitRootLogin no"),
+            **_SSHD,
+            **_started("/usr/sbin/sshd"),
+        },
+    ),
+    Plant(
+        "account-becomes-root",
+        (("ACC-003", "/etc/shadow"), ("ACC-014", "/etc/sudoers")),
+        {
+            "/etc/passwd": _also("/etc/passwd", "support:x:1000:1000:support:/home/support:/bin/sh"),
+            "/etc/shadow": _also("/etc/shadow", f"support:{STRONG}:19675:0:99999:7:::"),
+            "/etc/sudoers": text(0o440, "support ALL=(ALL) NOPASSWD: ALL"),
+            "/usr/bin/sudo": (0o4755, build(imports=("setuid", "execve"), hardened=True)),
         },
     ),
     Plant(
@@ -310,6 +331,81 @@ PLANTED = (
         {"/default.prop": text(0o644, "ro.debuggable=1")},
     ),
     Plant("debug-sysrq", (("DBG-004", "/etc/sysctl.conf"),), {"/etc/sysctl.conf": text(0o644, "kernel.sysrq = 1")}),
+    Plant(
+        "debug-hidden-page",
+        (("DBG-005", "/www/cgi-bin/debug.sh"),),
+        {"/www/cgi-bin/debug.sh": text(0o755, "#!/bin/sh", "echo Content-type: text/plain; echo", 'sh -c "$QUERY_STRING"')},
+    ),
+    Plant(
+        "debug-backdoor",
+        (("DBG-006", "/usr/sbin/lighttpd"),),
+        {
+            "/usr/sbin/lighttpd": (
+                0o755,
+                build(
+                    imports=("bind", "accept"),
+                    needed=("libssl.so.3", "libc.so.0"),
+                    strings=("lighttpd/1.4.82", "xmlset_roodkcableoj28840ybtide"),
+                    hardened=True,
+                ),
+            )
+        },
+    ),
+    Plant(
+        "debug-telnet-switch",
+        (("DBG-007", "/www/cgi-bin/service.sh"),),
+        {"/www/cgi-bin/service.sh": text(0o755, "#!/bin/sh", "echo; /usr/sbin/telnetd -l /bin/login -p 2323 &")},
+    ),
+    Plant(
+        "debug-core-dumps",
+        (("DBG-008", "/etc/init.d/rcS"),),
+        _started("ulimit -c unlimited", "echo /www/core.%p > /proc/sys/kernel/core_pattern"),
+    ),
+    Plant(
+        "debug-runs-from-card",
+        (("DBG-011", "/etc/init.d/rcS"),),
+        _started("[ -f /mnt/sdcard/run.sh ] && sh /mnt/sdcard/run.sh"),
+    ),
+    # --- hardening
+    Plant(
+        "hardening-weak-server",
+        (("HRD-001", "/usr/sbin/lighttpd"),),
+        {
+            "/usr/sbin/lighttpd": (
+                0o755,
+                build(imports=("bind", "accept", "strcpy"), needed=("libssl.so.3", "libc.so.0"), strings=("lighttpd/1.4.82",)),
+            )
+        },
+    ),
+    Plant(
+        "hardening-randomisation-off",
+        (("HRD-005", "/etc/sysctl.conf"),),
+        {"/etc/sysctl.conf": text(0o644, "kernel.randomize_va_space = 0")},
+    ),
+    Plant(
+        "hardening-command-line",
+        (("HRD-004", ""),),
+        boot=BOOT.replace("ro\n", "ro nokaslr mitigations=off\n"),
+    ),
+    Plant(
+        "hardening-kernel-options",
+        (("HRD-002", "/boot/config-6.12.57"),),
+        {
+            "/boot/config-6.12.57": text(
+                0o644, "CONFIG_MMU=y", "CONFIG_MODULE_SIG=y", "# CONFIG_STACKPROTECTOR is not set", "CONFIG_STRICT_KERNEL_RWX=y"
+            )
+        },
+    ),
+    Plant(
+        "hardening-isolation-not-in-force",
+        (("HRD-003", "/etc/selinux/config"),),
+        {"/etc/selinux/config": text(0o644, "SELINUX=permissive", "SELINUXTYPE=targeted")},
+    ),
+    Plant(
+        "web-server-as-root",
+        (("FS-007", "/etc/init.d/rcS"),),
+        _instead("/etc/lighttpd.conf", 'server.username = "www"\n', ""),
+    ),
     # --- files, components
     Plant(
         "files-readable-secret",
@@ -318,6 +414,23 @@ PLANTED = (
             "/etc/shadow": text(0o644, f"root:{STRONG}:19675:0:99999:7:::", "www:*:19675:0:99999:7:::"),
             "/etc/group-": text(0o600, "root:x:0:"),
         },
+    ),
+    Plant(
+        "files-start-script-writable",
+        (("FS-004", "/etc/init.d/rcS"),),
+        {"/etc/init.d/rcS": (0o777, REPAIRED["/etc/init.d/rcS"][1])},
+        writable=True,
+    ),
+    Plant(
+        "files-writable",
+        (("FS-001", "/etc/os-release"),),
+        {"/etc/os-release": text(0o666, 'NAME="Sample Router"', "ID=sample-router", 'VERSION_ID="1.0"')},
+        writable=True,
+    ),
+    Plant(
+        "files-setuid",
+        (("FS-005", "/usr/bin/diagnose"),),
+        {"/usr/bin/diagnose": (0o4755, build(imports=("system",), hardened=True))},
     ),
     Plant(
         "component-vulnerable",

@@ -15,7 +15,7 @@ from fwcheck.model import Report, Severity
 from fwcheck.pipeline import Options, scan
 
 SAMPLES = Path(__file__).parents[1] / "samples"
-BUILDERS = ("mksquashfs", "mkimage", "mkenvimage")
+BUILDERS = ("mksquashfs", "mkimage", "mkenvimage", "mkfs.jffs2")
 
 
 def report_of(path: Path, **options: Any) -> Report:
