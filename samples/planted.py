@@ -392,7 +392,7 @@ PLANTED = (
         (("HRD-002", "/boot/config-6.12.57"),),
         {
             "/boot/config-6.12.57": text(
-                0o644, "CONFIG_MMU=y", "CONFIG_MODULE_SIG=y", "# CONFIG_STACKPROTECTOR is not set", "CONFIG_STRICT_KERNEL_RWX=y"
+                0o644, "CONFIG_MMU=y", "CONFIG_MODULE_SIG=y", "# CONFIG_STACKPROTECTOR is not set", "# CONFIG_SECCOMP is not set"
             )
         },
     ),
