@@ -202,6 +202,18 @@ class PatternHit(Value, frozen=True, kw_only=True):
     meta: dict[str, str] = {}
 
 
+class CallFact(Value, frozen=True, kw_only=True):
+    """A call in a program's code, with the arguments that are constant there. It says nothing of whether the call is reached."""
+
+    function: str  # name of the imported function, or of one of this file
+    arguments: tuple[str | int | None, ...] = ()  # texts (at most 240 characters) and numbers; None: not known
+    offset: int = 0  # of the calling instruction in the file: of the first such call
+    caller: str = ""  # name of the function around it, where a symbol names it
+    within: int | None = None  # where that function begins in the file: tells what stands in one function without names
+    count: int = 1  # such calls in this function
+    result_used: bool | None = None  # the code tests the result (only told of functions that verify signatures)
+
+
 class Facts(Value, frozen=True, kw_only=True):
     """What one distinct content says, whatever tree it stands in. Cached by ``sha256``."""
 
@@ -216,6 +228,7 @@ class Facts(Value, frozen=True, kw_only=True):
     banners: tuple[BannerHit, ...] = ()
     patterns: tuple[PatternHit, ...] = ()
     yara: tuple[PatternHit, ...] = ()
+    calls: tuple[CallFact, ...] = ()  # of programs that run commands, ask for passwords, verify or encrypt
     problems: tuple[str, ...] = ()  # what an inspector could not read, in words
     text: str | None = None  # decoded content of scripts and configuration (bounded); never written to the cache
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from fwcheck.inspection import catalogue, keys, kinds, text, yara_rules
+from fwcheck.inspection import calls, catalogue, keys, kinds, text, yara_rules
 from fwcheck.inspection.patterns import Needle, Scan
 from fwcheck.model import BannerHit, CertificateFact, ElfFacts, Facts, KeyFact, PatternHit
 
@@ -40,7 +40,7 @@ def _version() -> str:
     digest = hashlib.sha256(f"code {CODE_VERSION}\n".encode())
     for name, data in sorted({**catalogue.data_files(), **yara_rules.rule_files()}.items()):
         digest.update(f"{name} {len(data)}\n".encode() + data)
-    digest.update(repr(keys.SHAPES).encode())
+    digest.update(repr(keys.SHAPES).encode() + calls.table_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -57,13 +57,15 @@ def inspect(content: bytes | memoryview, sha256: str | None = None) -> Facts:
     problems: list[str] = []
     kind = _guarded("kind", lambda: kinds.identify(raw), kinds.Kind("binary"), problems)
     hits = _look(raw, kind.kind, problems)
+    elf = _guarded("elf", lambda: _elf(raw), None, problems) if kind.kind == "elf" else None
     return Facts(
         sha256=sha256 or hashlib.sha256(raw).hexdigest(),
         size=len(raw),
         kind=kind.kind,
         interpreter=kind.interpreter,
         entropy=entropy_of(raw) if kind.kind == "binary" and len(raw) >= _ENTROPY_FROM else None,
-        elf=_guarded("elf", lambda: _elf(raw), None, problems) if kind.kind == "elf" else None,
+        elf=elf,
+        calls=_guarded("calls", lambda: calls.read_calls(raw, elf), (), problems) if elf is not None else (),
         keys=hits.keys,
         certificates=hits.certificates,
         banners=hits.banners,
