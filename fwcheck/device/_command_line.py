@@ -74,6 +74,19 @@ def command_line(firmware: Firmware) -> CommandLine | None:
     return next(iter(command_lines(firmware)), None)
 
 
+@lru_cache(maxsize=1)
+def environment(firmware: Firmware) -> Mapping[str, str] | None:
+    """The variables of U-Boot that the image ships, None without an environment."""
+    for node, facts in firmware.loose:
+        if node.chain and node.chain[-1].startswith("uboot-env@") and facts.text:
+            return _variables(facts.text)
+    return None
+
+
+def _variables(text: str) -> dict[str, str]:
+    return dict(line.partition("=")[::2] for line in text.splitlines()[:2048] if "=" in line)
+
+
 def named_inits(firmware: Firmware, initramfs: bool) -> list[str]:
     """The init programs that command lines name: ``rdinit=`` for an initial RAM file system, ``init=`` otherwise."""
     name = "rdinit" if initramfs else "init"
@@ -93,8 +106,7 @@ def _all(firmware: Firmware) -> Iterator[CommandLine]:
 def _environments(firmware: Firmware) -> Iterator[CommandLine]:
     for node, facts in firmware.loose:
         if node.chain and node.chain[-1].startswith("uboot-env@") and facts.text:
-            values = dict(line.partition("=")[::2] for line in facts.text.splitlines()[:2048] if "=" in line)
-            for text in environment_lines(values):
+            for text in environment_lines(_variables(facts.text)):
                 yield CommandLine(text, "boot loader environment", Location(chain=node.chain, path=node.path, offset=node.offset))
     yield from _details(firmware, "bootargs", "boot loader environment", formats=("uboot-env",))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from fwcheck.device.firmware import FileSystem, Firmware
@@ -16,7 +17,9 @@ from fwcheck.model import Node, NodeKind
 
 _VOLATILE = ("/tmp", "/var", "/run", "/proc", "/sys", "/dev", "/mnt", "/media", "/overlay", "/rom")  # noqa: S108 -- paths in the image
 _ALWAYS = re.compile(
-    r"/proc(/(mounts|cmdline|version|cpuinfo|meminfo|mtd|filesystems|self|modules|partitions|sys|net|uptime))?"
+    r"/proc(/(mounts|cmdline|version|cpuinfo|meminfo|mtd|filesystems|self|modules|partitions|sys|net|uptime|stat|loadavg|interrupts"
+    r"|devices|misc|swaps|1|kmsg|version|sys/kernel|sys/kernel/(printk|hostname|osrelease|random|hotplug|core_pattern|panic)"
+    r"|sys/net|sys/net/ipv4|sys/net/ipv4/ip_forward|sys/vm|net/(dev|route|arp|tcp|udp|unix|wireless)?))?"
     r"|/sys|/sys/class|/sys/kernel|/dev|/dev/(null|zero|console|tty|urandom|random|ptmx)|/tmp|/var|/"
 )
 _LINK_LIMIT = 16
@@ -44,6 +47,9 @@ class Disk:
         self.removed: set[str] = set()
         self.mounted: set[str] = set()
         self._elsewhere: dict[str, Found | None] = {}
+        self.given: dict[str, str] = {}  # files of the running kernel whose text the image tells
+        self.environment: Mapping[str, str] | None = None  # U-Boot's variables, where the image ships them
+        self.stated: dict[str, bool] = {}  # what the init makes or does not make on every boot
         self.mounts: dict[str, FileSystem] = {}  # file systems of the image that are known to be mounted, by mount point
 
     def attach(self, path: str, fs: FileSystem) -> None:
@@ -108,6 +114,8 @@ class Disk:
         path = self.real(path)
         if path in self.written:
             return True
+        if path in self.stated:
+            return self.stated[path]
         if path in self.removed:
             return None
         if self.find(path) is not None or _ALWAYS.fullmatch(path):
@@ -136,6 +144,8 @@ class Disk:
         path = self.real(path)
         if path in self.written:
             return self.written[path]
+        if path in self.given:
+            return self.given[path]
         found = self.find(path)
         if found is not None and found.node.kind is NodeKind.FILE:
             if found.node.size == 0:

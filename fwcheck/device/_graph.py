@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -46,6 +47,16 @@ def is_script(disk: Disk, path: str) -> bool:
     found = disk.find(path)
     facts = found.fs.facts_of(found.node) if found is not None else None
     return facts is not None and facts.text is not None
+
+
+_SHELL = re.compile(r"#![^\n]*\b(?:sh|ash|bash|dash|hush|ksh|mksh|busybox|rc\.common|init-d-script|runscript|openrc-run)\b")
+
+
+def is_shell_script(disk: Disk, path: str) -> bool:
+    """Whether a path leads to a script that a shell reads, so that it is followed and no program of its own."""
+    found = disk.find(path)
+    facts = found.fs.facts_of(found.node) if found is not None else None
+    return facts is not None and facts.text is not None and _SHELL.match(facts.text) is not None
 
 
 def lines_of(disk: Disk, path: str, limit: int = 2048) -> list[tuple[int, str]]:

@@ -1,269 +1,200 @@
 """systemd: which units the default target pulls in, and what they execute.
 
-Source: systemd.unit(5), systemd.service(5), systemd.socket(5), systemd.preset(5).
+Source: systemd.service(5), systemd.exec(5), systemd.socket(5), systemd.timer(5), systemd.path(5), systemd.special(7),
+kernel-command-line(7), systemd-{getty,debug,sysv,fstab}-generator(8).
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-import shlex
-from dataclasses import dataclass, field
+from collections import deque
 
-from fwcheck.device._disk import Disk
-from fwcheck.device.firmware import FileSystem
-from fwcheck.device.shell.patterns import fits
+from fwcheck.device import _systemd_presets
+from fwcheck.device._graph import Boot, InittabEntry, lines_of
+from fwcheck.device._systemd_conditions import conditions
+from fwcheck.device._systemd_exec import execute
+from fwcheck.device._systemd_units import DIRECTORIES, Unit, canonical, load, names, pulled, read_unit
 from fwcheck.device.shell.process import Shell
-from fwcheck.device.shell.tree import UNKNOWN
-from fwcheck.device.shell.world import Call, Place, World
+from fwcheck.device.shell.world import Call, Place, Status, World
 
-DIRECTORIES = (
-    "/etc/systemd/system",
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-)
-_PULLS = ("Wants", "Requires", "Requisite", "BindsTo", "Upholds")
-_UNIT_LIMIT = 2048
-_LINE_LIMIT = 1 << 16
+__all__ = ["DIRECTORIES", "Unit", "load", "pulled", "read_unit", "start"]
 
-
-@dataclass(slots=True)
-class Unit:
-    """One unit file with its drop-ins: section and key to (value, path, line) entries."""
-
-    name: str
-    path: str
-    entries: dict[tuple[str, str], list[tuple[str, str, int]]] = field(default_factory=dict)
-
-    def values(self, section: str, key: str) -> list[tuple[str, str, int]]:
-        """The assignments in order; an empty one resets what stands before it."""
-        held = self.entries.get((section, key), [])
-        last = max((index for index, entry in enumerate(held) if entry[0] == ""), default=-1)
-        return held[last + 1 :]
-
-    def value(self, section: str, key: str) -> str:
-        """The last assignment, "" without one."""
-        held = self.values(section, key)
-        return held[-1][0] if held else ""
+_UNIT_LIMIT = 4096
+_TARGETS = {
+    **dict.fromkeys(("single", "s", "S", "1", "rescue", "systemd.unit=runlevel1.target"), "rescue.target"),
+    **dict.fromkeys(("emergency", "-b"), "emergency.target"),
+    **dict.fromkeys(("2", "3", "4"), "multi-user.target"),
+    "5": "graphical.target",
+}
+_VIRTUAL = re.compile(r"tty\d*|console|null|netconsole\d*")
 
 
-def start(root: FileSystem, world: World) -> None:
-    """Starts what default.target pulls in; sockets count as their service."""
-    todo = ["default.target", "sysinit.target", "basic.target"]
-    seen: set[str] = set()
-    while todo and len(seen) < _UNIT_LIMIT:
-        name = todo.pop(0)
-        if name in seen:
-            continue
-        seen.add(name)
-        unit = load(world.disk, name)
-        if unit is not None:
-            todo += pulled(world.disk, unit)
-            _activate(root, world, unit)
-    if len(seen) >= _UNIT_LIMIT:
-        world.hole(Place(root, "/etc/systemd", 0), "more units than can be followed")
-    _presets(root, world, seen)
+class _Manager:
+    """PID 1 at work: units are started once each, with the reason why."""
 
+    def __init__(self, boot: Boot, world: World) -> None:
+        self.boot, self.world, self.disk, self.root = boot, world, world.disk, boot.root
+        self.line = boot.command_line
+        self.words = self.line.words if self.line is not None else []
+        self.seen: set[str] = set()
+        self.masked = {value for word in self.words if (value := _after(word, "systemd.mask="))}
+        self.dbus = False
 
-def load(disk: Disk, name: str) -> Unit | None:
-    """A unit with its drop-ins; None when it is missing or masked."""
-    template = re.sub(r"@[^.]*\.", "@.", name)
-    for candidate in dict.fromkeys((name, template)):
-        for directory in DIRECTORIES:
-            path = f"{directory}/{candidate}"
-            link = disk.root.resolve(path, follow=False)
-            if link is None:
+    def follow(self, todo: deque[str], condition: str = "", *, certain: bool = True) -> None:
+        """Starts units with all they pull in; what is not certain does not count as started when it is asked for again."""
+        own: set[str] = set()
+        while todo and len(self.seen) < _UNIT_LIMIT:
+            self.world.step()
+            name = canonical(self.disk, todo.popleft())
+            if name in self.seen or name in self.masked or name in own:
                 continue
-            if link.target == "/dev/null" or (link.target is None and link.size == 0):
-                return None
-            text = disk.text(path)
-            if text is None or UNKNOWN in text:
+            (self.seen if certain else own).add(name)
+            unit = load(self.disk, name)
+            if unit is None or (undecided := conditions(self.disk, unit, self.line)) is None:
                 continue
-            unit = Unit(name, disk.real(path))
-            read_unit(text, unit.path, unit)
-            for drop_in in _drop_ins(disk, {name, candidate}):
-                read_unit(disk.text(drop_in) or "", drop_in, unit)
-            return unit
-    return None
+            if not name.endswith(".target") and undecided:
+                self.activate(unit, (condition, *undecided))
+            else:
+                self.activate(unit, (condition,))
+            todo.extend(pulled(self.disk, unit))
+            if name in ("dbus.service", "dbus-broker.service", "dbus.socket"):
+                self.dbus = True
+        if todo and len(self.seen) >= _UNIT_LIMIT:
+            self.world.hole(Place(self.root, "/etc/systemd", 0), "more units than can be followed")
 
-
-def _drop_ins(disk: Disk, names: set[str]) -> list[str]:
-    return sorted(
-        path
-        for name in names
-        for directory in DIRECTORIES
-        for path in disk.children(f"{directory}/{name}.d") or []
-        if path.endswith(".conf") and disk.root.resolve(f"{directory}/{name}.d") is not None
-    )
-
-
-def read_unit(text: str, path: str, unit: Unit) -> None:
-    """Adds the assignments of a unit file; continuation lines end in a backslash."""
-    section, pending, start_line = "", "", 0
-    for number, line in enumerate(text.splitlines(), 1):
-        row = line.strip()
-        if not pending and (not row or row[0] in "#;"):
-            continue
-        start_line = start_line if pending else number
-        row = pending + row
-        if row.endswith("\\") and len(row) < _LINE_LIMIT:
-            pending = row[:-1] + " "
-            continue
-        pending = ""
-        if row.startswith("["):
-            section = row.strip("[]")
-        elif "=" in row:
-            key, _, value = row.partition("=")
-            unit.entries.setdefault((section, key.strip()), []).append((value.strip(), path, start_line))
-
-
-def pulled(disk: Disk, unit: Unit) -> list[str]:
-    """The units that starting this one starts."""
-    names = [name for key in _PULLS for value, _, _ in unit.values("Unit", key) for name in value.split()]
-    template = re.sub(r"@[^.]*\.", "@.", unit.name)
-    own = posixpath.basename(unit.path)  # an alias (default.target) has the directories of what it points at
-    for name in dict.fromkeys((unit.name, template, own)):
-        for directory in DIRECTORIES:
-            for suffix in ("wants", "requires", "upholds"):
-                if disk.root.resolve(f"{directory}/{name}.{suffix}") is not None:
-                    names += [posixpath.basename(path) for path in sorted(disk.children(f"{directory}/{name}.{suffix}") or [])]
-    return names
-
-
-def _activate(root: FileSystem, world: World, unit: Unit, condition: str = "") -> None:
-    if unit.name.endswith(".socket"):
-        service = unit.value("Socket", "Service") or _socket_service(unit)
-        target = load(world.disk, service)
-        if target is not None:
+    def activate(self, unit: Unit, under: tuple[str, ...]) -> None:
+        """What starting this unit executes, at once or on its event."""
+        kind = unit.name.rpartition(".")[2]
+        if kind == "service":
+            execute(self.root, self.world, unit, "unit", under)
+        elif kind == "socket":
             listens = [value for key in ("ListenStream", "ListenDatagram") for value, _, _ in unit.values("Socket", key)]
-            _execute(root, world, target, f"socket {' '.join(listens)}", condition)
-    elif unit.name.endswith(".service"):
-        _execute(root, world, unit, "unit", condition)
+            if listens:  # FIFOs, netlink and special files are no way in
+                self.other(unit, "Socket", _socket_service(unit), f"socket {' '.join(listens)}", under)
+        elif kind == "timer":
+            self.other(unit, "Timer", f"{unit.name[:-6]}.service", "timer", under)
+        elif kind == "path":
+            what = next((value for key in _PATH_KEYS for value, _, _ in unit.values("Path", key)), "a path")
+            self.other(unit, "Path", f"{unit.name[:-5]}.service", "path", (*under, f"{what} exists or changes"))
+
+    def other(self, unit: Unit, section: str, default: str, manner: str, under: tuple[str, ...]) -> None:
+        """The unit that a socket, timer or path unit starts in its turn."""
+        name = unit.value(section, "Unit") or unit.value(section, "Service") or default
+        target = load(self.disk, name)
+        if target is None or canonical(self.disk, name) in self.seen:
+            return  # masked, missing, or running anyhow
+        undecided = conditions(self.disk, target, self.line)
+        if undecided is not None:
+            execute(self.root, self.world, target, manner, (*under, *undecided))
+
+    def asked(self, action: str, name: str) -> Status:
+        """``systemctl start name`` in a script: the unit starts under the conditions the script is under."""
+        name = name if re.search(r"\.(service|socket|target|timer|path|mount)$", name) else f"{name}.service"
+        if action in ("start", "restart", "reload-or-restart", "enable --now", "isolate"):
+            held, residuals = list(self.world.conditions), list(self.world.residuals)
+            self.world.conditions[:] = self.world.under
+            try:
+                self.follow(deque([name]), certain=not self.world.conditions)
+            finally:
+                self.world.conditions[:], self.world.residuals[:] = held, residuals
+            return load(self.disk, name) is not None
+        if action == "mask":
+            self.masked.add(name)
+        return True if action in ("daemon-reload", "daemon-reexec", "enable", "disable", "mask", "unmask", "stop") else None
+
+    def bus(self) -> None:
+        """Services that the message bus starts when somebody asks for their name."""
+        for path in (self.disk.children("/usr/share/dbus-1/system-services") or [])[:128] if self.dbus else []:
+            rows = dict(line.partition("=")[::2] for _, line in lines_of(self.disk, path, 64) if "=" in line)
+            name = rows.get("SystemdService", "")
+            unit = load(self.disk, name) if name else None
+            if unit is not None and canonical(self.disk, name) not in self.seen:
+                self.seen.add(canonical(self.disk, name))
+                undecided = conditions(self.disk, unit, self.line)
+                if undecided is not None:
+                    under = (f"a program asks the message bus for {rows.get('Name', name)}", *undecided)
+                    execute(self.root, self.world, unit, "bus", under)
+
+
+_PATH_KEYS = ("PathExists", "PathExistsGlob", "PathChanged", "PathModified", "DirectoryNotEmpty")
+
+
+def start(boot: Boot, world: World) -> None:
+    """Starts what the target pulls in; sockets count as their service."""
+    manager = _Manager(boot, world)
+    world.units = manager.asked
+    _file_systems(boot)
+    manager.follow(deque([*_targets(manager.words), "sysinit.target", "basic.target"]))
+    _consoles(boot, manager.words)
+    _scripts(manager)
+    _systemd_presets.follow(boot, manager.seen, lambda todo, condition: manager.follow(deque(todo), condition))
+    manager.bus()
+
+
+def _targets(words: list[str]) -> list[str]:
+    """The unit the command line names, or ``default.target``, and what else it wants."""
+    named = [value for word in words if (value := _after(word, "systemd.unit=") or _TARGETS.get(word, ""))]
+    wanted = [value for word in words if (value := _after(word, "systemd.wants="))]
+    if any(re.fullmatch(r"systemd\.debug[_-]shell(=(?!0|no|false|off).*)?", word) for word in words):
+        wanted.append("debug-shell.service")
+    return [named[-1] if named else "default.target", *wanted]
+
+
+def _after(word: str, key: str) -> str:
+    return word[len(key) :] if word.startswith(key) else ""
 
 
 def _socket_service(unit: Unit) -> str:
     stem = unit.name.removesuffix(".socket")
-    return f"{stem}@.service" if unit.value("Socket", "Accept").lower() in ("yes", "true", "1") else f"{stem}.service"
+    return f"{stem}@.service" if unit.true("Socket", "Accept") else f"{stem}.service"
 
 
-def _conditions(world: World, unit: Unit) -> list[str] | None:
-    """The undecided conditions of a unit; None when one fails for sure."""
-    undecided = []
-    for (section, key), held in unit.entries.items():
-        if section != "Unit" or not key.startswith(("Condition", "Assert")):
-            continue
-        for value, _, _ in held:
-            if not value:
+def _file_systems(boot: Boot) -> None:
+    """What /etc/fstab mounts: only the device knows what is there."""
+    for _, row in lines_of(boot.disk, "/etc/fstab", 128):
+        fields = row.split()
+        if len(fields) > 3 and fields[1].startswith("/") and fields[1] != "/" and "noauto" not in fields[3].split(","):
+            boot.disk.mounted.add(fields[1].rstrip("/"))
+
+
+def _consoles(boot: Boot, words: list[str]) -> None:
+    """A serial terminal that the kernel has as its console gets a login."""
+    terminals = [_after(word, "console=").partition(",")[0] for word in words if word.startswith("console=")]
+    for terminal in dict.fromkeys(terminals):
+        unit = load(boot.disk, f"serial-getty@{terminal}.service") if terminal and not _VIRTUAL.fullmatch(terminal) else None
+        starts = unit.values("Service", "ExecStart") if unit is not None else []
+        if unit is not None and starts:
+            command, path, line = starts[-1]
+            command = command.lstrip("-@!+:").replace("%I", terminal).replace("%i", terminal)
+            boot.inittab = boot.inittab or path
+            boot.entries.append(InittabEntry(terminal, "", "respawn", command, line))
+
+
+def _scripts(manager: _Manager) -> None:
+    """Init scripts without a unit of the same name are started where a runlevel links them; rc.local where it may run."""
+    disk, known = manager.disk, set(names(manager.disk))
+    done: set[str] = set()
+    for level in "S2345":
+        for link in disk.glob(f"/etc/rc{level}.d/S[0-9][0-9]*") or []:
+            name = posixpath.basename(link)[3:].removesuffix(".sh")
+            if name in done or f"{name}.service" in known or name in _SHADOWED:
                 continue
-            negated, operand = value.startswith("!"), value.lstrip("|!")
-            answer = None
-            if key.removeprefix("Condition").removeprefix("Assert") in (
-                "PathExists",
-                "PathIsDirectory",
-                "FileNotEmpty",
-                "FileIsExecutable",
-            ):
-                answer = world.disk.exists(operand)
-            if answer is None:
-                undecided.append(f"{key}={value}")
-            elif answer is negated and not value.startswith("|"):
-                return None
-    return undecided
+            done.add(name)
+            shell = Shell(manager.world, manager.root, link, [])
+            shell.process(lambda shell=shell, link=link: shell.execute(Call.of(link, "start")))  # type: ignore[misc]
+    found = disk.find("/etc/rc.local")
+    if found is not None and "rc-local.service" in known and "rc-local.service" not in manager.seen and found.node.mode & 0o111:
+        manager.seen.add("rc-local.service")
+        shell = Shell(manager.world, manager.root, "/etc/rc.local", [])
+        shell.process(lambda: shell.execute(Call.of("/etc/rc.local", "start")))
 
 
-def _execute(root: FileSystem, world: World, unit: Unit, manner: str, condition: str) -> None:
-    undecided = _conditions(world, unit)
-    if undecided is None:
-        return
-    world.conditions.extend([condition] if condition else [])
-    world.conditions.extend(undecided)
-    try:
-        for key in ("ExecStartPre", "ExecStart", "ExecStartPost"):
-            for command, path, line in unit.values("Service", key):
-                _command(root, world, unit, command, Place(root, path, line), manner if key == "ExecStart" else "")
-    finally:
-        world.conditions.clear()
-        world.residuals.clear()
-
-
-def _command(root: FileSystem, world: World, unit: Unit, command: str, place: Place, manner: str) -> None:
-    instance = unit.name.partition("@")[2].rpartition(".")[0]
-    prefix = unit.name.rpartition(".")[0].partition("@")[0]
-    text = command.lstrip("@-:+!").replace("%i", instance).replace("%I", instance).replace("%p", prefix).replace("%n", unit.name)
-    try:
-        words = shlex.split(text.replace("%%", "%"))
-    except ValueError:
-        words = text.split()
-    words = [part for word in words for part in _variables(world.disk, unit, word)]
-    if not words:
-        return
-    shell = Shell(world, root, place.path, [])
-    shell.line = place.line
-    user = unit.value("Service", "User")
-    before = len(world.runs)
-    script = _is_script(world.disk, words[0])
-    if script or posixpath.basename(words[0]) in ("sh", "bash", "ash"):
-        shell.background = manner == "unit"
-        if script:
-            shell.execute(Call.of(*words))
-        else:
-            shell.process(lambda: shell.dispatch(Call.of(*words)))
-    if manner and not (script and len(world.runs) > before):
-        if unit.value("Service", "Type") == "oneshot":
-            manner = ""
-        shell.execute(Call.of(*words), manner=manner or "oneshot", user=user)
-
-
-def _is_script(disk: Disk, path: str) -> bool:
-    found = disk.find(path)
-    facts = found.fs.facts_of(found.node) if found is not None else None
-    return facts is not None and facts.text is not None and facts.text.startswith("#!") and "sh" in facts.text.split("\n", 1)[0]
-
-
-def _variables(disk: Disk, unit: Unit, word: str) -> list[str]:
-    if "$" not in word:
-        return [word]
-    values: dict[str, str] = {}
-    for value, _, _ in unit.values("Service", "EnvironmentFile"):
-        text = disk.text(value.lstrip("-"))
-        for line in (text or "").splitlines():
-            name, equals, held = line.strip().partition("=")
-            if equals and not name.startswith("#"):
-                values[name.removeprefix("export ").strip()] = held.strip().strip("'\"")
-    for value, _, _ in unit.values("Service", "Environment"):
-        for part in value.split():
-            name, equals, held = part.strip("'\"").partition("=")
-            if equals:
-                values[name] = held
-    if found := re.fullmatch(r"\$(\w+)", word):
-        return values.get(found.group(1), "").split()
-    return [re.sub(r"\$\{(\w+)\}|\$(\w+)", lambda m: values.get(m.group(1) or m.group(2), ""), word)]
-
-
-def _presets(root: FileSystem, world: World, seen: set[str]) -> None:
-    """On a first boot (no machine id yet) systemd enables what the presets say: reported as undecided."""
-    machine = world.disk.text("/etc/machine-id")
-    if machine is not None and UNKNOWN not in machine and machine.strip() not in ("", "uninitialized"):
-        return
-    rules: list[tuple[str, str]] = []
-    for directory in ("/etc/systemd/system-preset", "/usr/lib/systemd/system-preset", "/lib/systemd/system-preset"):
-        if world.disk.root.resolve(directory) is None:
-            continue
-        for path in sorted(world.disk.children(directory) or []):
-            for line in (world.disk.text(path) or "").splitlines():
-                words = line.split()
-                if len(words) >= 2 and words[0] in ("enable", "disable"):
-                    rules.append((words[0], words[1]))
-    if not rules:
-        return
-    names = {posixpath.basename(path) for directory in DIRECTORIES for path in world.disk.children(directory) or []}
-    for name in sorted(names - seen)[:_UNIT_LIMIT]:
-        verdict = next((verb for verb, pattern in rules[:256] if fits(name, pattern)), "")
-        if (
-            verdict == "enable"
-            and (unit := load(world.disk, name)) is not None
-            and any(section == "Install" for section, _ in unit.entries)
-        ):
-            _activate(root, world, unit, "systemd applies its presets on the first boot")
+# what systemd does itself and therefore does not take from init scripts
+_SHADOWED = frozenset(
+    """
+rc rcS rc.local single reboot halt sendsigs umountfs umountroot umountnfs mountall mountdevsubfs mountkernfs checkfs checkroot
+hwclock hostname bootmisc urandom udev procps kmod killprocs motd mountnfs networking-routes README skeleton mountall-bootclean
+mountnfs-bootclean checkroot-bootclean hwclock-save stop-bootlogd brightness x11-common
+""".split()  # noqa: SIM905 -- a table of names
+)

@@ -9,12 +9,13 @@ import posixpath
 from functools import lru_cache
 
 from fwcheck.device import _android, _cron, _hotplug, _inetd, _inittab, _openrc, _systemd
-from fwcheck.device._command_line import command_line, named_inits
+from fwcheck.device._command_line import command_line, environment, named_inits
 from fwcheck.device._disk import Disk
 from fwcheck.device._graph import Boot, InittabEntry
 from fwcheck.device._inittab import is_console, read_inittab
 from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.device.shell.process import Shell
+from fwcheck.device.shell.tree import UNKNOWN
 from fwcheck.device.shell.vocabulary import new_world
 from fwcheck.device.shell.world import Call, Exhausted, Place, World
 from fwcheck.model import NodeKind
@@ -37,6 +38,10 @@ def _boot(firmware: Firmware, root: FileSystem) -> Boot:
     world = new_world(disk)
     boot = Boot(root, disk, runs=world.runs, holes=world.holes, world=world, command_line=command_line(firmware))
     boot.init, boot.kind = _init_of(firmware, root)
+    if boot.command_line is not None:  # the loader may add words of its own
+        disk.given["/proc/cmdline"] = f"{boot.command_line.text} {UNKNOWN}"
+    disk.environment = environment(firmware)
+    disk.stated |= {"/run/systemd/system": boot.kind == "systemd", "/run/plymouth/pid": False}
     place = Place(root, boot.init or "/", 0)
     try:
         _start(boot, world)
@@ -84,7 +89,7 @@ def _kind_of(root: FileSystem, path: str) -> str:
 
 def _start(boot: Boot, world: World) -> None:
     if boot.kind == "systemd":
-        _systemd.start(boot.root, world)
+        _systemd.start(boot, world)
         return
     if boot.kind == "android":
         _android.start(boot, world)

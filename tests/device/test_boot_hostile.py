@@ -94,6 +94,6 @@ def test_any_text_in_any_file_gives_an_answer(path: str, text: str) -> None:
 
 @pytest.mark.parametrize("path", sorted(_FILES))
 def test_long_files_take_no_long_time(path: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     everything({**_FILES, path: (_FILES[path] + "\\\n") * 2000})
-    assert time.perf_counter() - begin < 6
+    assert time.process_time() - begin < 6

@@ -16,20 +16,48 @@ _ADDRESS = re.compile(r"/((?:\\.|[^/\\])*)/\s*")
 _PRINT = re.compile(r"\s*(?:/((?:\\.|[^/\\])*)/)?\s*\{\s*print\s*(?:\$(\d{1,2}))?\s*;?\s*\}\s*$")
 
 
+_SPECIAL = tuple(".[\\(){}|?+$^")
+
+
+_CLASS = re.compile(r"\[:(\w+):\]")
+_CLASSES = {
+    "space": " \t", "blank": " \t", "digit": "0-9", "alpha": "A-Za-z", "alnum": "A-Za-z0-9", "upper": "A-Z", "lower": "a-z",
+    "xdigit": "0-9A-Fa-f",
+}  # fmt: skip
+
+
+def _ends(atom: str, follower: str) -> bool:
+    """Whether a repetition of ``atom`` surely ends where ``follower`` stands: another character than those it takes."""
+    try:
+        return re.fullmatch(re.escape(atom) if len(atom) == 1 else atom, follower, re.IGNORECASE) is None
+    except re.error:
+        return False
+
+
 def regular(pattern: str, *, extended: bool) -> str | None:
     """A simple POSIX pattern as one of :mod:`re`; None when it is not simple (two repetitions at most, one if unanchored)."""
     if UNKNOWN in pattern or len(pattern) > 200:
         return None
+    pattern = _CLASS.sub(lambda found: _CLASSES.get(found.group(1), ""), pattern)
     result, at, repeats = "", 0, 0
     while at < len(pattern):
         found = _ATOM.match(pattern, at)
         if found is None:
             return None
         atom, at = found.group(), found.end()
-        repeats += len(atom) > 1 and atom[-1] == "*" and atom != "\\*"
+        repeated = len(atom) > 1 and atom[-1] == "*" and atom != "\\*"
+        if (
+            repeated
+            and re.fullmatch(r"[ \w]\*|\[[ \t\w-]+\]\*", atom)
+            and _ends(atom[:-1], pattern[at : at + 1])
+            and pattern[at : at + 1] not in ("", atom[0], "*", *_SPECIAL)
+        ):
+            result += re.sub(r" ", r"\\ ", atom) + "+"  # what follows is another character: nothing to go back for
+            continue
+        repeats += repeated
         bare = atom.lstrip("\\")
         if bare in ("(", ")", "|") and (atom == bare) == extended:
-            if bare == ")" and pattern[at : at + 1] in tuple("*+?{"):
+            if bare == ")" and pattern[at : at + 1] in (tuple("*+{") if extended else tuple("*+?{")):
                 return None
             result += bare
         elif extended and atom in ("+", "?") and result and result[-1] not in "(|*+?":

@@ -25,6 +25,7 @@ from fwcheck.device.shell.world import Call, Exhausted, Frame, Status
 
 _DEPTH_LIMIT = 90
 _LOOP_LIMIT = 512
+_TURN_LIMIT = 128  # of a loop whose condition is decided
 
 
 class Flow(Process):
@@ -177,13 +178,7 @@ class Flow(Process):
         background = self.background
         self.background = background or constant  # a program that is started over and over
         try:
-            if holds:
-                self._turn(frame, turn, command.body)
-            else:
-                self.alternatives(
-                    [(_cut(f"{'not ' if command.until else ''}{command.raw}"), lambda: self._turn(frame, turn, command.body))],
-                    exhaustive=False,
-                )
+            self.scoped(frame, lambda: self._turns(command, turn, holds, once=constant))
         finally:
             del self.frames[-2:]
             self.background = background
@@ -191,8 +186,21 @@ class Flow(Process):
         if holds and constant and not frame.touched:
             self.world.residuals.append((self.frames[-1], f"the loop on line {command.line} ends"))
 
-    def _turn(self, frame: Frame, turn: Frame, body: Sequence) -> bool:
-        return self.scoped(frame, lambda: self.scoped(turn, lambda: self.sequence(body)))
+    def _turns(self, command: Loop, turn: Frame, holds: Status, *, once: bool) -> None:
+        """Turn after turn as long as the condition holds for sure and something changes; one more where it may hold."""
+        for _ in range(_TURN_LIMIT):
+            if not holds:
+                break
+            before = dict(self.variables), self.stdin, list(self.args)
+            self.world.charge(len(self.variables) // 64)
+            self.scoped(turn, lambda: self.sequence(command.body))
+            if once or before == (self.variables, self.stdin, self.args):
+                return
+            self.sequence(command.condition)
+            holds = self.status if not command.until or self.status is None else not self.status
+        if holds is None:
+            condition = _cut(f"{'not ' if command.until else ''}{command.raw}")
+            self.alternatives([(condition, lambda: self.scoped(turn, lambda: self.sequence(command.body)))], exhaustive=False)
 
     def each(self, command: For) -> None:
         """``for``: every value in turn; once, under a condition, for values that nobody knows."""
@@ -201,18 +209,23 @@ class Flow(Process):
         self.frames += [frame, turn]
         self.status = True
         try:
-            for text in values[:_LOOP_LIMIT]:
-                self.variables[command.name] = text
-                if text == UNKNOWN:
-                    raw = " ".join(word.raw for word in command.words or [])
-                    way = (f"{_cut(raw)} is not empty", lambda: self._turn(frame, turn, command.body))
-                    self.alternatives([way], exhaustive=False)
-                elif self._turn(frame, turn, command.body):
-                    break
+            self.scoped(frame, lambda: self._values(command, turn, values[:_LOOP_LIMIT]))
         finally:
             del self.frames[-2:]
         if len(values) > _LOOP_LIMIT:
             raise Exhausted
+
+    def _values(self, command: For, turn: Frame, values: list[str]) -> None:
+        def body() -> bool:
+            return self.scoped(turn, lambda: self.sequence(command.body))
+
+        for text in values:
+            self.variables[command.name] = text
+            if text == UNKNOWN:
+                raw = " ".join(word.raw for word in command.words or [])
+                self.alternatives([(f"{_cut(raw)} is not empty", body)], exhaustive=False)
+            else:
+                body()
 
     def case(self, command: Case) -> None:
         """``case``: the arm that matches; every arm that may, when the subject is not known."""

@@ -96,12 +96,17 @@ class Lexer:
         """Reads the text of a here-document that was announced on the line before."""
         raise NotImplementedError
 
-    def double_parenthesis_end(self) -> int:
-        """Where the ``))`` that closes an arithmetic command stands; -1 when this is a subshell in a subshell."""
+    def double_parenthesis_end(self, *, lines: bool = False) -> int:
+        """Where the ``))`` that closes an arithmetic command stands; -1 when this is a subshell in a subshell.
+
+        An expression may go over several lines where a value is asked for (``lines``).
+        """
         level = 0
         for found in re.compile(r"[()\n]").finditer(self.text, self.at, self.at + 4096):
             mark = found.group()
             if mark == "\n":
+                if lines:
+                    continue
                 return -1
             level += 1 if mark == "(" else -1
             if level == 1 and mark == ")":
@@ -244,7 +249,7 @@ class Lexer:
         if self.text.startswith("$((", self.at):
             start = self.at
             self.at += 1
-            end = self.double_parenthesis_end()
+            end = self.double_parenthesis_end(lines=True)
             if end >= 0:
                 inner = type(self)(self.text[self.at + 2 : end], self.line(), self.depth)
                 self.at = end + 2

@@ -296,7 +296,8 @@ def _append_param(shell: Shell, call: Call) -> Status:
 
 def _close_instance(shell: Shell, _call: Call) -> Status:
     if shell.world.instance:
-        shell.world.runs.extend(shell.world.instance)
+        for run in shell.world.instance:
+            shell.world.add(run)
         shell.world.instance.clear()
     return True
 

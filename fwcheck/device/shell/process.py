@@ -24,6 +24,12 @@ Detail = Mapping[str, str]
 _SHELLS = ("sh", "ash", "bash", "dash", "hush", "ksh", "busybox")
 
 
+_STANDARD = frozenset(PATH.split(":"))  # empty ones stay empty: what is mounted there is told by the scripts
+_PROBES = frozenset(("-?", "--help", "-h", "-V", "-v", "--version", "-version"))
+_NAMES = {"sshd": "OpenSSH", "busybox": "BusyBox", "dropbear": "Dropbear"}  # what they call themselves when asked
+_CHECKS = {"lighttpd": ("-t", "-tt"), "nginx": ("-t",), "sshd": ("-t", "-T"), "apache2": ("-t",), "dnsmasq": ("--test",)}
+
+
 class Shell(Flow):
     """A whole shell: finds programs, follows scripts, records what it starts."""
 
@@ -83,7 +89,8 @@ class Shell(Flow):
             found = self.disk.find(path) if self.disk.root.resolve(directory) is not None else None
             if found is not None and found.node.kind is NodeKind.FILE:
                 return path, found, True
-            undecided = undecided or self.disk.exists(path) is None
+            if not undecided and (directory not in _STANDARD or directory in self.disk.mounted):
+                undecided = self.disk.exists(path) is None
         return name, None, None if undecided else False
 
     def execute(self, call: Call, *, manner: str = "", user: str = "", detail: Detail | None = None) -> Status:
@@ -101,11 +108,20 @@ class Shell(Flow):
             return self.status
         if found is None and present is not False and path.endswith(".sh"):
             self.world.hole(self.place, f"runs {path}, which is not in the image")
+        if found is not None and not manner and self.asks(call.fields):
+            self.write(_NAMES.get(posixpath.basename(path), "") + UNKNOWN)
+            return True
         if present is False and not manner and "/" in name:
             return False  # "/etc/init.d/name enabled" of a service that is not there
         self.record(call, path, found, present, manner, user, detail)
         self.write(UNKNOWN)
         return True if self.background or manner else None if present is not False else False
+
+    @staticmethod
+    def asks(words: list[str]) -> bool:
+        """Whether a program is only asked for its version or usage, or to check its configuration, and ends."""
+        checks = _CHECKS.get(posixpath.basename(words[0]), ())
+        return len(words) > 1 and (all(word in _PROBES for word in words[1:]) or any(word in checks for word in words[1:]))
 
     def script_status(self, path: str, found: Found | None, text: str, args: list[str]) -> bool:
         """Follows the file as a script; False when it is none that a shell reads."""
@@ -113,11 +129,13 @@ class Shell(Flow):
         interpreter = (
             first[2:].split() if first.startswith("#!") else ["/bin/sh"] if found is None or found.node.mode & 0o111 else []
         )
+        if interpreter and posixpath.basename(interpreter[0]) == "env" and len(interpreter) > 1:
+            interpreter = interpreter[1:]
         program = posixpath.basename(interpreter[0]) if interpreter else ""
-        if program == "env" and len(interpreter) > 1:
-            program = interpreter[1]
-        if program not in _SHELLS or UNKNOWN in text:
+        if UNKNOWN in text:
             return False
+        if program not in _SHELLS:
+            return self.interpreted(interpreter[0] if interpreter else "", path, args)
         if posixpath.basename(path) == "rc.common" and args:
             self.dispatch(Call.of(*args))
             return True
@@ -130,6 +148,14 @@ class Shell(Flow):
         else:
             self.follow(path, found, text, args, common)
         return True
+
+    def interpreted(self, interpreter: str, path: str, args: list[str]) -> bool:
+        """A script whose interpreter is a shell script itself (Debian's init-d-script): that one runs, with the script's path."""
+        reader = self.disk.find(interpreter) if interpreter.startswith("/") and interpreter != path else None
+        facts = reader.fs.facts_of(reader.node) if reader is not None else None
+        if reader is None or facts is None or facts.text is None:
+            return False
+        return self.script_status(interpreter, reader, facts.text, [path, *args])
 
     def follow(self, path: str, found: Found | None, text: str, args: list[str], common: str = "") -> None:
         """Runs a script in a process of its own."""
@@ -195,7 +221,7 @@ class Shell(Flow):
         """Remembers that a program is started here."""
         if len(self.world.runs) >= RUN_LIMIT:
             raise Exhausted
-        self.world.runs.append(
+        self.world.add(
             Run(
                 name=posixpath.basename(call.fields[0]),
                 program=path,

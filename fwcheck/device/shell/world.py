@@ -114,6 +114,8 @@ class World:
         self.instance: list[Run] = []
         self.disabled: dict[str, Place] = {}  # init scripts that a first-boot script switches off
         self.enabled: dict[str, Place] = {}
+        self.units: Callable[[str, str], Status] | None = None  # how the service manager runs an action on a service by name
+        self._recorded: set[tuple[object, ...]] = set()
         self.triggers: dict[str, str] = {}  # init scripts to run when an interface comes up, with the condition
 
     def step(self) -> None:
@@ -151,6 +153,13 @@ class World:
     def certain(self) -> bool:
         """Whether the present command runs for sure."""
         return not self.conditions and not self.residuals
+
+    def add(self, run: Run) -> None:
+        """Records a started program; the same one in the next turn of a loop counts once."""
+        key = (run.place.path, run.place.line, run.words, run.conditions, run.manner, run.user)
+        if key not in self._recorded:
+            self._recorded.add(key)
+            self.runs.append(run)
 
     def hole(self, place: Place, reason: str) -> None:
         """Records something that could not be followed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+
 from fwcheck.device.shell.patterns import known
 from fwcheck.device.shell.process import Shell
 from fwcheck.device.shell.tree import UNKNOWN
@@ -9,17 +11,17 @@ from fwcheck.device.shell.world import Call, Handler, Status
 
 # Presumed to work on a device that works: their failing is not a configuration.
 _PRESUMED = """
-: alias arping arp brctl chgrp chmod chown chroot clear dd depmod dmesg ebtables ethtool flash_eraseall fsck halt hostname hwclock
+: alias arping arp brctl chgrp chmod chown clear dd depmod dmesg ebtables ethtool flash_eraseall fsck halt hostname hwclock
 ifconfig ifup insmod install ip ip6tables iptables iptables-restore iptables-save iw iwconfig iwpriv kill killall klogctl
 kmodloader loadkmap load_modules logger lock losetup mdev mkfifo mke2fs mknod mkswap modprobe mtd nvram_set passwd pivot_root
-poweroff reboot renice rmmod route setfont setterm sleep stty swapoff swapon swconfig switch_root sync sysctl trap tc tput tune2fs
-udevadm ulimit umask umount usleep vconfig wait wifi date times hash chpasswd devmem reg io uptime ubiattach ubimkvol ubidetach
+poweroff reboot renice rmmod route setfont setterm sleep stty swapoff swapon swconfig sync sysctl trap tc tput tune2fs
+udevadm ulimit umask umount usleep vconfig wait wifi times hash chpasswd devmem reg io uptime ubiattach ubimkvol ubidetach
 nanddump flashcp ldconfig himm
 """.split()  # noqa: SIM905 -- a table of names
 # What these answer, or print, only the running device knows.
 _UNDECIDED = """
-nvram nvram_get getcfg pidof pgrep ps ping ubus jsonfilter fw_printenv find wc tr sort uniq md5sum sha256sum hexdump strings
-let getopts
+nvram nvram_get getcfg ps ping ubus jsonfilter find wc tr sort uniq md5sum sha256sum hexdump strings let mountpoint findmnt df
+stat blkid lsblk lsmod du fuser savelog testparm lsusb lspci date
 """.split()  # noqa: SIM905 -- a table of names
 
 
@@ -188,6 +190,51 @@ _BUILT_IN = frozenset(
     ["echo", "test", "[", "cd", "true", "false", "read", "export", "printf", "eval", "exec", "local", "type", "command"]
 )
 
+
+def _getopts(shell: Shell, call: Call) -> Status:
+    """``getopts spec name [arguments]``: one option of the positional parameters for each call, one letter in each word."""
+    if len(call.fields) < 3 or not known("".join(call.fields[:3])):
+        return None
+    spec, name = call.fields[1:3]
+    arguments = call.fields[3:] or shell.args
+    index = shell.variables.get("OPTIND") or "1"
+    at = int(index[:4]) if index[:4].isdigit() else 1
+    word = arguments[at - 1] if 0 < at <= len(arguments) else ""
+    if not known(word):
+        shell.variables[name] = UNKNOWN
+        return None
+    shell.variables[name] = "?"
+    if not word.startswith("-") or word in ("-", "--"):
+        shell.variables["OPTIND"] = str(at + (word == "--"))
+        return False
+    letter, rest = word[1], word[2:]
+    place = spec.find(letter) if letter != ":" else -1
+    if place >= 0:
+        shell.variables[name] = letter
+    if place >= 0 and spec[place + 1 : place + 2] == ":":
+        shell.variables["OPTARG"] = rest or (arguments[at] if at < len(arguments) else "")
+        at += 0 if rest else 1
+    shell.variables["OPTIND"] = str(at + 1)
+    return True
+
+
+def _running(shell: Shell, call: Call) -> Status:
+    """``pidof``, ``pgrep``: nothing runs yet that the boot has not started; what it has started may have ended."""
+    names = [posixpath.basename(text) for text in call.fields[1:] if not text.startswith("-") and not text.isdigit()]
+    if names and all(map(known, names)) and not any(run.name == name for run in shell.world.runs for name in names):
+        return False
+    return undecided(shell, call)
+
+
+def _uname(shell: Shell, call: Call) -> Status:
+    flags = "".join(text[1:] for text in call.fields[1:] if text.startswith("-")) or "s"
+    releases = [posixpath.basename(node.path) for node in shell.disk.root.children("/lib/modules")]
+    release = releases[0] if len(releases) == 1 else UNKNOWN
+    values = {"s": "Linux", "r": release, "o": "GNU/Linux"}
+    shell.write(" ".join(values.get(flag, UNKNOWN) for flag in flags) + "\n")
+    return True
+
+
 HANDLERS: dict[str, Handler] = {
     "true": _true,
     "false": _false,
@@ -199,6 +246,9 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("export", "readonly"), _export),
     "unset": _unset,
     "set": _set,
+    "getopts": _getopts,
+    **dict.fromkeys(("pidof", "pgrep", "pidofproc"), _running),
+    "uname": _uname,
     "shift": _shift,
     "read": _read,
     "cd": _cd,

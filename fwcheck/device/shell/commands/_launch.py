@@ -114,7 +114,8 @@ def _start_stop_daemon(shell: Shell, call: Call) -> Status:
         program, arguments = arguments[0], arguments[1:]
     if not program:
         return None
-    user = given.get("c") or given.get("chuid") or ""
+    user = (given.get("c") or given.get("chuid") or "").split(":")[0]
+    user = {"0": "root"}.get(user, user)
     tail = list(call.shown[-len(arguments) :]) if arguments and len(call.shown) == len(call.fields) else arguments
     shell.execute(Call([program, *arguments], [program, *tail]), manner="start-stop-daemon", user=user if known(user) else "")
     return True
@@ -153,11 +154,23 @@ def _daemon(shell: Shell, call: Call) -> Status:
 
 
 def _run_parts(shell: Shell, call: Call) -> Status:
-    arguments = [text for option, text in pairwise(call.fields) if option == "-a"]
+    """Busybox and debianutils: runs the programs of a directory in order, or names them (``--list``, ``--test``)."""
+    arguments = [text for option, text in pairwise(call.fields) if option in ("-a", "--arg")]
+    arguments += [text[6:] for text in call.fields if text.startswith("--arg=")]
     directories = [text for text in call.fields[1:] if not text.startswith("-") and text not in arguments]
+    named = any(text in ("--list", "--test", "-t") for text in call.fields)
     for directory in directories[-1:]:
+        if shell.disk.exists(shell.absolute(directory)) is None:
+            shell.write(UNKNOWN)
+            return None
         for path in sorted(shell.disk.children(shell.absolute(directory)) or []):
-            if re.fullmatch(r"[\w-]+(\.sh)?", posixpath.basename(path), re.ASCII):
+            if not re.fullmatch(
+                r"[\w.-]+" if "--lsbsysinit" in call.fields else r"[\w-]+(\.sh)?", posixpath.basename(path), re.ASCII
+            ):
+                continue
+            if named:
+                shell.write(path + "\n")
+            else:
                 shell.dispatch(Call.of(path, *arguments))
     return True
 
@@ -171,6 +184,45 @@ def _service(shell: Shell, call: Call) -> Status:
     return shell.execute(call)
 
 
+def _chroot(shell: Shell, call: Call) -> Status:
+    """``chroot directory program``: inside a file system that is known to be mounted there the program has a longer path."""
+    at = 1
+    while at < len(call.fields) and call.fields[at].startswith("-"):
+        at += 1
+    if at + 1 >= len(call.fields) or not known(call.fields[at] + call.fields[at + 1]):
+        return True
+    top, program = shell.absolute(call.fields[at]), call.fields[at + 1]
+    if top == "/":
+        return _rest(shell, call, at + 1)
+    fs, inside = shell.disk.at(top)
+    if fs is shell.disk.root or inside != "/" or fs.is_root or not program.startswith("/"):
+        return True  # a root file system of its own is followed by itself
+    return shell.execute(Call([top + program, *call.fields[at + 2 :]], [top + program, *call.rest(at + 2).shown]))
+
+
+def _flock(shell: Shell, call: Call) -> Status:
+    """``flock [options] file command`` and ``flock file -c "command"``; with a descriptor alone it only waits."""
+    at = 1
+    while at < len(call.fields) and call.fields[at].startswith("-"):
+        at += 2 if call.fields[at] in ("-w", "--timeout", "-E") else 1
+    rest = call.fields[at + 1 :]
+    if rest[:1] in (["-c"], ["--command"]) and len(rest) > 1:
+        return _as_child(shell, rest[1], []) if known(rest[1]) else None
+    return _rest(shell, call, at + 1)
+
+
+def _systemctl(shell: Shell, call: Call) -> Status:
+    """``systemctl action name ...``."""
+    words = [text for text in call.fields[1:] if not text.startswith("-")]
+    action = "enable --now" if words[:1] == ["enable"] and "--now" in call.fields else (words or [""])[0]
+    if shell.world.units is None or not all(map(known, words)):
+        return None
+    answer: Status = True
+    for name in words[1:65] or [""]:
+        answer = shell.world.units(action, name)
+    return answer
+
+
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("sh", "ash", "bash", "dash"), _sh),
     "busybox": _busybox,
@@ -180,6 +232,9 @@ HANDLERS: dict[str, Handler] = {
     "start-stop-daemon": _start_stop_daemon,
     **dict.fromkeys(("daemon", "start_daemon", "startproc"), _daemon),
     **dict.fromkeys(("tcpsvd", "udpsvd"), _socket_server),
+    "flock": _flock,
+    **dict.fromkeys(("chroot", "switch_root"), _chroot),
+    "systemctl": _systemctl,
     "run-parts": _run_parts,
     "service": _service,
 }

@@ -104,6 +104,8 @@ def _unary(shell: Shell, op: str, operand: str) -> Status:
         node = shell.disk.root.resolve(path, follow=False)
         return node.target is not None if node is not None else None if shell.disk.undecided(path) else False
     exists = shell.disk.exists(path)
+    if exists is None and _no_pid_yet(shell, path):
+        return False
     if not exists or op == "-e":
         return exists
     if op == "-s":
@@ -116,6 +118,17 @@ def _unary(shell: Shell, op: str, operand: str) -> Status:
     if op == "-x":
         return kind == "directory" or bool(found.node.mode & 0o111) or found.node.mode == 0
     return kind == {"-d": "directory", "-f": "file"}[op]
+
+
+_PID_FILE = re.compile(r"/(?:var/)?(?:run|tmp|lock)/(?:[^/]+/){0,3}([^/]+)\.pid")
+
+
+def _no_pid_yet(shell: Shell, path: str) -> bool:
+    """A process id file stands there only after its daemon was started."""
+    found = _PID_FILE.fullmatch(path)
+    if found is None:
+        return False
+    return not any(run.name.startswith(found.group(1)) or path in run.words for run in shell.world.runs)
 
 
 def _compare(left: str, op: str, right: str, *, extended: bool) -> Status:

@@ -73,7 +73,8 @@ def _grep(shell: Shell, call: Call) -> Status:
         return None
     search = re.compile(f"\\b(?:{expression})\\b" if "w" in flags else expression, re.IGNORECASE if "i" in flags else 0).search
     if not known(text):
-        sure = "v" not in flags and any(search(line[:512]) for line in text.splitlines() if known(line))
+        heads = (line.partition(UNKNOWN)[0] if "$" not in rest[0] else line for line in text.splitlines())
+        sure = "v" not in flags and any(search(line[:2048]) for line in heads if known(line))
         shell.write(UNKNOWN)
         return True if sure else None
     lines = [line for line in text.splitlines() if (search(line[:512]) is None) == ("v" in flags)]
@@ -226,6 +227,18 @@ def _awk(shell: Shell, call: Call) -> Status:
     return True
 
 
+def _fw_printenv(shell: Shell, call: Call) -> Status:
+    """``fw_printenv [-n] name``: from the environment that the image ships."""
+    names = [text for text in call.fields[1:] if not text.startswith("-")]
+    values = shell.disk.environment
+    if values is None or not names or not all(map(known, names)):
+        return undecided(shell, call)
+    for name in names:
+        if name in values:
+            shell.write((values[name] if "-n" in call.fields else f"{name}={values[name]}") + "\n")
+    return all(name in values for name in names)
+
+
 HANDLERS: dict[str, Handler] = {
     "echo": _echo,
     "printf": _printf,
@@ -237,6 +250,7 @@ HANDLERS: dict[str, Handler] = {
     "dirname": _dirname,
     "ls": _ls,
     "readlink": _readlink,
+    "fw_printenv": _fw_printenv,
     "expr": _expr,
     "seq": _seq,
     "pwd": _pwd,
