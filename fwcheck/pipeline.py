@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from fwcheck.device.signatures import PublicKey
     from fwcheck.vulnerabilities.database import Knowledge
 
+LARGEST = 32 << 30  # bytes of an image: a sparse file claims any size, and every byte of it is hashed
 UNIT_BYTES = 2 << 20  # contents handed to a worker at once
 UNIT_ITEMS = 64
 RELEASE = 48 << 20  # bytes a worker reads before it gives the pages of mapped files back
@@ -220,6 +221,8 @@ def open_image(path: Path) -> Mapped:
         raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     if source.size == 0:
         raise InputError(f"{path}: is empty")
+    if source.size > LARGEST:
+        raise InputError(f"{path}: is larger than {LARGEST >> 30} GiB")
     return source
 
 

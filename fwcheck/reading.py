@@ -7,6 +7,7 @@ each content is decoded once and looked at while it is hot.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 
 import msgspec
@@ -24,6 +25,8 @@ WHOLE = 64 << 20  # contents up to this size are held in memory as one piece
 DEFER = 16 << 20  # containers inside files above this size are explored by the parent, so that all workers share them
 CARVE = 4096  # binary files of at least this size are searched for containers at every offset
 SHARE = 0.6  # of the seconds a content may take, after which nothing more inside it is begun
+KERNEL = 512 << 10  # a program of at least this size may be a kernel, with an initramfs and its configuration in it
+_BANNER = re.compile(rb"Linux version [2-9]\.\d")
 OPAQUE = 64 << 10  # random-looking files of at least this size are reported as unread
 OPAQUE_ENTROPY = 7.98  # bits per byte over the inspector's sample
 
@@ -145,7 +148,8 @@ class Reader:
         head = held[: self._explorer.head] if held is not None else content.peek(0, self._explorer.head)
         announced = self._explorer.announces(head)
         carve = facts.kind == "binary" and facts.size >= CARVE and not announced
-        if not announced and not carve:
+        kernel = held is not None and facts.kind == "elf" and facts.size >= KERNEL and _BANNER.search(held) is not None
+        if not announced and not carve and not kernel:
             return
         twin = self._twin(node, facts, item.depth)
         if twin is not None:
@@ -157,9 +161,19 @@ class Reader:
             return
         inner = self._explorer.explore(Memory(held), (*node.chain, node.path), item.depth + 1, carve=carve)
         out.gaps += inner.gaps
+        if kernel:
+            inner.items = _parts_of_kernel(inner.items)
         if any(each.node.kind is NodeKind.CONTAINER for each in inner.items):
             for each in inner.items:
                 self._read(each, out)
         elif carve and facts.size >= OPAQUE and (facts.entropy or 0.0) >= OPAQUE_ENTROPY:
             out.gaps.append(Gap(node=node.label, reason="file as even as a cipher's output: not read", bytes=facts.size))
             out.paints += [(begin, length, Class.ENCRYPTED) for begin, length in content.extents(0, content.size)]
+
+
+def _parts_of_kernel(items: list[Item]) -> list[Item]:
+    """What a kernel holds, if anything. The program itself was read as the file that it is."""
+    for item in items:
+        if item.node.kind is NodeKind.CONTAINER and item.node.format == "elf":
+            item.source = None
+    return items if len(items) > 1 else []

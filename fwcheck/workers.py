@@ -57,6 +57,7 @@ class _Worker(Generic[Result]):
 def _serve(task: Callable[[int], Any], pipe: Connection, other: Connection, at: Any, memory: int) -> None:
     other.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGBUS, signal.SIG_DFL)  # a page of the image is gone: the parent tells it
     gc.freeze()  # what the parent built is never garbage here, and looking at it would copy its pages
     gc.set_threshold(_COLLECT)
     _confine(memory)

@@ -97,11 +97,21 @@ class Writer:
         manifest = Manifest(image=image, coverage=coverage, nodes=entries)
         try:
             descriptor = os.open(MANIFEST, _FILE, 0o644, dir_fd=self._root)
-            with os.fdopen(descriptor, "wb") as stream:
+            with self._whole(MANIFEST), os.fdopen(descriptor, "wb") as stream:
                 stream.write(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
         except OSError as error:
             raise CannotWrite(f"{MANIFEST}: {error.strerror}") from error
         return manifest
+
+    @contextlib.contextmanager
+    def _whole(self, name: str) -> Iterator[None]:
+        """Takes a file away again that could not be written to its end."""
+        try:
+            yield
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(name, dir_fd=self._root)
+            raise
 
     def _folder(self, node: Node) -> dict[str, str | int]:
         where, name = place(node)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from pathlib import Path
 
 import jsonschema
 import msgspec
 import pytest
+from extraction.formats.test_elf_kernel import kernel, newc
 
 from fwcheck.model import Report
-from fwcheck.pipeline import InputError, Options, extract, scan
+from fwcheck.pipeline import LARGEST, InputError, Options, extract, scan
+from fwcheck.reading import KERNEL
 from fwcheck.reports.json import render, schema
 
 ROOT = Path(__file__).parents[1]
@@ -64,3 +68,33 @@ def test_real_images_account_for_every_byte_and_validate() -> None:
         assert sum(span.length for span in cover.spans) in {0, cover.bytes_total}
         assert all(gap.reason for gap in cover.gaps)
         validator.validate(json.loads(render(report)))
+
+
+def test_an_image_beyond_any_flash_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.bin"
+    with path.open("wb") as stream:
+        stream.truncate(LARGEST + 1)
+    with pytest.raises(InputError, match=r"larger than 32 GiB"):
+        scan(path, Options())
+
+
+def test_a_kernel_that_lies_as_a_file_is_opened_and_a_program_that_names_one_is_not(tmp_path: Path) -> None:
+    archive = newc(("init", "etc", "x" * 200), b"#!/bin/sh\n" * 300)
+    image = kernel(archive + bytes(KERNEL))
+    path = tmp_path / "root.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, content in (
+            ("boot/vmlinux", image),
+            ("bin/tool", image.replace(b"Linux version 4", b"Linux version %")),
+            ("boot/small", kernel(archive)),
+        ):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    firmware = extract(path, Options(jobs=1))
+    inside = {node.path: node.chain for node in firmware.nodes if node.path == "/init"}
+    assert list(inside) == ["/init"]
+    assert inside["/init"][2].endswith("/boot/vmlinux")
+    assert [node.path for node in firmware.nodes].count("/boot/vmlinux") == 1
+    code = next(node.sha256 for node in firmware.nodes if node.path == "/boot/vmlinux")
+    assert [node.path for node in firmware.nodes if node.sha256 == code] == ["/boot/vmlinux"]

@@ -69,7 +69,11 @@ class Signatures:
 
     def searches(self) -> list[tuple[str, bytes]]:
         """The expressions the pass looks for, each with the name of the format it stands for."""
-        return [(self._formats[self._anywhere[each.signature][0]].name, each.expression) for each in self._searches]
+        return [
+            (self._formats[self._anywhere[number][0]].name, each.expression)
+            for each in self._searches
+            for number in each.signatures
+        ]
 
     def everywhere(self, source: ByteSource, begin: int = 0) -> tuple[list[Hit], int]:
         """Places in ``source`` from ``begin`` on where a format may begin, sorted by offset and rank, and how far they reach.
@@ -112,19 +116,20 @@ class Signatures:
         def found(index: int, _begin: int, end: int, _flags: int, _context: object) -> bool | None:
             nonlocal last
             search = searches[index]
-            rank, sign = anywhere[search.signature]
             start = end - search.end
             last = base + end
-            at = base + start - sign.offset
-            if at < begin:
-                return None
             if search.anchor:
-                inside = start >= 0 and start + sign.width <= size
+                width = anywhere[search.signatures[0]][1].width
+                inside = start >= 0 and start + width <= size
                 # What the seam cuts is compared in the source itself.
-                whole = data if inside else source.peek(base + start, sign.width)
-                if self._pattern(search.signature).match(whole, start if inside else 0) is None:
+                whole = data if inside else source.peek(base + start, width)
+                if self._pattern(search.signatures[0]).match(whole, start if inside else 0) is None:
                     return None
-            hits.add((at, rank))
+            for number in search.signatures:
+                rank, sign = anywhere[number]
+                at = base + start - sign.offset
+                if at >= begin:
+                    hits.add((at, rank))
             return True if len(hits) >= HIT_LIMIT else None
 
         with contextlib.suppress(hyperscan.ScanTerminated):

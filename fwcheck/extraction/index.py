@@ -55,13 +55,14 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Search(msgspec.Struct, frozen=True):
-    """What the engine looks for: an expression, the signature it stands for, how many of its bytes lie before the match's end.
+    """What the engine looks for: an expression, the signatures it stands for, how many of their bytes lie before the match's end.
 
-    ``anchor``: the expression is only a part, and the signature has to be compared where it was found.
+    ``anchor``: the expression is only a part, and the signature has to be compared where it was found. Signatures of one pattern,
+    which differ in where their container begins, are looked for and compared once.
     """
 
     expression: bytes
-    signature: int  # among those that hold at every offset, in the order of the rows
+    signatures: tuple[int, ...]  # among those that hold at every offset, in the order of the rows
     end: int
     anchor: bool
 
@@ -123,7 +124,10 @@ def prepare(every: tuple[Format, ...], stamp: str = "") -> Index:
 
     rows = [_row(each) for each in every]
     signed = [sign for row in rows for sign in row.signatures if sign.anywhere]
-    searches = [search for number, sign in enumerate(signed) for search in _searches(number, sign)]
+    alike: dict[bytes, list[int]] = {}
+    for number, sign in enumerate(signed):
+        alike.setdefault(sign.pattern, []).append(number)
+    searches = [search for numbers in alike.values() for search in _searches(tuple(numbers), signed[numbers[0]])]
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     database.compile(
         expressions=[each.expression for each in searches],
@@ -142,11 +146,11 @@ def _row(each: Format) -> Row:
     return Row(module, position, each.name, each.category, each.priority, signs)
 
 
-def _searches(number: int, sign: Sign) -> list[Search]:
+def _searches(numbers: tuple[int, ...], sign: Sign) -> list[Search]:
     found = anchors(sign.pattern, sign.width)
     if found is None:
-        return [Search(each, number, sign.width, anchor=False) for each in split(sign.pattern)]
-    return [Search(b"".join(b"\\x%02x" % byte for byte in each.literal), number, each.end, anchor=True) for each in found]
+        return [Search(each, numbers, sign.width, anchor=False) for each in split(sign.pattern)]
+    return [Search(b"".join(b"\\x%02x" % byte for byte in each.literal), numbers, each.end, anchor=True) for each in found]
 
 
 def _stamp() -> str:

@@ -7,9 +7,11 @@ contiguous window of it: the coverage account paints image bytes through it.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import mmap
 import os
+import signal
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -109,7 +111,11 @@ class Mapped(ByteSource):
 
     @classmethod
     def open(cls, path: Path) -> Mapped:
-        """Maps the image file itself (``origin`` 0); raises OSError when it cannot be opened."""
+        """Maps the image file itself (``origin`` 0); raises OSError when it cannot be opened.
+
+        From then on a page that cannot be read any more ends the process with one line and exit status 2.
+        """
+        _end_tidily(path)
         with path.open("rb") as stream:
             return cls(stream.fileno(), os.fstat(stream.fileno()).st_size, origin=0)
 
@@ -142,6 +148,27 @@ class Mapped(ByteSource):
                 continue
             yield self._view[offset : offset + length]
             self.release(offset, length)
+
+
+def _end_tidily(path: Path) -> None:
+    """What happens when a mapped file is cut short, or its disk fails, while it is read: the kernel sends SIGBUS.
+
+    That signal comes again and again until the page is there, so the handlers of Python, which run later, are of no use, and
+    there is nothing to go on with. In a worker the handler must be taken off again: there it is one content's failure.
+    """
+    message = f"fwcheck: {path}: became shorter, or could not be read any more, while it was read\n".encode()
+
+    def handler(_signal: int) -> None:
+        os.write(2, message)
+        os._exit(2)
+
+    kept = ctypes.CFUNCTYPE(None, ctypes.c_int)(handler)
+    _handlers[:] = [kept]
+    with contextlib.suppress(AttributeError):  # an interpreter without it dies of the signal
+        ctypes.pythonapi.PyOS_setsig(ctypes.c_int(signal.SIGBUS), kept)
+
+
+_handlers: list[object] = []  # one: it must live as long as it may be called
 
 
 def _holes(fileno: int, size: int) -> list[tuple[int, int]]:

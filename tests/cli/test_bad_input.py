@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -106,3 +109,50 @@ def test_a_sparse_file_of_ten_gigabytes_ends_in_time(tmp_path: Path) -> None:
     cover = report["coverage"]
     assert cover["bytes_padding"] > 9 << 30  # type: ignore[index]
     assert cover["files"] > 10  # type: ignore[index]
+
+
+@pytest.mark.parametrize("when", ["Explorer.explore", "_read_all"])
+def test_an_image_that_becomes_shorter_while_it_is_read_is_one_line_and_status_2(tmp_path: Path, when: str) -> None:
+    """Cut when the structure is read, and when the workers begin: the pages are gone and the kernel sends SIGBUS."""
+    path = tmp_path / "image"
+    path.write_bytes(random.Random(1).randbytes(1 << 20))
+    program = f"""
+import os, sys
+from fwcheck import pipeline
+owner, _, name = {f"pipeline.{when}"!r}.rpartition(".")
+owner = eval(owner)
+real = getattr(owner, name)
+def cut(*given, **named):
+    os.truncate({str(path)!r}, 5000)
+    return real(*given, **named)
+setattr(owner, name, cut)
+from fwcheck.cli.main import main
+sys.exit(main(["scan", {str(path)!r}]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == f"fwcheck: {path}: became shorter, or could not be read any more, while it was read\n"
+
+
+@pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="no limit of a file's size here")
+def test_extracting_where_there_is_no_room_leaves_no_half_files(tmp_path: Path) -> None:
+    image, out = tmp_path / "image", tmp_path / "out"
+    with tarfile.open(image, "w") as tar:
+        for number in range(400):
+            member = tarfile.TarInfo(f"etc/{number}")
+            member.size = 1
+            tar.addfile(member, io.BytesIO(b"x"))
+        large = tarfile.TarInfo("large")
+        large.size = 100_000
+        tar.addfile(large, io.BytesIO(random.Random(1).randbytes(large.size)))
+    command = [sys.executable, "-m", "fwcheck", "extract", str(image), "-o", str(out)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)),
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1] == "fwcheck: manifest.json: File too large"
+    assert not list(out.rglob("large"))
+    assert not list(out.rglob("manifest.json"))
+    assert len(list(out.rglob("etc/*"))) == 400

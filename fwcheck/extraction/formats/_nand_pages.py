@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import msgspec
 
@@ -31,6 +31,7 @@ BLOCKS = (16, 32, 64, 128, 256, 512)  # pages of an erase block
 MARKERS = re.compile(rb"\x85\x19\x03\x20\x08\x00\x00\x00|\x19\x85\x20\x03\x00\x00\x00\x08")
 _BEGIN, _END = b"\0\0\0\1", b"\0\0\0\x09"  # tokens of a device tree: a node begins, the structure ends
 _REACH = 256 << 20  # bytes searched for clean markers
+_MARKS = 16  # of them, after which their distance is known
 _LARGEST = 64 << 20  # bytes of a U-Boot image whose checksum is worth trying
 
 
@@ -166,27 +167,23 @@ def _index(raw: bytes, source: ByteSource, begin: int, table: int) -> bool:
 
 def by_markers(source: ByteSource, at: int) -> Geometry | None:
     """From the distance of clean markers, and where in a page and its spare area they stand."""
+    fitting = [one for one in (Geometry(*size) for size in SIZES) if 0 <= at % one.stride - one.page <= one.spare - 8]
+    if not fitting:
+        return None
     places: list[int] = []
     for base in range(at, min(source.size, at + _REACH), 8 << 20):
         chunk = source.view(base, min((8 << 20) + 7, source.size - base))
-        places += [base + match.start() for match in MARKERS.finditer(chunk)]
+        places += [base + match.start() for match in islice(MARKERS.finditer(chunk), _MARKS)]
         source.release(base, len(chunk))
-        if len(places) >= 16:
+        if len(places) >= _MARKS:
             break
     steps = [after - before for before, after in pairwise(places)]
     if len(steps) < 3:
         return None
     step = min(steps)
-    for page, spare in SIZES:
-        stride = page + spare
-        inside = at % stride - page
-        if (
-            0 <= inside <= spare - 8
-            and all((place - at) % step == 0 for place in places)
-            and step in [n * stride for n in BLOCKS]
-        ):
-            return Geometry(page, spare)
-    return None
+    if any((place - at) % step for place in places):
+        return None
+    return next((one for one in fitting if step in [count * one.stride for count in BLOCKS]), None)
 
 
 EVIDENCE: dict[bytes, tuple[str, Callable[[ByteSource, int], Geometry | None]]] = {
