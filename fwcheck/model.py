@@ -316,6 +316,7 @@ class Listener(Value, frozen=True, kw_only=True):
     address: str  # "0.0.0.0", "127.0.0.1", ...
     service: str
     interface: str = ""  # answers on this interface alone
+    root: str = ""
     tls: bool | None = None
     reachable_from: Literal["wan", "lan", "local", "unknown"] = "unknown"
     decided_by: tuple[Evidence, ...] = ()  # the firewall rule, policy or address that says so

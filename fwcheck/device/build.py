@@ -12,7 +12,7 @@ from fwcheck.device.consoles import consoles
 from fwcheck.device.firmware import Firmware
 from fwcheck.device.hardening import hardening
 from fwcheck.device.isolation import isolation
-from fwcheck.device.listeners import listeners
+from fwcheck.device.listeners import listeners, with_reach
 from fwcheck.device.services import services
 from fwcheck.device.signatures import PublicKey, image_signatures
 from fwcheck.device.updates import update_paths
@@ -31,6 +31,7 @@ def build(firmware: Firmware, update_keys: Sequence[PublicKey] = ()) -> Device:
     """What the device would do when it boots this image as shipped; its signatures are verified with ``update_keys``, too."""
     running = services(firmware)
     ports = listeners(firmware, running)
+    running = with_reach(running, ports)
     return Device(
         platform=platform(firmware),
         accounts=accounts(firmware),

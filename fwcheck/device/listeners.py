@@ -9,8 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+import msgspec
+
 from fwcheck.device.configurations.reading import Bound, Start, is_local, number, option, split_address
 from fwcheck.device.daemons import Daemon, daemon_of
+from fwcheck.device.firewall.reach import Reach, Sides, answer, sides, widest
 from fwcheck.device.firmware import Firmware
 from fwcheck.device.services import Started, started
 from fwcheck.model import Evidence, Listener, Service
@@ -25,6 +28,7 @@ def listeners(firmware: Firmware, services: Iterable[Service]) -> tuple[Listener
     found: dict[tuple[int | None, str, str, str, str, str], Listener] = {}
     for service in services:
         one = known.get(service)
+        held = sides(firmware).get(service.root)
         if service.enabled == "no" or not service.started_by or one is None or one.start is None:
             continue
         daemon = daemon_of(service.name)
@@ -32,13 +36,27 @@ def listeners(firmware: Firmware, services: Iterable[Service]) -> tuple[Listener
             continue
         for bound in ports_of(one, daemon)[:_PORT_LIMIT]:
             key = (bound.port, bound.transport, bound.address, bound.interface, service.name, service.root)
-            found.setdefault(key, _listener(one, bound))
+            found.setdefault(key, _listener(one, bound, held))
     return tuple(found.values())
 
 
-def _listener(one: Started, bound: Bound) -> Listener:
+def with_reach(services: Iterable[Service], open_ports: Iterable[Listener]) -> tuple[Service, ...]:
+    """The services with the widest network that one of their listeners can be reached from."""
+    found: dict[tuple[str, str], list[Reach]] = {}
+    for each in open_ports:
+        found.setdefault((each.service, each.root), []).append(each.reachable_from)
+    return tuple(
+        msgspec.structs.replace(service, reachable_from=widest(found[service.name, service.root]))
+        if service.enabled != "no" and (service.name, service.root) in found
+        else service
+        for service in services
+    )
+
+
+def _listener(one: Started, bound: Bound, held: Sides | None) -> Listener:
     proof: tuple[Evidence, ...] = one.service.evidence[:2]
     shown = one.start.shown(bound.setting) if one.start is not None and bound.setting is not None else None
+    who = answer(held, bound.transport, bound.port, bound.address, bound.interface)
     return Listener(
         port=bound.port,
         protocol=bound.transport,
@@ -46,6 +64,9 @@ def _listener(one: Started, bound: Bound) -> Listener:
         service=one.service.name,
         interface=bound.interface,
         tls=bound.tls,
+        root=one.service.root,
+        reachable_from=who.reach,
+        decided_by=who.evidence,
         evidence=tuple(dict.fromkeys((shown, *proof) if shown is not None else proof)),
     )
 

@@ -304,7 +304,7 @@ def _reachable(run: Run, daemon: Daemon | None, enabled: str, reading: Reading) 
 def _idle(boot: Boot, started: set[str]) -> Iterable[Service]:
     """Known daemons that are in the image and that nothing starts."""
     seen: set[str] = set()
-    vendor = ", ".join(_vendor_programs(boot)[:4])
+    vendor = ", ".join(vendor_programs(boot)[:4])
     for name, daemon in daemons().items():
         if name in started or daemon.name in started or name in _ONE_SHOT or (not daemon.ports and daemon.kind == "system"):
             continue
@@ -346,7 +346,7 @@ def _switched_off(boot: Boot, name: str) -> Place | None:
     return None
 
 
-def _vendor_programs(boot: Boot) -> list[str]:
+def vendor_programs(boot: Boot) -> list[str]:
     """Started programs that are no known daemon or system tool and can start others."""
     names = []
     for run in boot.runs:

@@ -54,7 +54,7 @@ def tree(script: str, files: dict[str, bytes | str] | None = None) -> dict[str, 
         ("telnetd -l /bin/sh", "violation", "critical", "certain"),
         ("telnetd -b 127.0.0.1", "concern", "low", "certain"),
         ("[ -f /tmp/debug ] && telnetd", "concern", "medium", "tentative"),
-        ("ttyd sh &", "violation", "high", "certain"),
+        ("ttyd sh &", "violation", "critical", "certain"),
     ],
 )
 def test_remote_shells(script: str, verdict: str, severity: str, confidence: str) -> None:

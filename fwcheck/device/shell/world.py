@@ -116,6 +116,7 @@ class World:
         self.enabled: dict[str, Place] = {}
         self.units: Callable[[str, str], Status] | None = None  # how the service manager runs an action on a service by name
         self._recorded: set[tuple[object, ...]] = set()
+        self.filters: list[Run] = []  # commands that set up the packet filter, in order
         self.triggers: dict[str, str] = {}  # init scripts to run when an interface comes up, with the condition
 
     def step(self) -> None:

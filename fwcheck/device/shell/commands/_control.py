@@ -7,7 +7,7 @@ import posixpath
 from fwcheck.device.shell.patterns import known
 from fwcheck.device.shell.process import Shell
 from fwcheck.device.shell.tree import UNKNOWN
-from fwcheck.device.shell.world import Call, Handler, Status
+from fwcheck.device.shell.world import RUN_LIMIT, Call, Handler, Run, Status
 
 # Presumed to work on a device that works: their failing is not a configuration.
 _PRESUMED = """
@@ -186,6 +186,16 @@ def _which(shell: Shell, call: Call) -> Status:
     return answer
 
 
+def _filter(shell: Shell, call: Call) -> Status:
+    """A command that sets up the packet filter: presumed to work, and kept for who asks what the filter lets in."""
+    path, found, present = shell.locate(call.fields[0])
+    world = shell.world
+    if present is not False and len(world.filters) < RUN_LIMIT:
+        name, words = call.fields[0].rsplit("/", 1)[-1], tuple(call.fields)
+        world.filters.append(Run(name, path, words, tuple(call.shown), found, present, world.under, shell.place))
+    return True
+
+
 _BUILT_IN = frozenset(
     ["echo", "test", "[", "cd", "true", "false", "read", "export", "printf", "eval", "exec", "local", "type", "command"]
 )
@@ -259,4 +269,5 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("which", "type"), _which),
     **dict.fromkeys(_UNDECIDED, undecided),
     **dict.fromkeys(_PRESUMED, _true),
+    **dict.fromkeys(("iptables", "iptables-restore"), _filter),
 }
