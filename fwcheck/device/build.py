@@ -13,8 +13,12 @@ from fwcheck.device.firmware import Firmware
 from fwcheck.device.hardening import hardening
 from fwcheck.device.isolation import isolation
 from fwcheck.device.listeners import listeners, with_reach
+from fwcheck.device.logs import logs
+from fwcheck.device.reset import reset
+from fwcheck.device.resilience import resilience
 from fwcheck.device.services import services
 from fwcheck.device.signatures import PublicKey, image_signatures
+from fwcheck.device.storage import storage
 from fwcheck.device.updates import update_paths
 from fwcheck.model import Device
 
@@ -44,6 +48,10 @@ def build(firmware: Firmware, update_keys: Sequence[PublicKey] = ()) -> Device:
         components=components(firmware),
         hardening=hardening(firmware, running, ports),
         isolation=isolation(firmware, running),
+        storage=storage(firmware),
+        reset=reset(firmware),
+        logging=logs(firmware),
+        resilience=resilience(firmware),
     )
 
 

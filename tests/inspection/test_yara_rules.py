@@ -51,6 +51,13 @@ SAMPLES: dict[str, tuple[bytes, bytes]] = {
     "debug_command_page": (ELF + b"\0formSysCmd\0sysCmd\0", ELF + b"\0formSysLog\0"),
     "debug_tplink_page": (ELF + b"/userRpm/DebugResultRpm.htm\0osteam\0", ELF + b"/userRpm/DebugResultRpm.htm\0"),
     "debug_netgear_telnetenable": (ELF + b"AMBIT_TELNET_ENABLE+\0", ELF + b"TELNET_ENABLE\0"),
+    "recovery_factory_reset": (b"<a>Reset to default</a>", b"The factory makes resets; ip route restore default route"),
+    "recovery_storage_erased": (b"\0nvs_flash_erase()\0", b"nvs_flash_init mtd write jffs2"),
+    "recovery_watchdog": (ELF + b"/dev/watchdog\0", ELF + b"/dev/watch\0watchdog\0"),
+    "recovery_secret_in_log": (
+        b"### Auto set wifi_ssid:%s,wifi_key:%s.\0",
+        b'{"ssid":"%s","password":"%s"}\0network={ssid="%s" psk="%s"}\0user %s\0',
+    ),
     "debug_telnet_from_program": (
         ELF + b"/usr/sbin/telnetd -l /bin/login &\0",
         ELF + b"telnetd: could not find pty\0killall telnetd\0usage: telnetd [-debug]\0",
