@@ -38,6 +38,7 @@ _OPTIONS = {
     "CONFIG_FORTIFY_SOURCE": "checked string functions",
     "CONFIG_SECURITY": "security modules",
 }
+_BASIC = ("stack protector", "read-only kernel code", "read-only kernel data")  # one of these alone counts
 _UNDONE = re.compile(
     r"(?:^|\s)(nokaslr|norandmaps|mitigations=off|noexec=off|nosmep|nosmap|nopti|apparmor=0|selinux=0|enforcing=0"
     r"|security=none|androidboot\.selinux=(?:permissive|disabled))(?=\s|$)"
@@ -160,7 +161,7 @@ def _kernel(firmware: Firmware) -> Iterator[Finding]:
                 ),
                 "kernel " + " ".join(option for option, _ in off),
                 title=f"Kernel built without {', '.join(dict.fromkeys(words for _, words in off))}"[:200],
-                verdict="concern" if len(off) >= _WEAK else "info",
+                verdict="concern" if len(off) >= _WEAK or off[0][1] in _BASIC else "info",
             )
 
 

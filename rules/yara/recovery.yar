@@ -75,6 +75,19 @@ rule recovery_secret_in_log
         reference = "CWE-532"
     strings:
         $format = /(ssid|user|name)[ :=\[']{1,4}%s[ ,;:\]']{1,4}([a-z_ ]{0,12}_)?(key|pass|passwd|password|psk|pwd)[ :=\[']{1,4}%s/ nocase
+        $w1 = "key:%s" nocase
+        $w2 = "key: %s" nocase
+        $w3 = "key[%s" nocase
+        $w4 = "pass:%s" nocase
+        $w5 = "pass: %s" nocase
+        $w6 = "wd:%s" nocase
+        $w7 = "wd: %s" nocase
+        $w8 = "wd[%s" nocase
+        $w9 = "word:%s" nocase
+        $w10 = "word: %s" nocase
+        $w11 = "word[%s" nocase
+        $w12 = "psk:%s" nocase
+        $w13 = "psk: %s" nocase
     condition:
-        $format
+        $format and any of ($w*)
 }
