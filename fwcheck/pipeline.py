@@ -343,7 +343,7 @@ def _read_all(
 
     jobs = options.jobs or os.cpu_count() or 1
     results: dict[int, Reading] = {}
-    pool: Pool[Reading | _Whole] = Pool(task, jobs, options.limits.seconds_content)
+    pool: Pool[Reading | _Whole] = Pool(task, jobs, options.limits.seconds_content, patient=(len(items),))
     total = len(items)
     for done, (number, result) in enumerate(pool.run(_units(items, [len(items)]), explorer.meter.deadline, meanwhile), 1):
         progress("reading contents", done, total)

@@ -14,7 +14,7 @@ import resource
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -105,14 +105,18 @@ def _confine(memory: int) -> None:
 class Pool(Generic[Result]):
     """Runs ``task`` on item numbers in ``jobs`` forked processes.
 
-    ``seconds`` bounds one item in wall time, ``memory`` the growth of one worker in bytes.
+    ``seconds`` bounds one item in wall time, ``memory`` the growth of one worker in bytes. Items of ``patient`` take the time they
+    need: their work grows with the image and with the speed of its disk, and cannot hang.
     """
 
-    def __init__(self, task: Callable[[int], Result], jobs: int, seconds: float, memory: int = MEMORY) -> None:
+    def __init__(
+        self, task: Callable[[int], Result], jobs: int, seconds: float, memory: int = MEMORY, patient: Container[int] = ()
+    ) -> None:
         self._task = task
         self._jobs = max(1, jobs)
         self._seconds = seconds
         self._memory = memory
+        self._patient = patient
         self._context: Any = multiprocessing.get_context("fork")
 
     def run(
@@ -193,7 +197,8 @@ class Pool(Generic[Result]):
         if worker.pipe.poll():
             return True
         begun = worker.at[1] if worker.at[0] >= 0 else time.monotonic()
-        return worker.process.is_alive() and time.monotonic() - begun < self._seconds
+        in_time = time.monotonic() - begun < self._seconds or int(worker.at[0]) in self._patient
+        return worker.process.is_alive() and in_time
 
     def _reason(self, worker: _Worker[Result]) -> str:
         if worker.process.is_alive():

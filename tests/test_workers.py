@@ -61,3 +61,14 @@ def test_no_worker_outlives_the_pool() -> None:
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_a_patient_item_takes_the_time_it_needs() -> None:
+    def slow(number: int) -> int:
+        time.sleep(1.5)
+        return number
+
+    pool: Pool[int] = Pool(slow, 2, seconds=0.5, patient=(1,))
+    results = dict(pool.run([[0], [1]], deadline=time.monotonic() + 30))
+    assert isinstance(results[0], Failure)
+    assert results[1] == 1
