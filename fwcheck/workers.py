@@ -105,8 +105,8 @@ def _confine(memory: int) -> None:
 class Pool(Generic[Result]):
     """Runs ``task`` on item numbers in ``jobs`` forked processes.
 
-    ``seconds`` bounds one item in wall time, ``memory`` the growth of one worker in bytes. Items of ``patient`` take the time they
-    need: their work grows with the image and with the speed of its disk, and cannot hang.
+    ``seconds`` bounds one item in wall time, ``memory`` the growth of one worker in bytes. Items of ``patient`` take the time
+    they need: their work grows with the image and with the speed of its disk, and cannot hang.
     """
 
     def __init__(

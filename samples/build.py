@@ -119,8 +119,8 @@ def _jffs2(work: Path, tree: Tree) -> bytes:
         table.append(f"{path} f {mode:o} 0 0 - - - - -\n")
     table.append("/dev/console c 600 0 0 5 1 - - -\n")
     (work / "table").write_text("".join(table))
-    for path in (root, *root.rglob("*")):
-        os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
+    for each in (root, *root.rglob("*")):
+        os.utime(each, (EPOCH, EPOCH), follow_symlinks=False)
     _run("mkfs.jffs2", "-r", root, "-o", work / "root.jffs2", "-l", "-e", 8192, "-U", "-f", "-D", work / "table")
     return (work / "root.jffs2").read_bytes()
 
