@@ -1,6 +1,6 @@
-"""OpenRC and runit: services of /etc/runlevels, and run scripts under the directory runsvdir watches.
+"""OpenRC: the services of /etc/runlevels with what they need.
 
-Source: the OpenRC service script guide (``command``, ``command_args``, ``start()``), runit's runsvdir(8).
+Source: the OpenRC service script guide, openrc-run(8) (``command``, ``command_args``, ``start()``, ``depend()``), rc-update(8).
 """
 
 from __future__ import annotations
@@ -8,61 +8,91 @@ from __future__ import annotations
 import posixpath
 import re
 
-from fwcheck.device.firmware import FileSystem
+from fwcheck.device._graph import Boot
 from fwcheck.device.shell import patterns as words
 from fwcheck.device.shell.process import Shell
 from fwcheck.device.shell.tree import UNKNOWN
-from fwcheck.device.shell.world import Call, Run, World
+from fwcheck.device.shell.world import Place, World
+from fwcheck.model import NodeKind
+
+_NEEDS = re.compile(r"^[ \t]*(?:need|want)[ \t]+([^\n#;}]{1,200})", re.MULTILINE)
+_LEVELS = ("sysinit", "boot", "default")
+_DEPTH_LIMIT = 8
+_SERVICES_LIMIT = 512
 
 
-def follow(root: FileSystem, world: World) -> None:
-    """Records what openrc and runsvdir, where they were started, start in their turn."""
+def follow(boot: Boot, world: World) -> None:
+    """Records what openrc, where it was started, starts in its turn."""
+    done: set[tuple[str, tuple[str, ...]]] = set()
+    if posixpath.basename(boot.disk.real(boot.init)) == "openrc-init":
+        level = boot.command_line.value("softlevel") if boot.command_line is not None else ""
+        for name in (*_LEVELS[:2], level or _LEVELS[2]):
+            _runlevel(boot, world, name, Place(boot.root, boot.init, 0), (), done)
     for run in list(world.runs):
         if run.name in ("openrc", "rc") and len(run.words) > 1 and words.known(run.words[1]):
-            for path in sorted(world.disk.children(f"/etc/runlevels/{run.words[1]}") or []):
-                _service(root, world, run, path)
-        elif run.name in ("runsvdir", "runsvdir-start"):
-            _run_scripts(root, world, run)
+            _runlevel(boot, world, run.words[1], run.place, run.conditions, done)
 
 
-def _service(root: FileSystem, world: World, run: Run, path: str) -> None:
-    text = world.disk.text(path)
-    if text is None or UNKNOWN in text:
-        world.hole(run.place, f"{path} cannot be read")
+def _runlevel(
+    boot: Boot,
+    world: World,
+    level: str,
+    place: Place,
+    under: tuple[str, ...],
+    done: set[tuple[str, tuple[str, ...]]],
+    depth: int = 0,
+) -> None:
+    for path in sorted(boot.disk.children(f"/etc/runlevels/{level}") or []):
+        found = boot.disk.find(path)
+        if found is not None and found.node.kind is NodeKind.DIRECTORY:  # a runlevel stacked on this one
+            if depth < _DEPTH_LIMIT:
+                _runlevel(boot, world, posixpath.basename(path), place, under, done, depth + 1)
+        else:
+            _service(boot, world, posixpath.basename(path), place, under, done)
+
+
+def _service(
+    boot: Boot,
+    world: World,
+    name: str,
+    place: Place,
+    under: tuple[str, ...],
+    done: set[tuple[str, tuple[str, ...]]],
+    depth: int = 0,
+) -> None:
+    if (name, under) in done or len(done) > _SERVICES_LIMIT or depth > _DEPTH_LIMIT:
         return
-    name = posixpath.basename(path)
-    shell = Shell(world, root, f"/etc/init.d/{name}", ["start"])
-    shell.variables |= {"RC_SVCNAME": name, "SVCNAME": name}
-    world.conditions.extend(run.conditions)
+    done.add((name, under))
+    path = f"/etc/init.d/{name}"
+    text = boot.disk.text(path)
+    if text is None or UNKNOWN in text:
+        if depth == 0:
+            world.hole(place, f"{path} cannot be read")
+        return
+    for found in _NEEDS.finditer(text[: 1 << 16]):
+        for needed in found.group(1).split():
+            if boot.disk.find(f"/etc/init.d/{needed}") is not None:
+                _service(boot, world, needed, place, under, done, depth + 1)
+    shell = Shell(world, boot.root, path, ["start"])
+    shell.variables |= {"RC_SVCNAME": name, "SVCNAME": name, "RC_RUNLEVEL": "default"}
+    held = list(world.conditions)
+    world.conditions.extend(under)
     try:
-        shell.process(lambda: _start(shell, name, text))
+        world.bounded(path, place, lambda: shell.process(lambda: _start(shell, name, text)))
     finally:
-        world.conditions.clear()
+        world.conditions[:] = held
+        world.residuals.clear()
 
 
 def _start(shell: Shell, name: str, text: str) -> None:
-    configuration = f"/etc/conf.d/{name}"
-    if shell.disk.find(configuration) is not None:
-        shell.source(configuration, [])
+    for configuration in ("/etc/rc.conf", f"/etc/conf.d/{name}"):
+        if shell.disk.find(configuration) is not None:
+            shell.source(configuration, [])
     shell.read(text)
-    if "start" in shell.functions:
-        shell.invoke("start", [])
-    elif command := shell.variables.get("command"):
-        arguments = f"{shell.variables.get('command_args') or ''} {shell.variables.get('command_args_background') or ''}".split()
-        user = (shell.variables.get("command_user") or "").split(":")[0]
-        shell.line = next((number for number, line in enumerate(text.splitlines(), 1) if re.match(r"command=", line)), 1)
-        shell.execute(Call.of(command, *arguments), manner="openrc", user=user if words.known(user) else "")
-
-
-def _run_scripts(root: FileSystem, world: World, run: Run) -> None:
-    directory = next((word for word in run.words[1:] if word.startswith("/")), "/etc/service")
-    for path in sorted(world.disk.children(directory) or [])[:256]:
-        script = posixpath.join(world.disk.real(path), "run")
-        if world.disk.find(script) is not None and world.disk.find(posixpath.join(path, "down")) is None:
-            shell = Shell(world, root, script, [])
-            shell.background = True
-            world.conditions.extend(run.conditions)
-            try:
-                shell.execute(Call.of(script))
-            finally:
-                world.conditions.clear()
+    line = next((number for number, row in enumerate(text.splitlines(), 1) if re.match(r"\s*(: \$\{)?command[=:]", row)), 1)
+    for step in ("start_pre", "start", "start_post"):
+        if step in shell.functions:
+            shell.invoke(step, [])
+        elif step == "start":
+            shell.line = line
+            shell.run_text("default_start")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 from functools import lru_cache
 
-from fwcheck.device import _android, _cron, _hotplug, _inetd, _inittab, _openrc, _systemd
+from fwcheck.device import _android, _cron, _finit, _hotplug, _inetd, _inittab, _openrc, _runit, _s6, _systemd
 from fwcheck.device._command_line import command_line, environment, named_inits
 from fwcheck.device._disk import Disk
 from fwcheck.device._graph import Boot, InittabEntry
@@ -23,7 +23,16 @@ from fwcheck.model import NodeKind
 __all__ = ["Boot", "InittabEntry", "boots", "is_console", "read_inittab"]
 
 _INITS = ("/sbin/init", "/etc/init", "/bin/init", "/init", "/linuxrc", "/etc/preinit", "/sbin/preinit")
-_RC_SCRIPTS = ("/etc/init.d/rcS", "/etc_ro/rcS", "/etc/rc.d/rcS", "/etc/rcS", "/etc/rc.sysinit", "/etc/rc", "/etc/rc.local")
+_RC_SCRIPTS = (
+    "/etc/init.d/rcS",
+    "/etc_ro/rcS",
+    "/etc/rc.d/rcS",
+    "/etc/rcS",
+    "/etc/rc.sysinit",
+    "/etc/rc",
+    "/etc/rc.local",
+    "/bin/rc.init",
+)
 _INITRAMFS = ("cpio", "initramfs")
 
 
@@ -94,6 +103,18 @@ def _start(boot: Boot, world: World) -> None:
     if boot.kind == "android":
         _android.start(boot, world)
         return
+    for kind, wanted, follower in (
+        ("finit", _finit.is_finit, _finit),
+        ("runit", _runit.is_runit, _runit),
+        ("s6", _s6.is_s6, _s6),
+    ):
+        if wanted(boot):
+            boot.kind = kind
+            follower.start(boot, world)
+            return
+    if posixpath.basename(boot.disk.real(boot.init)) == "openrc-init":
+        boot.kind = "openrc"
+        return
     if boot.kind == "script" and not _is_preinit(boot):
         shell = Shell(world, boot.root, "init", [])
         shell.execute(Call.of(boot.init))
@@ -131,6 +152,8 @@ def _assumed(boot: Boot, world: World) -> None:
 def _afterwards(boot: Boot, world: World) -> None:
     """What started programs start on their own account: inetd, cron, runit, hotplug."""
     _inetd.follow(boot.root, world)
-    _openrc.follow(boot.root, world)
+    _openrc.follow(boot, world)
+    _runit.follow(boot, world)
+    _s6.follow(boot, world)
     _cron.follow(boot, world)
     _hotplug.follow(boot, world)

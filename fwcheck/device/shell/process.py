@@ -129,7 +129,7 @@ class Shell(Flow):
         interpreter = (
             first[2:].split() if first.startswith("#!") else ["/bin/sh"] if found is None or found.node.mode & 0o111 else []
         )
-        if interpreter and posixpath.basename(interpreter[0]) == "env" and len(interpreter) > 1:
+        if interpreter and posixpath.basename(interpreter[0]) in ("env", "with-contenv") and len(interpreter) > 1:
             interpreter = interpreter[1:]
         program = posixpath.basename(interpreter[0]) if interpreter else ""
         if UNKNOWN in text:

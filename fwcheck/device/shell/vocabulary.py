@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fwcheck.device._disk import Disk
 from fwcheck.device.shell import openwrt
-from fwcheck.device.shell.commands import _control, _files, _launch, _test, _text
+from fwcheck.device.shell.commands import _control, _files, _launch, _services, _test, _text
 from fwcheck.device.shell.world import Handler, Vocabulary, World
 
 COMMANDS: dict[str, Handler] = {
@@ -13,6 +13,7 @@ COMMANDS: dict[str, Handler] = {
     **_text.HANDLERS,
     **_files.HANDLERS,
     **_launch.HANDLERS,
+    **{name: handler for name, handler in _services.HANDLERS.items() if name not in openwrt.HANDLERS},
     **openwrt.HANDLERS,
 }
 _VOCABULARY = Vocabulary(COMMANDS, openwrt.is_override, {"rc.common": openwrt.rc_common})

@@ -94,9 +94,18 @@ def _busybox(shell: Shell, call: Call) -> Status:
 
 
 def _su(shell: Shell, call: Call) -> Status:
-    if "-c" in call.fields and call.fields.index("-c") + 1 < len(call.fields):
-        return _sh(shell, Call.of("sh", "-c", call.fields[call.fields.index("-c") + 1]))
-    return None
+    """``su [-] [user] -c command``."""
+    if "-c" not in call.fields or call.fields.index("-c") + 1 >= len(call.fields):
+        return None
+    at = call.fields.index("-c")
+    valued = {at + 1} | {index + 1 for index, text in enumerate(call.fields) if text in ("-s", "-g", "-G")}
+    names = [text for index, text in enumerate(call.fields[1:], 1) if index not in valued and not text.startswith("-")]
+    held = shell.user
+    shell.user = names[0] if names and known(names[0]) and names[0] != "root" else ""
+    try:
+        return _sh(shell, Call.of("sh", "-c", call.fields[at + 1]))
+    finally:
+        shell.user = held
 
 
 def _start_stop_daemon(shell: Shell, call: Call) -> Status:
@@ -227,8 +236,10 @@ HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("sh", "ash", "bash", "dash"), _sh),
     "busybox": _busybox,
     "su": _su,
-    **dict.fromkeys(("nohup", "setsid", "time", "nice", "ionice", "sudo", "env", "chpst", "cttyhack"), _wrapper("ncnpuUCP")),
-    **dict.fromkeys(("timeout", "taskset", "chrt", "setuidgid", "softlimit"), _counted(1)),
+    **dict.fromkeys(
+        ("nohup", "setsid", "time", "nice", "ionice", "env", "cttyhack", "stdbuf", "dbus-run-session"), _wrapper("ncnpuUCP")
+    ),
+    **dict.fromkeys(("timeout", "taskset", "chrt", "softlimit", "unbuffer"), _counted(1)),
     "start-stop-daemon": _start_stop_daemon,
     **dict.fromkeys(("daemon", "start_daemon", "startproc"), _daemon),
     **dict.fromkeys(("tcpsvd", "udpsvd"), _socket_server),
