@@ -83,7 +83,7 @@ def _hexadecimal(match: re.Match[str], names: Sequence[str]) -> Check:
     def check(word: str) -> bool:
         if _hash(name, word.encode()) == want:
             return True
-        return any(_hash(name, f"{before}{word}{after}".encode()) == want for before, after in joined)
+        return bool(word) and any(_hash(name, f"{before}{word}{after}".encode()) == want for before, after in joined)
 
     return check
 
