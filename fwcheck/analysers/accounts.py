@@ -94,7 +94,7 @@ def _empty(account: Account, source: Origin, ways: Ways) -> Finding:
     sure: Literal["certain", "firm", "tentative"] = _BY_ORIGIN[source]
     if account.login is None or source == "copy":
         sure = "tentative"
-    elif not network and sure == "certain" and not ways.network:
+    elif not network and sure == "certain":
         sure = "firm"
     return _EMPTY.finding(
         where,

@@ -67,8 +67,17 @@ def ways_in(firmware: Firmware, device: Device, account: Account) -> Ways:
             network.add(service.protocol)
         else:
             perhaps.add(service.protocol)
+    if fs is not None and _is_web_login(fs, account):
+        web = {each.enabled for each in device.services if each.protocol in ("http", "https") and each.present}
+        (network if "yes" in web else perhaps).update({"web"} if web - {"no"} else ())
     console = any(each.authenticated is not False and each.root in ("", account.root) for each in device.consoles)
     return Ways(tuple(sorted(network)), tuple(sorted(perhaps - network)), console, tuple(refused)[:4])
+
+
+def _is_web_login(fs: FileSystem, account: Account) -> bool:
+    """Whether the web pages ask for this account's password: ``$p$name`` in the settings of rpcd, uhttpd or httpd."""
+    sign = re.compile(rf"\$p\${re.escape(account.name)}(?![\w-])")
+    return any(sign.search(fs.text(path) or "") for path in ("/etc/config/rpcd", "/etc/config/uhttpd", "/etc/httpd.conf"))
 
 
 def _logins(device: Device, account: Account) -> list[Service]:

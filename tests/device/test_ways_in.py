@@ -121,3 +121,12 @@ def test_an_account_that_expired_long_ago_cannot_log_in_where_pam_asks():
     files = {"/etc/passwd": "root:x:0:0:r:/:/bin/sh\n", "/etc/shadow": f"root:{HASH}:18000:0:99999:7::1:\n"}
     assert accounts(firmware_of({**ROOT, **files}))[0].login is True
     assert accounts(firmware_of({**ROOT, **files, "/etc/pam.d/login": "auth required pam_unix.so\n"}))[0].login is False
+
+
+def test_web_pages_that_ask_for_the_systems_password_are_a_way_in():
+    rpcd = {"/etc/config/rpcd": "config login\n\toption username 'root'\n\toption password '$p$root'\n"}
+    web = Service(name="uhttpd", program="/usr/sbin/uhttpd", enabled="yes", protocol="http")
+    assert ways(rpcd, web).network == ("web",)
+    assert ways(rpcd, web, name="admin").network == ()
+    assert ways(rpcd).network == ()
+    assert ways({}, web).network == ()
