@@ -406,6 +406,41 @@ PLANTED = (
         (("FS-007", "/etc/init.d/rcS"),),
         _instead("/etc/lighttpd.conf", 'server.username = "www"\n', ""),
     ),
+    # --- logs, the way back to the factory state
+    Plant(
+        "log-none",
+        (("LOG-001", "/etc/inittab"),),
+        {"/etc/inittab": text(0o644, "::sysinit:/etc/init.d/rcS", "::ctrlaltdel:/bin/reboot")},
+    ),
+    Plant(
+        "log-in-clear-to-a-server",
+        (("LOG-003", "/etc/inittab"),),
+        {
+            "/etc/inittab": text(
+                0o644,
+                "::sysinit:/etc/init.d/rcS",
+                "::respawn:/bin/syslogd -n -L -R logs.example.com:514",
+                "::ctrlaltdel:/bin/reboot",
+            )
+        },
+    ),
+    Plant(
+        "log-holds-a-password",
+        (("LOG-004", "/usr/sbin/join-network.sh"),),
+        {
+            "/usr/sbin/join-network.sh": text(0o755, "#!/bin/sh", 'logger -t wifi "joining $1 with $password"'),
+            "/bin/logger": (0o777, "busybox"),
+        },
+    ),
+    Plant("reset-none", (("RST-001", ""),), {"/usr/sbin/factory-reset.sh": None}, boot=BOOT),
+    Plant(
+        "reset-leaves-data",
+        (("RST-002", "/etc/init.d/rcS"),),
+        {
+            "/usr/sbin/factory-reset.sh": text(0o755, "#!/bin/sh", "rm -rf /overlay/etc/*", "reboot"),
+            **_started("mount -t jffs2 /dev/mtdblock5 /data"),
+        },
+    ),
     # --- files, components
     Plant(
         "files-readable-secret",
