@@ -184,7 +184,7 @@ PLANTED = (
     ),
     Plant(
         "network-open-firewall",
-        (("NET-008", "/etc/config/firewall"),),
+        (("NET-008", "/etc/config/firewall"), ("NET-011", "/etc/init.d/rcS")),
         {
             "/etc/config/firewall": text(
                 0o644,

@@ -57,18 +57,18 @@ def _findings(firmware: Firmware, device: Device) -> Iterator[Finding]:
 def _service(firmware: Firmware, service: Service, daemon: Daemon | None) -> Iterator[Finding]:
     protocol = daemon.protocol if daemon else service.protocol
     if protocol in _PLAIN_SHELLS or (daemon is not None and daemon.name in _WEB_SHELLS):
-        severity = Severity.CRITICAL if service.authentication == "none" else Severity.HIGH
+        severity = Severity.CRITICAL if service.authentication == "none" else _worse(Severity.HIGH, service)
         yield _exposed(_REMOTE_SHELL, service, severity, f"{service.name}{_how(service)}")
     elif protocol in ("ftp", "tftp"):
-        anonymous, proof = _anonymous(firmware, service)
-        severity = Severity.HIGH if anonymous or service.authentication == "none" else Severity.MEDIUM
-        yield _exposed(_TRANSFER, service, severity, f"{service.name}{_how(service)}", proof)
+        proof = tuple(each.evidence for each in service.remarks if each.topic.startswith("anonymous"))
+        severity = Severity.HIGH if service.authentication == "none" else Severity.MEDIUM
+        yield _exposed(_TRANSFER, service, _worse(severity, service), f"{service.name}{_how(service)}", proof)
     elif daemon is not None and daemon.kind == "debug" and daemon.name not in _HARMLESS_DEBUG:
         yield _debug(firmware, service)
     elif protocol == "upnp":
-        yield _upnp(firmware, service)
+        yield _upnp(service)
     elif protocol == "cwmp":
-        yield _exposed(_TR069, service, Severity.MEDIUM, service.name)
+        yield from _tr069(service)
 
 
 def _how(service: Service) -> str:
@@ -105,16 +105,29 @@ def _exposed(rule: Rule, service: Service, severity: Severity, what: str, proof:
     return rule.finding(where, cause, title=f"{what} is started by default", severity=severity, witnesses=witnesses)
 
 
-def _anonymous(firmware: Firmware, service: Service) -> tuple[bool, tuple[Evidence, ...]]:
-    """Whether the configuration of an FTP server lets anybody in."""
-    from fwcheck.device import configuration  # noqa: PLC0415 -- needed for FTP servers alone
+def _worse(severity: Severity, service: Service) -> Severity:
+    """One step worse where the shipped filter lets the foreign network in."""
+    if service.reachable_from != "wan":
+        return severity
+    return Severity.CRITICAL if severity is Severity.HIGH else Severity.HIGH
 
-    for root in firmware.filesystems:
-        if root.label == service.root and service.name == "vsftpd":
-            for each in configuration.assignments(root, "/etc/vsftpd.conf"):
-                if each.key == "anonymous_enable" and each.value.upper() == "YES":
-                    return True, (root.evidence(each.path, each.text, line=each.line),)
-    return False, ()
+
+def _tr069(service: Service) -> Iterator[Finding]:
+    """The client itself, and what its configuration makes worse: a server in clear, a password that all units share."""
+    yield _exposed(_TR069, service, Severity.MEDIUM, service.name)
+    for remark in service.remarks:
+        if remark.topic in ("plain-server", "constant-credential"):
+            plain = remark.topic == "plain-server"
+            what = "talks to its server in clear" if plain else "ships with a password that all units share"
+            yield _TR069.finding(
+                remark.evidence,
+                f"{service.name} {remark.topic} {remark.detail}",
+                title=f"{service.name} {what}",
+                severity=Severity.HIGH if service.enabled == "yes" else Severity.MEDIUM,
+                criteria=("S1.1-12", "S1.1-13") if plain else ("S1.1-02", "S1.1-13"),
+                confidence="firm" if service.enabled == "yes" else "tentative",
+                witnesses=service.evidence[:2],
+            )
 
 
 def _debug(firmware: Firmware, service: Service) -> Finding:
@@ -142,23 +155,17 @@ def _properties(firmware: Firmware, key: str, value: str) -> Iterator[Evidence]:
                     yield root.evidence(path, line, line=number)
 
 
-def _upnp(firmware: Firmware, service: Service) -> Finding:
-    from fwcheck.device import configuration  # noqa: PLC0415 -- needed for UPnP alone
-
-    for root in firmware.filesystems:
-        if root.label != service.root or service.enabled != "yes":
-            continue
-        settings = (*configuration.uci(root, "upnpd"), *configuration.assignments(root, "/etc/miniupnpd.conf"))
-        for each in settings:
-            if each.key == "secure_mode" and each.value.lower() in ("0", "no", "off"):
-                return _UPNP.finding(
-                    root.evidence(each.path, each.text, line=each.line),
-                    f"{service.name} secure_mode off",
-                    title=f"{service.name} maps ports for any host: secure mode is off",
-                    verdict="violation",
-                    witnesses=service.evidence,
-                )
-    return _exposed(_UPNP, service, Severity.MEDIUM, service.name)
+def _upnp(service: Service) -> Finding:
+    remark = next((each for each in service.remarks if each.topic == "insecure-mode"), None)
+    if remark is None or service.enabled != "yes":
+        return _exposed(_UPNP, service, Severity.MEDIUM, service.name)
+    return _UPNP.finding(
+        remark.evidence,
+        f"{service.name} secure_mode off",
+        title=f"{service.name} maps ports for any host: secure mode is off",
+        verdict="violation",
+        witnesses=service.evidence,
+    )
 
 
 def _inventory(device: Device) -> Iterator[Finding]:

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 from fwcheck.analysers._once import once
 from fwcheck.analysers.rule import mask, rules_of
 from fwcheck.device import configuration
+from fwcheck.device.configurations.snmp import WELL_KNOWN
 from fwcheck.device.firmware import FileSystem, Firmware
-from fwcheck.model import Device, Finding, Severity
+from fwcheck.model import Device, Finding, Remark, Service, Severity
 
 RULES = rules_of(__name__)
 _SNMP = RULES["NET-004"]
@@ -21,15 +22,6 @@ _MANAGEMENT = RULES["NET-007"]
 _FIREWALL = RULES["NET-008"]
 _PLAIN_MQTT = RULES["NET-009"]
 
-_SNMP_FILES = (
-    "/etc/snmp/snmpd.conf",
-    "/etc/snmpd.conf",
-    "/usr/local/etc/snmp/snmpd.conf",
-    "/etc_ro/snmpd.conf",
-    "/usr/share/snmp/snmpd.conf",
-)
-_COMMUNITIES = ("public", "private", "admin", "snmp", "default", "manager", "community")
-_LOCAL = re.compile(r"^(127\.|localhost|::1|default -V)")
 # Keys of vendor default files: name, values that mean "on", what they switch.
 _ON = ("1", "on", "yes", "enabled", "enable")
 _SWITCHES = (
@@ -53,60 +45,41 @@ def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
 
 
 def _findings(firmware: Firmware, device: Device) -> Iterator[Finding]:
+    yield from _snmp(device)
+    yield from _broker(device)
+    yield from _access_points(device)
     for root in firmware.roots():
-        yield from _snmp(root, device)
         yield from _firewall(root)
         yield from _wireless(root)
         yield from _switches(root)
-        yield from _broker(root, device)
         yield from _endpoints(root)
 
 
-def _enabled(root: FileSystem, device: Device, *names: str) -> str:
-    states = {each.enabled for each in device.services if each.root == root.label and each.name in names and each.present}
-    return "yes" if "yes" in states else "unknown" if "unknown" in states else "no"
+def _snmp(device: Device) -> Iterator[Finding]:
+    """Well-known communities of an agent that is or may be started and answers others than the device itself."""
+    for service in device.services:
+        if service.protocol != "snmp" or not _is_open(service):
+            continue
+        for remark in service.remarks:
+            if remark.topic.startswith("community") and remark.detail in WELL_KNOWN:
+                yield _community(service, remark)
 
 
-def _snmp(root: FileSystem, device: Device) -> Iterator[Finding]:
-    state = _enabled(root, device, "snmpd", "mini_snmpd")
-    if state == "no":
-        return
-    for path in _SNMP_FILES:
-        for each in configuration.keywords(root, path):
-            words = each.value.split()
-            community = words[-1] if each.key == "com2sec" and len(words) >= 3 else words[0] if words else ""
-            if (
-                each.key not in ("rocommunity", "rwcommunity", "rocommunity6", "rwcommunity6", "com2sec")
-                or community not in _COMMUNITIES
-            ):
-                continue
-            source = words[1] if each.key != "com2sec" and len(words) > 1 else words[-2] if each.key == "com2sec" else ""
-            if _LOCAL.match(source):
-                continue
-            yield _community(root, each, community, state)
-    for each in configuration.uci(root, "snmpd"):
-        if each.key == "community" and each.value in _COMMUNITIES:
-            source = next(
-                (
-                    other.value
-                    for other in configuration.uci(root, "snmpd")
-                    if other.section == each.section and other.key == "source"
-                ),
-                "",
-            )
-            if not _LOCAL.match(source):
-                yield _community(root, each, each.value, state)
+def _is_open(service: Service) -> bool:
+    return service.enabled != "no" and service.present and service.reachable != "loopback" and service.reachable_from != "local"
 
 
-def _community(root: FileSystem, each: configuration.Setting, community: str, state: str) -> Finding:
-    writes = each.key.startswith("rw") or community == "private"
+def _community(service: Service, remark: Remark) -> Finding:
+    state, community = service.enabled, remark.detail
+    writes = remark.topic == "community-write" or community == "private"
+    key = remark.evidence.text.split(maxsplit=1)[0] if remark.evidence.text else service.name
     return _SNMP.finding(
-        root.evidence(each.path, each.text, line=each.line),
-        f"{each.key} {community}",
+        remark.evidence,
+        f"{key} {community}",
         title=f"SNMP community {community!r} may {'write' if writes else 'read'}",
         severity=Severity.CRITICAL if writes and state == "yes" else Severity.HIGH if state == "yes" else Severity.MEDIUM,
         verdict="violation" if state == "yes" else "concern",
-        confidence="certain" if state == "yes" else "tentative",
+        confidence="certain" if state == "yes" and remark.certain else "tentative",
     )
 
 
@@ -180,28 +153,36 @@ def _switches(root: FileSystem) -> Iterator[Finding]:
                     )
 
 
-def _broker(root: FileSystem, device: Device) -> Iterator[Finding]:
-    state = _enabled(root, device, "mosquitto")
-    if state == "no":
-        return
-    settings = [
-        each for path in ("/etc/mosquitto/mosquitto.conf", "/etc/mosquitto.conf") for each in configuration.keywords(root, path)
-    ]
-    anybody = next((each for each in settings if each.key == "allow_anonymous" and each.value == "true"), None)
-    listener = next(
-        (each for each in settings if each.key in ("listener", "port") and not re.search(r"\s(127\.|localhost|::1)", each.value)),
-        None,
-    )
-    if anybody is None or listener is None:
-        return
-    yield _PLAIN_MQTT.finding(
-        root.evidence(anybody.path, anybody.text, line=anybody.line),
-        "mosquitto allow_anonymous",
-        title="MQTT broker lets anybody in",
-        verdict="violation" if state == "yes" else "concern",
-        criteria=("S1.1-01", "S1.1-13"),
-        witnesses=(root.evidence(listener.path, listener.text, line=listener.line),),
-    )
+def _broker(device: Device) -> Iterator[Finding]:
+    """A broker that lets anybody publish and read on an address that others reach."""
+    for service in device.services:
+        remark = next((each for each in service.remarks if each.topic == "anonymous-write"), None)
+        if service.protocol != "mqtt" or remark is None or not _is_open(service):
+            continue
+        sure = service.enabled == "yes" and remark.certain
+        yield _PLAIN_MQTT.finding(
+            remark.evidence,
+            "mosquitto allow_anonymous",
+            title="MQTT broker lets anybody in",
+            verdict="violation" if sure else "concern",
+            confidence="firm" if sure else "tentative",
+            criteria=("S1.1-01", "S1.1-13"),
+            witnesses=service.evidence[:2],
+        )
+
+
+def _access_points(device: Device) -> Iterator[Finding]:
+    """Hostapd with WPS on, as its configuration says."""
+    for service in device.services:
+        for remark in service.remarks:
+            if remark.topic == "wps" and service.enabled != "no":
+                yield _MANAGEMENT.finding(
+                    remark.evidence,
+                    "hostapd wps_state",
+                    title="WPS is on by default",
+                    confidence="firm" if service.enabled == "yes" else "tentative",
+                    witnesses=service.evidence[:2],
+                )
 
 
 def _endpoints(root: FileSystem) -> Iterator[Finding]:

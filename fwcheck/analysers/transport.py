@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from fwcheck.analysers._once import once
 from fwcheck.analysers.rule import rules_of
 from fwcheck.device import configuration
-from fwcheck.device.configuration import Setting
+from fwcheck.device.configurations.tls import below_floor, weak_suite
 from fwcheck.device.daemons import daemon_of
 from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.model import Device, Finding, Service, Severity
@@ -22,10 +22,6 @@ _CIPHERS = RULES["TLS-002"]
 _CHECK = RULES["TLS-003"]
 _PLAIN_WEB = RULES["TLS-006"]
 
-_OLD = re.compile(r"(?i)(?<![\w!.-])(sslv2|sslv3|tlsv1|tlsv1\.0|tlsv1\.1|tls1|tls1\.0|tls1\.1)(?![\w.])")
-_WEAK = re.compile(
-    r"(?i)(^|[\s:,+])(RC4|3DES|DES|DES-CBC3?-SHA|NULL|eNULL|aNULL|ADH|EXPORT|EXP|LOW|MD5|[\w-]*RC4[\w-]*|[\w-]*-NULL-[\w-]*|EXP-[\w-]+)(?=$|[\s:,+])"
-)
 _TLS_LIBRARIES = re.compile(r"lib(ssl|mbedtls|polarssl|wolfssl|cyassl|gnutls|axtls|matrixssl|ustream-ssl)")
 # A word without which the expression cannot match, looked for in the whole text first; then the expression.
 _SWITCHED_OFF = (
@@ -36,34 +32,9 @@ _SWITCHED_OFF = (
     ("--insecure", re.compile(r"\bmosquitto_(pub|sub)\b[^|;&\n]*--insecure")),
     ("CURLOPT_SSL_VERIFY", re.compile(r"CURLOPT_SSL_VERIFY(PEER|HOST)\s*,\s*(0|false)", re.IGNORECASE)),
 )
-_TLS_FILES = (
-    "/etc/lighttpd.conf",
-    "/etc/lighttpd/lighttpd.conf",
-    "/etc/nginx/nginx.conf",
-    "/etc/ssl/openssl.cnf",
-    "/etc/stunnel/stunnel.conf",
-    "/etc/stunnel.conf",
-    "/etc/vsftpd.conf",
-    "/etc/mosquitto/mosquitto.conf",
-    "/etc/hiawatha/hiawatha.conf",
-)
-_FLOOR_KEYS = (
-    "ssl_protocols",
-    "minprotocol",
-    "sslversion",
-    "sslversionmin",
-    "tls_version",
-    "mintlsversion",
-    "ssl.openssl.ssl-conf-cmd",
-)
-_CIPHER_KEYS = ("ssl_ciphers", "cipherstring", "ciphers", "ssl.cipher-list", "ssl_ciphers;")
-_SWITCHES = {
-    "ssl.use-sslv2": "enable",
-    "ssl.use-sslv3": "enable",
-    "ssl_sslv2": "yes",
-    "ssl_sslv3": "yes",
-    "ssl_tlsv1": "yes",
-}
+# Files that no daemon's reader looks at: whose program reads them is not known (openssl.cnf), or a tunnel's.
+_TLS_FILES = ("/etc/ssl/openssl.cnf", "/etc/stunnel/stunnel.conf", "/etc/stunnel.conf")
+_TOPICS = {"old-tls": "TLS-001", "weak-cipher": "TLS-002", "no-peer-check": "TLS-003"}
 
 
 def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
@@ -72,56 +43,45 @@ def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
 
 
 def _findings(firmware: Firmware, device: Device) -> Iterator[Finding]:
+    for service in device.services:
+        yield from _service(service)
     for root in firmware.roots():
-        paths = [
-            *_TLS_FILES,
-            *configuration.files(root, "/etc/lighttpd/conf.d", ".conf"),
-            *configuration.files(root, "/etc/nginx/conf.d", ".conf"),
-        ]
-        for path in paths:
-            yield from _settings(root, path, device)
+        for path in _TLS_FILES:
+            yield from _settings(root, path)
         yield from _checks(root)
     for service in device.services:
         if service.enabled == "yes" and service.protocol == "http" and service.reachable != "loopback" and service.evidence:
             yield from _web(firmware, service)
 
 
-def _settings(root: FileSystem, path: str, device: Device) -> Iterator[Finding]:
-    reader = configuration.keywords if "nginx" in path or "mosquitto" in path else configuration.assignments
-    program = next((name for name in ("lighttpd", "nginx", "stunnel", "vsftpd", "mosquitto", "hiawatha") if name in path), "")
-    state = _state(root, device, program)
-    if state == "no":
+def _service(service: Service) -> Iterator[Finding]:
+    """What the configuration of a daemon allows, as sure as the daemon is to be started."""
+    if service.enabled == "no":
         return
-    # Without a service that is started for sure the setting may never be read.
-    sure = state == "yes"
-    for each in reader(root, path):
+    for remark in service.remarks:
+        rule = RULES.get(_TOPICS.get(remark.topic, ""))
+        if rule is None:
+            continue
+        sure = service.enabled == "yes" and remark.certain
+        key = re.split(r"[\s=]", remark.evidence.text.strip(), maxsplit=1)[0]
+        yield rule.finding(
+            remark.evidence,
+            f"{remark.evidence.location.path} {key} {remark.detail}".strip(),
+            verdict="violation" if sure and rule is not _CHECK else "concern",
+            confidence=rule.confidence if sure else "firm",
+        )
+
+
+def _settings(root: FileSystem, path: str) -> Iterator[Finding]:
+    """Settings of files whose reader may never run."""
+    for each in configuration.assignments(root, path):
         where = root.evidence(path, each.text, line=each.line)
-        if _below_floor(each):
-            yield _FLOOR.finding(where, f"{path} {each.key}", verdict="violation" if sure else "concern")
-        elif each.key in _CIPHER_KEYS and (found := _WEAK.search(each.value)):
-            yield _CIPHERS.finding(where, f"{path} {each.key} {found.group(2)}", verdict="violation" if sure else "concern")
-        elif program == "stunnel" and each.key == "verify" and each.value == "0":
+        if below_floor(each):
+            yield _FLOOR.finding(where, f"{path} {each.key}", verdict="concern")
+        elif suite := weak_suite(each):
+            yield _CIPHERS.finding(where, f"{path} {each.key} {suite}", verdict="concern")
+        elif "stunnel" in path and each.key == "verify" and each.value == "0":
             yield _CHECK.finding(where, f"{path} verify")
-        elif program == "mosquitto" and each.key in ("bridge_insecure", "tls_insecure") and each.value == "true":
-            yield _CHECK.finding(where, f"{path} {each.key}")
-
-
-def _state(root: FileSystem, device: Device, program: str) -> str:
-    if not program:
-        return "unknown"
-    states = {each.enabled for each in device.services if each.root == root.label and each.name == program and each.present}
-    return "yes" if "yes" in states else "unknown" if "unknown" in states or program == "stunnel" else "no"
-
-
-def _below_floor(each: Setting) -> bool:
-    if _SWITCHES.get(each.key) == each.value.lower():
-        return True
-    if each.key not in _FLOOR_KEYS:
-        return False
-    if each.key in ("sslversion", "sslversionmin") and each.value.lower() == "all":
-        return True
-    value = each.text.partition("=")[2] if each.key == "ssl.openssl.ssl-conf-cmd" else each.value
-    return _OLD.search(value) is not None
 
 
 def _checks(root: FileSystem) -> Iterator[Finding]:
@@ -153,10 +113,10 @@ def _web(firmware: Firmware, service: Service) -> Iterator[Finding]:
         name for name in (facts.elf.needed if facts is not None and facts.elf is not None else ()) if _TLS_LIBRARIES.match(name)
     ]
     plain: bool | None
-    if service.name == "uhttpd":
-        plain = not any(each.key == "listen_https" for each in configuration.uci(root, "uhttpd")) or not _has_library(root)
-    elif service.name in ("lighttpd", "nginx"):
-        plain = not _tls_configured(root, service.name)
+    if service.encryption in ("tls", "optional"):
+        plain = service.name == "uhttpd" and not _has_library(root)
+    elif service.name in ("uhttpd", "lighttpd", "nginx") or (service.encryption == "none" and not libraries):
+        plain = True
     else:
         plain = False if libraries or facts is None or facts.elf is None else None
     if plain is False:
@@ -175,13 +135,3 @@ def _web(firmware: Firmware, service: Service) -> Iterator[Finding]:
 
 def _has_library(root: FileSystem) -> bool:
     return any(_TLS_LIBRARIES.match(node.path.rsplit("/", 1)[-1]) for top in ("/lib", "/usr/lib") for node in root.children(top))
-
-
-def _tls_configured(root: FileSystem, name: str) -> bool:
-    top = f"/etc/{name}"
-    for node, facts in root.files():
-        if node.path.startswith(top) and facts.text is not None and not node.path.endswith((".md", ".sh")):
-            for line in facts.text.splitlines():
-                if re.match(r'\s*(ssl\.engine\s*=\s*"enable"|listen\s[^#]*\bssl\b|ssl\s+on\b|ssl\.pemfile\s*=)', line):
-                    return True
-    return False

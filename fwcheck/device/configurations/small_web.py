@@ -12,11 +12,9 @@ import posixpath
 import re
 from collections.abc import Callable
 
-from fwcheck.device.configuration import Setting
 from fwcheck.device.configurations.reading import (
     ANY,
     Bound,
-    Note,
     Reading,
     Start,
     host_of,
@@ -170,17 +168,7 @@ def _goahead(start: Start) -> Reading:
         authentication="password" if asks else "unknown",
         encryption="optional" if tls and any(not each.tls for each in bounds) else "tls" if tls else "unknown",
         decided_by=(asks,) if asks else (),
-        notes=_open_routes(routes),
     )
-
-
-def _open_routes(routes: list[Setting]) -> tuple[Note, ...]:
-    """An action or CGI route without a login in front of all others."""
-    return tuple(
-        Note("unauthenticated-write", each)
-        for each in routes
-        if re.search(r"\bhandler=(?:upload|action|cgi)\b", each.text) and " auth=" not in each.text and "uri=/ " in each.text
-    )[:2]
 
 
 _READERS: dict[str, Callable[[Start], Reading]] = {
