@@ -17,8 +17,8 @@ NAMES = sorted(PROGRAMS)
 # Function and arguments that every build of calls.c has, whatever the compiler does.
 EVERYWHERE = [
     ("strcmp", (None, "service")),
-    ("strcmp", (None, "let-me-in")),
-    ("strncmp", (None, "open-sesame", 11)),
+    ("strcmp", (None, "Let-me-1n")),
+    ("strncmp", (None, "Open7Sesame", 11)),
     ("system", ("telnetd -l /bin/sh &",)),
     ("crypt", (None, "$1$salt$")),
     ("strcmp", (None, "$1$salt$2oAUOUYQqb2iTCcRDbHAT1")),
@@ -32,7 +32,7 @@ EVERYWHERE = [
     ("SSL_CTX_set_verify", (None, 0, None)),
 ]
 # Calls that are shared by two ways (-Os), of which only one is told.
-MISSED = {"mips64el -Os": {"let-me-in"}}
+MISSED = {"mips64el -Os": {"Let-me-1n"}}
 
 
 def calls_of(content):
@@ -72,7 +72,7 @@ def test_a_result_that_is_tested_is_told_from_one_that_is_not(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_calls_of_one_function_can_be_told_together(name):
     facts = calls_of(PROGRAMS[name])
-    login = {each.within for each in facts if each.arguments[1:2] in (("service",), ("open-sesame",))}
+    login = {each.within for each in facts if each.arguments[1:2] in (("service",), ("Open7Sesame",))}
     assert len(login) == 1
     assert login != {each.within for each in facts if each.function == "ioctl"}
     assert {each.caller for each in facts} <= {"login", "devices", "transport", "verified", "unverified", "loop", ""}

@@ -12,6 +12,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
 from functools import cached_property
+from operator import itemgetter
 from typing import NamedTuple
 
 from fwcheck.inspection.elf_image import ElfImage, Segment
@@ -40,6 +41,7 @@ STORE = 16  # register a, or number b where a is -1, goes to the stack at the of
 NOTHING: Op = (NONE, -1, 0, 0)
 CALLS: Op = (CALL, -1, 0, 0)
 JUMPS: Op = (JUMP, -1, 0, 0)
+_ADDRESS = itemgetter(0)
 WINDOW = 64  # instructions before a call that are looked at
 _LONGEST = 64 << 10  # bytes of one function that are read
 _STRETCH = 4 << 10  # bytes that are read together where functions are not known
@@ -145,10 +147,10 @@ class Machine(ABC):
     @staticmethod
     def _read(ops: Window, *, known: bool) -> Code:
         labels: dict[int, list[int]] = {}
-        for address, op in ops:
-            if op[3] == 1 and op[0] in (NONE, JUMP):
+        for address, op in [each for each in ops if each[1][3] == 1]:
+            if op[0] in (NONE, JUMP):
                 labels.setdefault(address + op[2], []).append(address)
-        return Code(ops, {address: number for number, (address, _) in enumerate(ops)}, labels, known)
+        return Code(ops, dict(zip(map(_ADDRESS, ops), range(len(ops)), strict=True)), labels, known)
 
     @cached_property
     def slots(self) -> dict[int, str]:
@@ -209,13 +211,10 @@ class FixedWidth(Machine):
             if segment.address <= site < segment.address + segment.size:
                 first = max(low - segment.address, 0) >> 2
                 last = max(high - segment.address, 0) >> 2
-                base = segment.address
-                known, found = self._decoded, []
-                for index in range(first, min(last, len(words))):
-                    word = words[index]
-                    op = known.get(word)
-                    if op is None:
-                        op = known[word] = self.decode(word)
-                    found.append((base + 4 * index, op))
-                return found
+                piece = words[first:last]
+                known = self._decoded
+                for word in set(piece).difference(known):
+                    known[word] = self.decode(word)
+                begin = segment.address + 4 * first
+                return list(zip(range(begin, begin + 4 * len(piece), 4), map(known.__getitem__, piece), strict=True))
         return []

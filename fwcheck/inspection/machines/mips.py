@@ -17,6 +17,7 @@ from fwcheck.inspection.elf_image import GP_BIAS, ElfImage
 from fwcheck.inspection.machines.machine import (
     ADD,
     ADDI,
+    CALL,
     CALLS,
     CONST,
     JUMP,
@@ -203,10 +204,9 @@ class Mips(FixedWidth):
     def sweep(self, low: int, high: int, site: int) -> Window:
         """Delay slots stand before their calls and jumps: that is when they run."""
         found = super().sweep(low, high, site)
-        for index in range(len(found) - 2, -1, -1):
-            op = found[index][1]
-            if op is CALLS or op[0] == JUMP:
-                found[index], found[index + 1] = found[index + 1], found[index]
+        leaving = [index for index, (_, op) in enumerate(found[:-1]) if op[0] >= CALL]
+        for index in reversed(leaving):
+            found[index], found[index + 1] = found[index + 1], found[index]
         return found
 
     def decode(self, word: int) -> Op:

