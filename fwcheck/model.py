@@ -439,6 +439,7 @@ class Device(Value, frozen=True, kw_only=True):
     update_paths: tuple[UpdatePath, ...] = ()
     signatures: tuple[ImageSignature, ...] = ()
     boot_chain: tuple[BootStep, ...] = ()
+    microcontroller: tuple[Trait, ...] = ()  # of images of microcontrollers alone
     components: tuple[Component, ...] = ()
     hardening: tuple[ProgramHardening, ...] = ()
     isolation: tuple[Trait, ...] = ()

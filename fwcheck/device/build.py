@@ -14,6 +14,8 @@ from fwcheck.device.hardening import hardening
 from fwcheck.device.isolation import isolation
 from fwcheck.device.listeners import listeners, with_reach
 from fwcheck.device.logs import logs
+from fwcheck.device.microcontroller import microcontroller
+from fwcheck.device.microcontroller import platform as microcontroller_platform
 from fwcheck.device.reset import reset
 from fwcheck.device.resilience import resilience
 from fwcheck.device.services import services
@@ -46,6 +48,7 @@ def build(firmware: Firmware, update_keys: Sequence[PublicKey] = ()) -> Device:
         signatures=image_signatures(firmware, update_keys),
         boot_chain=boot_chain(firmware),
         components=components(firmware),
+        microcontroller=microcontroller(firmware),
         hardening=hardening(firmware, running, ports),
         isolation=isolation(firmware, running),
         storage=storage(firmware),
@@ -57,6 +60,8 @@ def build(firmware: Firmware, update_keys: Sequence[PublicKey] = ()) -> Device:
 
 def platform(firmware: Firmware) -> str:
     """System and processor in words, e.g. ``OpenWrt on mips (32 bit, big endian)``; ``unknown`` when nothing tells."""
+    if small := microcontroller_platform(firmware):
+        return small
     elves = [facts.elf for _, facts in firmware.contents() if facts.elf is not None]
     machines = Counter(f"{elf.machine} ({elf.bits} bit, {elf.endian} endian)" for elf in elves)
     system = next((name for fs in firmware.roots() for path, name in _SYSTEMS if fs.is_root and fs.exists(path)), "")

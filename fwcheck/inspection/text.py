@@ -4,6 +4,7 @@ from __future__ import annotations
 
 LIMIT = 256 << 10  # bytes: larger texts are data, not configuration
 PAGE_LIMIT = 16 << 10  # bytes: web pages, style sheets and the like
+_FIELD_LIMIT = 256  # bytes: a value in a field of fixed length, filled up with NULs
 
 _CONFIGURATION = frozenset({"script", "text", "json", "xml", "pem", "php"})
 _PAGES = frozenset({"html", "css", "javascript", "svg"})
@@ -15,8 +16,12 @@ def text_of(content: bytes | memoryview, kind: str) -> str | None:
     """The decoded text of a content of this kind, None when the kind is no text or the content is over its limit.
 
     UTF-8 (UTF-16 with a byte-order mark), else Latin-1, so that every byte stays one character. The byte-order mark is dropped,
-    line ends are kept as they are. In Latin-1 and ASCII text a character's index is its byte offset.
+    line ends are kept as they are. In Latin-1 and ASCII text a character's index is its byte offset. A short value that is filled
+    up with NULs (settings of flash images) is text without these.
     """
+    if kind == "binary" and len(content) <= _FIELD_LIMIT:
+        value = bytes(content).rstrip(b"\0")
+        return value.decode() if value.isascii() and value.decode().isprintable() and value else None
     limit = LIMIT if kind in _CONFIGURATION else PAGE_LIMIT if kind in _PAGES else -1
     if len(content) > limit:
         return None

@@ -26,10 +26,17 @@ def test_text_over_its_limit_is_left_out(kind, limit):
 
 @pytest.mark.parametrize("kind", ["elf", "binary", "png", "empty", "lua-bytecode"])
 def test_what_is_no_text_has_none(kind):
-    assert text_of(b"abc", kind) is None
+    assert text_of(b"\x00\x01\x02abc", kind) is None
 
 
 def test_in_latin1_text_an_index_is_a_byte_offset():
     content = b"\xe9\xe8 password"
     text = text_of(content, "text")
     assert text.index("password") == content.index(b"password")
+
+
+def test_a_value_filled_up_with_nuls_is_its_text() -> None:
+    assert text_of(b"passphrase" + bytes(55), "binary") == "passphrase"
+    assert text_of(bytes(65), "binary") is None
+    assert text_of(b"\x01\x02pass" + bytes(60), "binary") is None
+    assert text_of(b"passphrase" + bytes(300), "binary") is None

@@ -1,0 +1,52 @@
+"""Microcontroller images: secrets in the settings that are flashed into every unit, brokers and updates without encryption.
+
+It proves what the image holds. Whether settings are written anew for each unit on the production line, and whether code is used
+that is linked in, it cannot say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from fwcheck.analysers._once import once
+from fwcheck.analysers.rule import mask, rules_of
+from fwcheck.device.firmware import Firmware
+from fwcheck.device.microcontroller import is_microcontroller, stored_secrets
+from fwcheck.model import Device, Finding, Severity
+
+RULES = rules_of(__name__)
+_SECRET = RULES["FS-020"]
+_BROKER = RULES["NET-020"]
+_UPDATE = RULES["UPD-013"]
+
+
+def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
+    """Findings on images of microcontrollers; none for others."""
+    if not is_microcontroller(firmware):
+        return ()
+    return once((*_secrets(firmware), *_endpoints(device)))
+
+
+def _secrets(firmware: Firmware) -> Iterator[Finding]:
+    for each in stored_secrets(firmware):
+        name = each.name.rsplit("/", 1)[-1]
+        yield _SECRET.finding(
+            each.place.evidence(each.node.path, f"{name}={mask(each.value)}", offset=each.node.offset),
+            f"stored secret: {name}",
+            title=f"The settings shipped hold a secret: {name}" + (" (erased, still readable)" if each.erased else ""),
+            verdict="concern" if each.erased else "violation",
+            severity=Severity.MEDIUM if each.erased else Severity.HIGH,
+        )
+
+
+_IN_CLEAR = {
+    "endpoint in clear": (_BROKER, "Endpoint without encryption"),
+    "update address in clear": (_UPDATE, "Update address in clear"),
+}
+
+
+def _endpoints(device: Device) -> Iterator[Finding]:
+    for trait in device.microcontroller:
+        if trait.name in _IN_CLEAR and trait.evidence:
+            rule, words = _IN_CLEAR[trait.name]
+            yield rule.finding(trait.evidence[0], f"address: {trait.detail}", title=f"{words}: {trait.detail}"[:160])
