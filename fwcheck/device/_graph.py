@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from fwcheck.device._disk import Disk
 from fwcheck.device.firmware import FileSystem
 from fwcheck.device.shell.process import Shell
 from fwcheck.device.shell.tree import UNKNOWN
-from fwcheck.device.shell.world import Hole, Place, Run, World
+from fwcheck.device.shell.world import RUN_LIMIT, Exhausted, Hole, Place, Run, World
 
 
 class InittabEntry(NamedTuple):
@@ -79,3 +80,20 @@ def run_under(world: World, place: Place, conditions: tuple[str, ...], command: 
     finally:
         world.conditions[:] = held
         world.residuals.clear()
+
+
+def tentative(world: World, under: tuple[str, ...], action: Callable[[], object], steps: int = 1500) -> None:
+    """Follows something that may happen, on a small budget: what it cannot follow or finish is no hole of the boot."""
+    held, holes, limit, depth = list(world.conditions), len(world.holes), world.limit, world.depth
+    world.conditions.extend(text for text in dict.fromkeys(under) if text)
+    world.limit = min(limit, world.steps + steps)
+    try:
+        action()
+    except Exhausted:
+        if len(world.runs) >= RUN_LIMIT:
+            raise
+    finally:
+        world.limit, world.depth = limit, depth
+        world.conditions[:] = held
+        world.residuals.clear()
+        del world.holes[holes:]

@@ -87,8 +87,18 @@ def is_console(entry: InittabEntry) -> bool:
     )
 
 
+def _login_shell(command: str) -> bool:
+    """Whether a console runs a login shell that nobody has to log in to: it reads /etc/profile on every boot."""
+    words = command.split()
+    name = posixpath.basename(words[0].lstrip("-")) if words else ""
+    return name in ("sh", "ash", "bash") and (command.startswith("-") or any(word in ("-l", "--login") for word in words[1:]))
+
+
 def _run(boot: Boot, world: World, entry: InittabEntry) -> None:
     if is_console(entry):
+        if entry.action.startswith("respawn") and _login_shell(entry.command):
+            shell = Shell(world, boot.root, "/etc/profile", [])
+            shell.process(lambda: shell.source("/etc/profile", []))
         return
     shell = Shell(world, boot.root, boot.inittab or "/etc/inittab", [])
     shell.line = entry.line

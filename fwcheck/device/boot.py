@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 from functools import lru_cache
 
-from fwcheck.device import _android, _cron, _finit, _hotplug, _inetd, _inittab, _openrc, _runit, _s6, _systemd
+from fwcheck.device import _android, _called, _cron, _events, _finit, _hotplug, _inetd, _inittab, _openrc, _runit, _s6, _systemd
 from fwcheck.device._command_line import command_line, environment, named_inits
 from fwcheck.device._disk import Disk
 from fwcheck.device._graph import Boot, InittabEntry
@@ -157,3 +157,5 @@ def _afterwards(boot: Boot, world: World) -> None:
     _s6.follow(boot, world)
     _cron.follow(boot, world)
     _hotplug.follow(boot, world)
+    _events.follow(boot, world)
+    _called.follow(world)

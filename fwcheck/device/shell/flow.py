@@ -42,7 +42,7 @@ class Flow(Process):
 
     def item(self, item: AndOr) -> None:
         """Runs an and-or list, in the background if so marked."""
-        self.line = item.line
+        self.line = item.line + self.base
         if item.background:
             child = self.child()
             child.background = len(item.parts) == 1 and all(isinstance(command, Simple) for command in item.parts[0][1].commands)
@@ -106,7 +106,7 @@ class Flow(Process):
         if world.depth > _DEPTH_LIMIT:
             world.depth -= 1
             raise Exhausted
-        self.line = command.line
+        self.line = command.line + self.base
         try:
             match command:
                 case Simple():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from fwcheck.device.shell.lexer import NAME, PLAIN, Lexer, ShellSyntaxError
 from fwcheck.device.shell.tree import (
@@ -39,6 +40,7 @@ _FUNCTION = re.compile(r"([^\s;&|<>()$`\"'\\=]+)[ \t]*\([ \t]*\)")
 _RESERVED = frozenset(("then", "else", "elif", "fi", "do", "done", "esac", "}", "in"))
 
 
+@lru_cache(maxsize=256)
 def parse(text: str) -> Script:
     """The script as far as it can be understood; never raises."""
     if len(text) > SIZE_LIMIT:
@@ -59,6 +61,9 @@ def parse_word(text: str) -> Word | None:
         return Word(parser.here_parts(), text)
     except ShellSyntaxError:
         return None
+
+
+_REDIRECTS = frozenset("<>&0123456789")
 
 
 class Parser(Lexer):
@@ -358,6 +363,8 @@ class Parser(Lexer):
         return found
 
     def redirect(self) -> Redirect | None:
+        if self.text[self.at : self.at + 1] not in _REDIRECTS:
+            return None
         found = _REDIRECT.match(self.text, self.at)
         if found is None or self.text.startswith(("<(", ">("), self.at):
             return None

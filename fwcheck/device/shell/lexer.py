@@ -30,6 +30,9 @@ NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _SPECIAL = "@*#?-$!0123456789"
 
 
+_BLANKS = frozenset(" \t\\\r")
+
+
 class Lexer:
     """A text with a position; the grammar is added by its subclass."""
 
@@ -64,9 +67,12 @@ class Lexer:
         return self.text[self.at : self.at + length]
 
     def blanks(self) -> None:
-        if found := _BLANK.match(self.text, self.at):
-            self.at = found.end()
-        if self.peek() == "#" and (self.at == 0 or self.text[self.at - 1] in " \t\r\n;&|()`"):
+        here = self.text[self.at : self.at + 1]
+        if here in _BLANKS:
+            if found := _BLANK.match(self.text, self.at):
+                self.at = found.end()
+            here = self.text[self.at : self.at + 1]
+        if here == "#" and (self.at == 0 or self.text[self.at - 1] in " \t\r\n;&|()`"):
             end = self.text.find("\n", self.at)
             self.at = len(self.text) if end < 0 else end
 

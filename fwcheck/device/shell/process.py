@@ -63,15 +63,15 @@ class Shell(Flow):
         function, fs, path = self.functions[name]
         frame = Frame("return")
         held, self.args = self.args, args
-        place = self.fs, self.path, self.line
-        self.fs, self.path = fs, path
+        place = self.fs, self.path, self.line, self.base
+        self.fs, self.path, self.base = fs, path, 0
         self.frames.append(frame)
         try:
             self.scoped(frame, lambda: self.command(function.body))
         finally:
             self.frames.pop()
             self.args = held
-            self.fs, self.path, self.line = place
+            self.fs, self.path, self.line, self.base = place
             self.variables.update(frame.saved)
 
     def locate(self, name: str) -> tuple[str, Found | None, bool | None]:
@@ -106,6 +106,8 @@ class Shell(Flow):
         text = self.disk.written.get(self.disk.real(path)) if found is None else facts.text if facts is not None else None
         if text is not None and not manner and self.script_status(path, found, text, call.fields[1:]):
             return self.status
+        if facts is not None and text is None and facts.elf is None and facts.interpreter:
+            self.world.hole(self.place, f"runs {path}, which is too long to be read")
         if found is None and present is not False and path.endswith(".sh"):
             self.world.hole(self.place, f"runs {path}, which is not in the image")
         if found is not None and not manner and self.asks(call.fields):
@@ -192,7 +194,8 @@ class Shell(Flow):
             self.world.hole(self.place, f"reads {absolute if patterns.known(absolute) else path}, which is not in the image")
             return None
         found = self.disk.find(absolute)
-        held = self.fs, self.path, self.line, self.args
+        held = self.fs, self.path, self.line, self.args, self.base
+        self.base = 0
         frame = Frame("return")
         self.frames.append(frame)
         self.world.active.append(absolute)
@@ -205,7 +208,7 @@ class Shell(Flow):
         finally:
             self.world.active.pop()
             self.frames.pop()
-            self.fs, self.path, self.line, self.args = held
+            self.fs, self.path, self.line, self.args, self.base = held
         return self.status
 
     def record(
@@ -241,7 +244,11 @@ class Shell(Flow):
     def run_text(self, text: str) -> Status:
         """Runs a command line in this process, as ``eval`` and ``sh -c`` do."""
         script = parse(text)
-        self.sequence(script.body)
+        base, self.base = self.base, max(self.line - 1, 0)
+        try:
+            self.sequence(script.body)
+        finally:
+            self.base = base
         if script.error:
             self.world.hole(self.place, f"runs text that is no shell command: {text[:60]}")
             return None

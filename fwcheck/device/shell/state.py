@@ -25,6 +25,7 @@ class Process:
         self.path = path
         self.args = args
         self.line = 1
+        self.base = 0  # lines before the text that runs: a command line of an inittab keeps the line it stands on
         self.variables: dict[str, str | None] = {"PATH": PATH, "IFS": " \t\n", "HOME": "/", "PWD": "/"}
         self.exported: set[str] = {"PATH", "HOME"}
         self.functions: dict[str, tuple[Function, FileSystem, str]] = {}
@@ -118,7 +119,7 @@ class Process:
         twin.variables = dict(self.variables)
         twin.exported = set(self.exported)
         twin.functions = dict(self.functions)
-        twin.cwd, twin.status, twin.line = self.cwd, self.status, self.line
+        twin.cwd, twin.status, twin.line, twin.base = self.cwd, self.status, self.line, self.base
         twin.background, twin.stdin, twin.buffer = self.background, self.stdin, self.buffer
         twin.rc_common, twin.user = self.rc_common, self.user
         return twin

@@ -12,8 +12,8 @@ from fwcheck.device.shell.world import RUN_LIMIT, Call, Handler, Run, Status
 # Presumed to work on a device that works: their failing is not a configuration.
 _PRESUMED = """
 : alias arping arp brctl chgrp chmod chown clear dd depmod dmesg ebtables ethtool flash_eraseall fsck halt hostname hwclock
-ifconfig ifup insmod install ip ip6tables iptables iptables-restore iptables-save iw iwconfig iwpriv kill killall klogctl
-kmodloader loadkmap load_modules logger lock losetup mdev mkfifo mke2fs mknod mkswap modprobe mtd nvram_set passwd pivot_root
+ifconfig insmod install ip ip6tables iptables iptables-restore iptables-save iw iwconfig iwpriv kill killall klogctl
+kmodloader loadkmap load_modules logger lock losetup mkfifo mke2fs mknod mkswap modprobe mtd nvram_set passwd pivot_root
 poweroff reboot renice rmmod route setfont setterm sleep stty swapoff swapon swconfig sync sysctl trap tc tput tune2fs
 udevadm ulimit umask umount usleep vconfig wait wifi times hash chpasswd devmem reg io uptime ubiattach ubimkvol ubidetach
 nanddump flashcp ldconfig himm

@@ -232,6 +232,12 @@ def _systemctl(shell: Shell, call: Call) -> Status:
     return answer
 
 
+def _works(shell: Shell, call: Call) -> Status:
+    """A program that is presumed to work and is worth remembering: it runs scripts of its own."""
+    shell.execute(call)
+    return True
+
+
 HANDLERS: dict[str, Handler] = {
     **dict.fromkeys(("sh", "ash", "bash", "dash"), _sh),
     "busybox": _busybox,
@@ -243,6 +249,7 @@ HANDLERS: dict[str, Handler] = {
     "start-stop-daemon": _start_stop_daemon,
     **dict.fromkeys(("daemon", "start_daemon", "startproc"), _daemon),
     **dict.fromkeys(("tcpsvd", "udpsvd"), _socket_server),
+    **dict.fromkeys(("ifup", "mdev"), _works),
     "flock": _flock,
     **dict.fromkeys(("chroot", "switch_root"), _chroot),
     "systemctl": _systemctl,
