@@ -75,6 +75,7 @@ def _findings(firmware: Firmware, device: Device) -> Iterator[Finding]:
         yield from _development(root)
         yield from _sysrq(root)
     yield from _kernel(firmware)
+    yield from _packages(firmware)
 
 
 def _boot_loader(firmware: Firmware) -> Iterator[Finding]:
@@ -154,6 +155,21 @@ def _build(root: FileSystem) -> Iterator[Finding]:
             if bad:
                 yield _DEBUG_BUILD.finding(
                     root.evidence(path, line, line=number), f"{key}={value}", title=f"Debug build: {line.strip()[:120]}"
+                )
+
+
+def _packages(firmware: Firmware) -> Iterator[Finding]:
+    """Update packages that call themselves debug builds (``is_debug`` of Nordic's init packet)."""
+    for node in firmware.nodes:
+        for key, held in node.detail.items():
+            if key.endswith("_debug") and held == "yes" and node.format == "nordic-dfu":
+                where = Evidence(location=Location(chain=node.chain, path=node.path, offset=node.offset), text=f"{key}={held}")
+                yield _DEBUG_BUILD.finding(
+                    where,
+                    f"package {key}",
+                    title="The update package calls itself a debug build",
+                    verdict="concern",
+                    confidence="firm",
                 )
 
 

@@ -18,7 +18,7 @@ RULES = rules_of(__name__)
 _INFORMATION = RULES["INF-001"]
 
 _DISCLOSURE, _UPDATE, _MODEL, _SUPPORT = ("S1.1-05",), ("S1.1-07",), ("S1.1-10",), ("S1.1-16",)
-_CONTACT = re.compile(r"^\s*Contact:\s*\S", re.IGNORECASE | re.MULTILINE)
+_CONTACT = re.compile(r"^[ \t]*Contact:[ \t]*\S", re.IGNORECASE | re.MULTILINE)
 _UPDATE_PAGE = re.compile(
     r"(?i)/[^/]*(?:upgrade|firmware|fw_?up|flashops|softup|software_?update|ota_?update)[^/]*\.(?:html?|asp|php|cgi|lua|js|shtml|jst|gch|ut)$"
 )

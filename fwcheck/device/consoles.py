@@ -98,6 +98,8 @@ def _gettys(boot: Boot) -> Iterable[Console]:
         instance = name.partition("@")[2].removesuffix(".service")
         terminal = instance or unit.value("Service", "TTYPath").removeprefix("/dev/") or "console"
         words = command.lstrip("-@!+:").split()
+        if not words or posixpath.basename(words[0]) == "systemctl":
+            continue  # starts other gettys (getty-static)
         asks = _getty(boot, words) if words and "getty" in words[0] else None
         if words and asks is None:
             answer = login_asks(boot.disk, " ".join(words))
@@ -129,7 +131,7 @@ def _started(boot: Boot) -> Iterable[Console]:
 def _android(boot: Boot) -> Iterable[Console]:
     """The console service of Android: a shell, unless it is disabled and only a debuggable build starts it."""
     debuggable = any(
-        re.search(r"(?m)^ro\.debuggable=1\s*$", boot.root.text(path) or "")
+        re.search(r"(?m)^ro\.debuggable=1[ \t\r]*$", boot.root.text(path) or "")
         for path in ("/default.prop", "/prop.default", "/system/build.prop", "/system/etc/prop.default", "/build.prop")
     )
     for node in (*boot.root.children("/"), *boot.root.children("/system/etc/init"), *boot.root.children("/etc/init")):

@@ -24,8 +24,8 @@ _SANDBOX = (
     "CapabilityBoundingSet", "DynamicUser", "RootDirectory", "RootImage", "AppArmorProfile", "SELinuxContext",
 )  # fmt: skip
 _OFF = ("no", "false", "0", "off")
-_JAIL = re.compile(r"^\s*procd_add_jail\s+(\S{1,64})", re.MULTILINE)
-_LIMITED = re.compile(r"^\s*procd_set_param\s+(seccomp|capabilities|no_new_privs|user)\s+(\S{1,128})", re.MULTILINE)
+_JAIL = re.compile(r"^[ \t]*procd_add_jail\s+(\S{1,64})", re.MULTILINE)
+_LIMITED = re.compile(r"^[ \t]*procd_set_param\s+(seccomp|capabilities|no_new_privs|user)\s+(\S{1,128})", re.MULTILINE)
 _PERMISSIVE = re.compile(r"(?:^|\s)(selinux=0|enforcing=0|androidboot\.selinux=(?:permissive|disabled))(?=\s|$)")
 _SHOWN = 8
 State = Literal["yes", "no", "unknown"]
@@ -109,7 +109,7 @@ def _procd(boot: Boot) -> Iterator[Trait]:
 def _selinux(firmware: Firmware, boot: Boot) -> Iterator[Trait]:
     root = boot.root
     text = root.text("/etc/selinux/config") or ""
-    mode = re.search(r"^\s*SELINUX\s*=\s*(\w+)", text, re.MULTILINE)
+    mode = re.search(r"^[ \t]*SELINUX[ \t]*=[ \t]*(\w+)", text, re.MULTILINE)
     policy = next((node.path for node in root.glob("/etc/selinux/*/policy/policy.*")), "") or next(
         (
             path
@@ -150,7 +150,7 @@ def _apparmor(boot: Boot) -> Iterator[Trait]:
     profiles = [
         node
         for node in root.children("/etc/apparmor.d")
-        if node.kind is NodeKind.FILE and re.search(r"^\s*(?:profile\s|/\S+\s.*\{)", root.text(node.path) or "", re.MULTILINE)
+        if node.kind is NodeKind.FILE and re.search(r"^[ \t]*(?:profile\s|/\S+\s.*\{)", root.text(node.path) or "", re.MULTILINE)
     ]
     if not profiles:
         return

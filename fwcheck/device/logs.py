@@ -152,9 +152,7 @@ def _remote(boot: Boot, runs: list[Run]) -> Iterator[Trait]:
 def _rsyslog(boot: Boot) -> Iterator[Trait]:
     for path in ("/etc/rsyslog.conf", *configuration.files(boot.root, "/etc/rsyslog.d", ".conf")):
         text = boot.root.text(path) or ""
-        secure = re.search(
-            r"^\s*[^#\n]*(?:gtls|ossl|\$ActionSendStreamDriverMode\s+1|StreamDriverMode=\"1\")", text, re.MULTILINE
-        )
+        secure = re.search(r"^[^#\n]*(?:gtls|ossl|\$ActionSendStreamDriverMode\s+1|StreamDriverMode=\"1\")", text, re.MULTILINE)
         for number, line in enumerate(text.splitlines()[:4000], 1):
             if line.lstrip().startswith("#"):
                 continue

@@ -41,7 +41,8 @@ _PAGE = re.compile(
 )
 _BUTTON = ("/etc/rc.button/reset", "/etc/hotplug.d/button/00-button", "/etc/rc.button/wps_reset", "/etc/hotplug.d/button/reset")
 _PROGRAM = re.compile(
-    r"(?i)/[\w.-]*(?:factory[_-]?(?:reset|default|restore)|restore[_-]?(?:factory|default)s?|reset[_-]?(?:to[_-]?)?(?:factory|default)s?|firstboot|jffs2reset)[\w.-]*$"
+    r"(?i)/(?:[\w.-]*(?:factory[_-]?(?:reset|default|restore)|restore[_-]?(?:factory|default)s?"
+    r"|reset[_-]?(?:to[_-]?)?(?:factory|default)s?)[\w.-]*|firstboot|jffs2reset)$"
 )
 _OTHERS = ("busybox", "pppd", "hdparm", "wl", "smartctl", "libfstools.so", "mtd", "recovery")  # they say it of something else
 _SHOWN = 8
@@ -111,7 +112,7 @@ def _offers(root: FileSystem) -> Iterator[Trait]:
     programs: list[Evidence] = []
     buttons = [root.evidence(path, "handler of the reset button") for path in _BUTTON if root.exists(path)]
     for node, facts in root.files():
-        hits = [hit for hit in facts.yara if hit.rule in ("recovery-factory-reset", "recovery-storage-erased")]
+        hits = [hit for hit in _hits(facts) if facts.kind != "elf" or hit.text != "firstboot"]  # systemd has one that sets up
         if facts.kind == "elf":
             if node.path.endswith(".ko") or node.path.rpartition("/")[2] in _OTHERS:
                 continue

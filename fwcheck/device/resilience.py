@@ -89,7 +89,10 @@ def _supervision(boot: Boot) -> Iterator[Trait]:
             again = "respawn" in (boot.root.text(run.place.path) or "")
         if run.manner == "unit":
             text = boot.root.text(run.place.path) or ""
-            again = re.search(r"^\s*Restart\s*=\s*(?:always|on-failure|on-abnormal|on-watchdog)", text, re.MULTILINE) is not None
+            again = (
+                re.search(r"^[ \t]*Restart[ \t]*=[ \t]*(?:always|on-failure|on-abnormal|on-watchdog)", text, re.MULTILINE)
+                is not None
+            )
         if again and run.present is not False and not run.conditions:
             held.setdefault(run.name, run.place.fs.evidence(run.place.path, " ".join(run.shown), line=run.place.line or None))
     if held:
@@ -109,7 +112,7 @@ def _file_systems(boot: Boot) -> Iterator[Trait]:
 
 def _rauc(boot: Boot) -> Iterator[Trait]:
     path = "/etc/rauc/system.conf"
-    slots = re.findall(r"^\s*\[slot\.([\w-]{1,32})\.(\d{1,3})\]", boot.root.text(path) or "", re.MULTILINE)
+    slots = re.findall(r"^[ \t]*\[slot\.([\w-]{1,32})\.(\d{1,3})\]", boot.root.text(path) or "", re.MULTILINE)
     twice = [name for name, count in Counter(name for name, _ in slots).items() if count > 1]
     if twice:
         yield _row(

@@ -123,3 +123,13 @@ def test_sysrq_written_by_a_script() -> None:
     (one,) = found(base | {"/etc/init.d/S01": script.format(1)})
     assert (one.rule, one.location.line) == ("DBG-004", 3)
     assert found(base | {"/etc/init.d/S01": script.format(0)}) == []
+
+
+@pytest.mark.parametrize(("value", "told"), [("yes", True), ("no", False)])
+def test_an_update_package_that_calls_itself_a_debug_build(value: str, told: bool) -> None:
+    node = Node(
+        chain=("x", "nordic-dfu@0x0"), path="", kind=NodeKind.CONTAINER, format="nordic-dfu", detail={"application_debug": value}
+    )
+    image = Image(name="x", size=1, sha256="0" * 64, format="x")
+    seen = list(debug.analyse(Firmware(image, [node], {}, Coverage()), Device()))
+    assert [(each.rule, each.verdict) for each in seen] == ([("DBG-003", "concern")] if told else [])

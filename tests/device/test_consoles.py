@@ -98,3 +98,16 @@ def test_upstart_jobs(line: str, asks: bool) -> None:
     seen = consoles(firmware_of(files))
     assert [(each.tty, each.authenticated) for each in seen] == [("ttyS0", asks)]
     assert consoles(firmware_of(files | {"/etc/init/ttyS0.override": "manual\n"})) == ()
+
+
+def test_a_unit_that_starts_gettys_is_none_itself() -> None:
+    units: dict[str, bytes | str] = {
+        "/lib/systemd/systemd": _ELF,
+        "/sbin/init": Link("/lib/systemd/systemd"),
+        "/bin/x": "",
+        "/etc/x": "",
+        "/lib/systemd/system/default.target": "[Unit]\nWants=getty-static.service serial-getty@ttyS0.service\n",
+        "/lib/systemd/system/getty-static.service": "[Service]\nExecStart=systemctl --no-block start getty@tty2.service\n",
+        "/lib/systemd/system/serial-getty@.service": "[Service]\nExecStart=-/sbin/agetty -o '-p -- \\\\u' --keep-baud %I $TERM\n",
+    }
+    assert [(each.tty, each.authenticated) for each in consoles(firmware_of(units))] == [("ttyS0", True)]

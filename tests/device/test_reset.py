@@ -70,6 +70,11 @@ def test_pages_and_programs_that_speak_of_it() -> None:
     assert rows({"/lib/modules/wifi.ko": _ELF + b"\0reset to default\0", "/usr/sbin/pppd": _ELF + b"\0restore defaults\0"}) == []
 
 
+def test_the_first_boot_of_systemd_is_no_reset() -> None:
+    assert rows({"/usr/bin/systemd-firstboot": _ELF + b"\0firstboot\0"}) == []
+    assert [each[0] for each in rows({"/sbin/firstboot": _ELF})] == ["reset in a program"]
+
+
 def test_hostile_scripts_do_not_take_long() -> None:
     text = "#!/bin/sh\n# factory reset\n" + "rm -rf " * 30_000 + "\ncp " + "a" * 30_000 + "\nmkfs " + "x " * 20_000 + "\n"
     firmware = firmware_of(BASE | {"/usr/sbin/factory-reset.sh": text[:250_000]})
