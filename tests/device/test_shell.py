@@ -198,9 +198,9 @@ HOSTILE = [
 
 @pytest.mark.parametrize("script", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_scripts_neither_raise_nor_hang(script: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert started(script + "\n:")[0] in ("no", "unknown")
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 @given(st.text(alphabet="abfidonetlscwhr (){}[]$`'\"\\;&|<>#=*?!\n\t012:-/.", max_size=200))

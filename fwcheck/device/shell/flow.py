@@ -194,9 +194,11 @@ class Flow(Process):
             before = dict(self.variables), self.stdin, list(self.args)
             self.world.charge(len(self.variables) // 64)
             self.scoped(turn, lambda: self.sequence(command.body))
-            if once or before == (self.variables, self.stdin, self.args):
+            if once:
                 return
             self.sequence(command.condition)
+            if before == (self.variables, self.stdin, self.args):
+                return
             holds = self.status if not command.until or self.status is None else not self.status
         if holds is None:
             condition = _cut(f"{'not ' if command.until else ''}{command.raw}")

@@ -63,6 +63,7 @@ def parse_word(text: str) -> Word | None:
         return None
 
 
+_ENDS = frozenset((" ", "\t", "\n", ";", ""))
 _REDIRECTS = frozenset("<>&0123456789")
 
 
@@ -322,7 +323,11 @@ class Parser(Lexer):
             here = self.peek()
             if here in ("", "\n", ";", ")") or (here in "&|" and self.peek(2) != "&>"):
                 break
-            if redirect := self.redirect():
+            plain = PLAIN.match(self.text, self.at)  # most words are plain: no part of them has to be looked at
+            if plain and self.text[plain.end() : plain.end() + 1] in _ENDS and (command.words or "=" not in plain.group()):
+                command.words.append(Word([Literal(plain.group())], plain.group()))
+                self.at = plain.end()
+            elif redirect := self.redirect():
                 command.redirects.append(redirect)
             elif not command.words and (found := _ASSIGNMENT.match(self.text, self.at)):
                 self.at = found.end()
