@@ -136,6 +136,61 @@ PLANTED = (
         },
     ),
     Plant(
+        "account-computed-password",
+        (("ACC-011", "/usr/sbin/set-password.sh"),),
+        {
+            "/usr/sbin/set-password.sh": text(
+                0o755,
+                "#!/bin/sh",
+                "mac=$(cat /sys/class/net/eth0/address)",
+                "word=$(echo sample$mac | md5sum | cut -c1-10)",
+                'echo "www:$word" | chpasswd',
+            )
+        },
+    ),
+    Plant(
+        "account-open-pam",
+        (("ACC-013", "/etc/pam.d/login"),),
+        {
+            "/etc/pam.d/login": text(
+                0o644, "auth sufficient pam_permit.so", "auth required pam_unix.so", "account required pam_unix.so"
+            )
+        },
+    ),
+    Plant(
+        "account-sudo-without-password",
+        (("ACC-003", "/etc/shadow"), ("ACC-014", "/etc/sudoers")),
+        {
+            "/etc/passwd": _also("/etc/passwd", "operator:x:1000:1000:operator:/home:/bin/sh"),
+            "/etc/shadow": _also("/etc/shadow", f"operator:{STRONG}:19675:0:99999:7:::"),
+            "/etc/sudoers": text(0o440, "root ALL=(ALL) ALL", "operator ALL=(ALL) NOPASSWD: ALL"),
+        },
+    ),
+    Plant(
+        "account-factory-login",
+        (("ACC-015", "/etc/nvram_default.conf"),),
+        {"/etc/nvram_default.conf": text(0o600, "lan_ipaddr=192.168.1.1", "http_username=admin", "http_passwd=admin")},
+    ),
+    Plant(
+        "account-factory-login-empty",
+        (("ACC-016", "/etc/nvram_default.conf"),),
+        {"/etc/nvram_default.conf": text(0o600, "lan_ipaddr=192.168.1.1", "http_username=admin", "http_passwd=")},
+    ),
+    Plant(
+        "account-service-secret",
+        (("ACC-017", "/etc/snmp/snmpd.conf"),),
+        {
+            "/etc/snmp/snmpd.conf": text(0o600, "createUser sample SHA sample-sample AES", "rouser sample authPriv"),
+            **_SNMPD,
+            **_started("/usr/sbin/snmpd -C -c /etc/snmp/snmpd.conf"),
+        },
+    ),
+    Plant(
+        "account-boot-prompt",
+        (("ACC-018", ""), ("DBG-001", "")),
+        boot="bootdelay=3\nbootstopkey=sample\nbootargs=root=/dev/mtdblock3 ro\nbootcmd=bootm 0x8000\n",
+    ),
+    Plant(
         "wireless-fixed-passphrase",
         (("ACC-010", "/etc/hostapd.conf"),),
         {

@@ -100,8 +100,8 @@ def _empty(account: Account, source: Origin, ways: Ways) -> Finding:
         where,
         f"empty password: {account.name}",
         title=f"Account {account.name} has no password",
-        severity=Severity.CRITICAL if account.uid == 0 and source != "copy" else Severity.HIGH,
-        verdict="concern" if sure == "tentative" else "violation",
+        severity=Severity.CRITICAL if account.uid == 0 and source != "copy" and not ways.closed else Severity.HIGH,
+        verdict="concern" if sure == "tentative" or ways.closed else "violation",
         confidence=sure,
         criteria=("S1.1-02", "S1.1-01") if network else ("S1.1-02",),
         witnesses=witnesses,
@@ -115,14 +115,15 @@ def _empty(account: Account, source: Origin, ways: Ways) -> Finding:
 def _cracked(account: Account, source: Origin, ways: Ways) -> Finding:
     where, witnesses = _place(account)
     sure = _BY_ORIGIN[source]
+    closed = ways.closed and _is_system(account)
     if sure == "certain" and _is_system(account) and not ways.network:
         sure = "firm"
     return _CRACKED.finding(
         where,
         f"known password: {account.name}",
         title=f"Account {account.name} has a fixed password that a short word list finds",
-        severity=Severity.CRITICAL if source != "copy" else Severity.HIGH,
-        verdict="violation" if source != "copy" else "concern",
+        severity=Severity.CRITICAL if source != "copy" and not closed else Severity.HIGH,
+        verdict="violation" if source != "copy" and not closed else "concern",
         confidence=sure,
         witnesses=witnesses,
         explanation=f"{_CRACKED.explanation} Found: {mask(account.plain)}."
@@ -137,7 +138,7 @@ def _fixed(account: Account, source: Origin, ways: Ways) -> Finding:
         where,
         f"fixed password: {account.name}",
         title=f"Account {account.name} has a fixed password hash ({_SCHEMES.get(account.scheme or 'other', '')})",
-        severity=Severity.HIGH if source != "copy" else Severity.MEDIUM,
+        severity=Severity.HIGH if source != "copy" and not ways.closed else Severity.MEDIUM,
         confidence="firm" if source != "copy" else "tentative",
         witnesses=witnesses,
         explanation=_FIXED.explanation + (ways.sentence() if _is_system(account) else "") + (_COPY if source == "copy" else ""),

@@ -77,6 +77,8 @@ def boot_passwords(firmware: Firmware) -> Iterator[tuple[str, Evidence, str]]:
     """Variables of boot environments that open the prompt: name, place, and the word where it is known."""
     seen: set[tuple[str, str]] = set()
     for node in firmware.nodes:
+        if str(node.detail.get("bootdelay", node.detail.get("default_bootdelay", ""))) == "-2":
+            continue  # U-Boot looks at no key
         for key in node.detail:
             name = key.removeprefix("default_")
             text = str(node.detail[key]).strip()

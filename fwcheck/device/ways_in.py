@@ -28,6 +28,7 @@ class Ways(NamedTuple):
     perhaps: tuple[str, ...] = ()  # protocols whose service may run
     console: bool = False
     refused: tuple[str, ...] = ()  # what runs and turns this account away, with the reason
+    closed: bool = False  # the boot was followed, and nothing it starts asks anybody for a password
 
     def sentence(self) -> str:
         """The ways in words, to follow the explanation of a finding."""
@@ -71,7 +72,14 @@ def ways_in(firmware: Firmware, device: Device, account: Account) -> Ways:
         web = {each.enabled for each in device.services if each.protocol in ("http", "https") and each.present}
         (network if "yes" in web else perhaps).update({"web"} if web - {"no"} else ())
     console = any(each.authenticated is not False and each.root in ("", account.root) for each in device.consoles)
-    return Ways(tuple(sorted(network)), tuple(sorted(perhaps - network)), console, tuple(refused)[:4])
+    closed = not (network or perhaps or console) and _asks_nobody(device, account)
+    return Ways(tuple(sorted(network)), tuple(sorted(perhaps - network)), console, tuple(refused)[:4], closed)
+
+
+def _asks_nobody(device: Device, account: Account) -> bool:
+    """Web servers of vendors often check the system's passwords, so one that may run leaves a way open."""
+    own = [each for each in device.services if each.root == account.root]
+    return bool(own) and all(each.enabled == "no" or each.protocol not in ("http", "https") for each in own)
 
 
 def _is_web_login(fs: FileSystem, account: Account) -> bool:

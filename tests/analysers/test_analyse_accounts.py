@@ -88,3 +88,14 @@ def test_the_fingerprint_survives_another_salt():
     other = md5_crypt.using(salt="saltsalt").hash("admin")
     first, again = (judged({"/etc/passwd": f"root:{each}:0:0:root:/:/bin/sh\n"})["ACC-002"] for each in (ADMIN, other))
     assert first.fingerprint == again.fingerprint
+
+
+def test_an_account_that_nothing_asks_for_weighs_less_than_one_with_a_way_in():
+    files = {"/etc/passwd": f"root:{ADMIN}:0:0:root:/:/bin/sh\n"}
+    firmware = firmware_of({**ROOT, **files})
+    other = Service(name="ntpd", program="/usr/sbin/ntpd", enabled="yes", protocol="ntp", root=firmware.filesystems[0].label)
+    web = Service(name="boa", program="/bin/boa", enabled="unknown", protocol="http", root=firmware.filesystems[0].label)
+    assert judged(files, other)["ACC-002"].verdict == "concern"
+    assert judged(files, other, web)["ACC-002"].verdict == "violation"  # it may check the system's passwords
+    assert judged(files, other, TELNET)["ACC-002"].verdict == "violation"
+    assert judged(files)["ACC-002"].verdict == "violation"  # nothing is known of the boot
