@@ -75,7 +75,9 @@ def _is_system(account: Account) -> bool:
 
 def _server_runs(account: Account, device: Device) -> bool:
     """Whether the server that reads a password file of its own may run: by its name in the path, else any of its kind."""
-    kinds = ("smb", "netbios") if "smb" in account.file else ("http", "https", "ubus", "rtsp")
+    kinds: tuple[str, ...] = ("http", "https", "ubus", "rtsp")
+    if "smb" in account.file or "mosquitto" in account.file:
+        kinds = ("smb", "netbios") if "smb" in account.file else ("mqtt", "mqtts")
     servers = [each for each in device.services if each.protocol in kinds and each.present and each.enabled != "no"]
     named = ("boa", "lighttpd", "nginx", "mini_httpd", "thttpd", "goahead", "uhttpd", "rpcd")
     name = next((each for each in named if each in account.file), "httpd" if account.file.endswith("httpd.conf") else "")

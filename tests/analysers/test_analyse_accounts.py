@@ -99,3 +99,10 @@ def test_an_account_that_nothing_asks_for_weighs_less_than_one_with_a_way_in():
     assert judged(files, other, web)["ACC-002"].verdict == "violation"  # it may check the system's passwords
     assert judged(files, other, TELNET)["ACC-002"].verdict == "violation"
     assert judged(files)["ACC-002"].verdict == "violation"  # nothing is known of the boot
+
+
+def test_the_password_file_of_a_broker_counts_where_the_broker_runs():
+    files = {"/etc/mosquitto.conf": "password_file /etc/mosquitto/pw\n", "/etc/mosquitto/pw": f"sensor:{ADMIN}\n"}
+    broker = Service(name="mosquitto", program="/usr/sbin/mosquitto", enabled="yes", protocol="mqtt")
+    assert judged(files, broker)["ACC-002"].verdict == "violation"
+    assert judged(files)["ACC-002"].verdict == "concern"

@@ -148,7 +148,8 @@ def test_logins_kept_in_settings_are_found_but_not_references_to_the_system_pass
 
 
 @pytest.mark.fuzz
-def test_mutated_password_files_never_raise():
+def test_mutated_password_files_never_raise(monkeypatch):
+    monkeypatch.setattr("fwcheck.device.accounts.crack", lambda *_: {})  # the reading is tried here, not the guessing
     random.seed(7)
     seed = f"root:{HASH}:0:0:root:/root:/bin/sh\nadmin::0:0::/:\nnobody:*:99:99:n:/:/bin/false\n".encode()
     for _ in range(60):
