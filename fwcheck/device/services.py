@@ -305,11 +305,13 @@ def _idle(boot: Boot, started: set[str]) -> Iterable[Service]:
     """Known daemons that are in the image and that nothing starts."""
     seen: set[str] = set()
     vendor = ", ".join(vendor_programs(boot)[:4])
+    running = {run.found.node.path for run in boot.runs if run.found is not None and "box" not in run.found.node.path}
     for name, daemon in daemons().items():
         if name in started or daemon.name in started or name in _ONE_SHOT or (not daemon.ports and daemon.kind == "system"):
             continue
         path = next((f"{top}/{name}" for top in _DIRECTORIES if _is_program(boot, f"{top}/{name}")), "")
-        if not path or daemon.name in seen:
+        node = boot.root.resolve(path) if path else None
+        if node is None or daemon.name in seen or node.path in running:
             continue
         seen.add(daemon.name)
         hole = next((hole for hole in boot.holes if not hole.conditional), next(iter(boot.holes), None))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from support.trees import Link, firmware_of
 
 from fwcheck.device.services import services
-from fwcheck.model import Service
+from fwcheck.model import CallFact, ElfFacts, Service
 
 _ELF = b"\x7fELF" + bytes(60)
 _RC = "#!/bin/sh /etc/rc.common\nSTART=50\n"
@@ -281,3 +282,32 @@ def test_super_servers_of_busybox_name_the_inner_program() -> None:
     }
     (found,) = by_name(tree, "ftpd")
     assert (found.enabled, found.authentication) == ("yes", "none")
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "enabled"),
+    [
+        ("system", ("telnetd &",), "unknown"),
+        ("doSystem", ("killall telnetd; /usr/sbin/telnetd -l /bin/sh",), "unknown"),
+        ("execl", ("/usr/sbin/telnetd", "telnetd"), "unknown"),
+        ("system", ("killall telnetd",), "no"),
+        ("fopen", ("telnetd", "r"), "no"),
+        ("execl", ("/bin/killall", "telnetd"), "no"),
+        ("system", (None, 1), "no"),
+    ],
+)
+def test_a_daemon_that_the_code_of_a_started_program_can_start_is_undecided(
+    function: str, arguments: tuple[str | int | None, ...], enabled: str
+) -> None:
+    app = _ELF + b"app"
+    firmware = firmware_of(busybox("::sysinit:/etc/rcS\n") | {"/etc/rcS": "#!/bin/sh\n/usr/bin/app &\n", "/usr/bin/app": app})
+    fs = firmware.filesystems[0]
+    facts = fs.facts("/usr/bin/app")
+    assert facts is not None
+    elf = ElfFacts(machine="mips", bits=32, endian="big", type="executable")
+    called = (CallFact(function=function, arguments=arguments, offset=64),)
+    fs._facts[facts.sha256] = msgspec.structs.replace(facts, kind="elf", elf=elf, calls=called)  # type: ignore[index]
+    found = [each for each in services(firmware) if each.name == "telnetd"]
+    assert [each.enabled for each in found] == [enabled]
+    if enabled == "unknown":
+        assert "app runs" in found[0].condition
