@@ -256,6 +256,8 @@ def _change(shell: Shell, verb: str, text: str) -> Status:
 
 # Services
 
+_CONFINEMENT = frozenset(("group", "capabilities", "seccomp", "no_new_privs", "netdev", "respawn"))
+
 
 def _open_instance(shell: Shell, _call: Call) -> Status:
     shell.world.instance.clear()
@@ -281,6 +283,16 @@ def _set_param(shell: Shell, call: Call) -> Status:
         instance[:] = [run]
     elif len(fields) > 2 and fields[1] == "user" and instance and known(fields[2]):
         instance[0] = replace(instance[0], user=fields[2])
+    elif len(fields) > 2 and fields[1] in _CONFINEMENT and instance and all(map(known, fields)):
+        instance[0] = replace(instance[0], detail={**instance[0].detail, fields[1]: " ".join(fields[2:])[:240]})
+    return True
+
+
+def _add_jail(shell: Shell, call: Call) -> Status:
+    """``procd_add_jail name [proc] [sysfs] ...``: the instance runs in namespaces of its own, where ujail is there."""
+    instance = shell.world.instance
+    if instance and all(map(known, call.fields)) and shell.disk.find("/sbin/ujail") is not None:
+        instance[0] = replace(instance[0], detail={**instance[0].detail, "jail": " ".join(call.fields[2:])[:240] or "yes"})
     return True
 
 
@@ -347,6 +359,7 @@ HANDLERS: dict[str, Handler] = {
     "procd_open_instance": _open_instance,
     "procd_set_param": _set_param,
     "procd_append_param": _append_param,
+    "procd_add_jail": _add_jail,
     "procd_close_instance": _close_instance,
     "service_start": _service_start,
     **dict.fromkeys(("procd_add_interface_trigger", "procd_add_raw_trigger"), _trigger),
@@ -363,7 +376,6 @@ HANDLERS: dict[str, Handler] = {
             "procd_add_reload_trigger",
             "procd_add_validation",
             "procd_add_config_trigger",
-            "procd_add_jail",
             "procd_add_jail_mount",
             "procd_open_data",
             "procd_close_data",
