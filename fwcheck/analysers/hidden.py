@@ -66,6 +66,8 @@ def _known(firmware: Firmware) -> Iterator[Finding]:
                 )
             elif hit.rule in ("debug-netgear-telnetenable", "debug-telnet-from-program"):
                 known = hit.rule != "debug-telnet-from-program"
+                if not known and _called(facts):
+                    continue  # the code shows the call: told there
                 yield _TELNET.finding(
                     _place(node, hit),
                     f"{hit.rule} {node.path}",
@@ -73,6 +75,11 @@ def _known(firmware: Firmware) -> Iterator[Finding]:
                     severity=Severity.HIGH if known else Severity.LOW,
                     confidence="firm" if known else "tentative",
                 )
+
+
+def _called(facts: Facts) -> bool:
+    """Whether a call whose argument starts telnetd was read from the program's code (DBG-020, DBG-021 rest on it)."""
+    return any("telnetd" in text for call in facts.calls for text in call.arguments if isinstance(text, str))
 
 
 def _backdoor(node: Node, hit: PatternHit, *, runs: bool) -> Finding:

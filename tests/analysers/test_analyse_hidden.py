@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 import pytest
 from support.trees import Link, firmware_of
 
 from fwcheck.analysers import hidden
-from fwcheck.model import Device, Finding
+from fwcheck.device.firmware import Firmware
+from fwcheck.model import CallFact, Device, Finding
 
 _ELF = b"\x7fELF\1\2\1" + bytes(60)
 BASE: dict[str, bytes | str] = {
@@ -77,6 +79,15 @@ def test_handlers_that_start_telnetd() -> None:
     assert (program.rule, program.confidence) == ("DBG-007", "tentative")
     (magic,) = found({"/usr/bin/webs": _ELF + b"\0AMBIT_TELNET_ENABLE+\0"})
     assert (magic.rule, magic.severity.value) == ("DBG-007", "high")
+
+
+def test_a_call_that_the_code_shows_is_not_told_twice() -> None:
+    base = firmware_of(BASE | {"/usr/bin/webs": _ELF + b"\0telnetd -l /bin/sh &\0"})
+    call = CallFact(function="system", arguments=("telnetd -l /bin/sh &",))
+    facts = {node.sha256: held for node in base.nodes if node.sha256 and (held := base.facts_of(node))}
+    called = {key: msgspec.structs.replace(held, calls=(call,)) if held.yara else held for key, held in facts.items()}
+    assert [each.rule for each in hidden.analyse(base, Device())] == ["DBG-007"]
+    assert list(hidden.analyse(Firmware(base.image, base.nodes, called, base.coverage), Device())) == []
 
 
 @pytest.mark.parametrize(
