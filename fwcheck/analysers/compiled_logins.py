@@ -92,6 +92,7 @@ def _texts(call: CallFact) -> list[str]:
 
 def _evidence(root: FileSystem, node: Node, call: CallFact, *, secret: str = "") -> Evidence:
     shown = ", ".join("…" if each is None else f'"{each}"' if isinstance(each, str) else str(each) for each in call.arguments)
+    shown = re.sub(r"(?:, …)+$", ", …", shown)
     if secret:
         shown = shown.replace(secret, mask(secret))
     where = f" in {call.caller}" if call.caller else ""

@@ -46,7 +46,11 @@ def result_tested(machine: Machine, site: Site) -> bool | None:
     segment, data = code
     at = site.address - segment.address
     engine = _engine(architecture, mode)
-    instructions = engine.disasm(data[at : at + _BYTES], site.address, _FOLLOWED)
+    instructions = list(engine.disasm(data[at : at + _BYTES], site.address, _FOLLOWED))
+    if architecture == "CS_ARCH_MIPS":  # delay slots run before their jumps
+        for index in range(len(instructions) - 2, 1, -1):
+            if instructions[index].mnemonic.startswith(("j", "bal")):
+                instructions[index], instructions[index + 1] = instructions[index + 1], instructions[index]
     skipped = 2 if architecture == "CS_ARCH_MIPS" else 1  # the call, and its delay slot
     names = set(_RESULTS[architecture])
     for index, instruction in enumerate(instructions):
@@ -65,12 +69,15 @@ def _look(instruction: Any, names: set[str], architecture: str) -> str:
     reads, writes = _accessed(instruction, architecture)
     call = instruction.group(capstone.CS_GRP_CALL) or instruction.op_str == "$t9"
     leaves = call or instruction.group(capstone.CS_GRP_RET) or instruction.group(capstone.CS_GRP_JUMP)
-    if reads & names:
+    if reads & names and not call:
         if instruction.mnemonic.startswith(_TESTS):
             return "yes"
         if leaves or not writes:
             return "unknown"  # handed on, or stored
         names |= writes - {"sp", "pc"}
+        return "on"
+    if call and (kept := names - set(_RESULTS[architecture])):
+        names &= kept  # put aside before the next call
         return "on"
     if leaves:
         # Where results have a register of their own, a call gets nothing there, and puts its own result there.
