@@ -259,6 +259,53 @@ PLANTED = (
         (("NET-009", "/etc/cloud.conf"),),
         {"/etc/cloud.conf": text(0o644, "broker = mqtt://iot.sample-cloud.net:1883")},
     ),
+    Plant(
+        "network-database-without-password",
+        (("NET-012", "/etc/redis.conf"),),
+        {
+            "/etc/redis.conf": text(0o600, "bind 0.0.0.0", "protected-mode no", "port 6379"),
+            "/usr/bin/redis-server": _daemon("Redis server v=7.2.5"),
+            **_started("/usr/bin/redis-server /etc/redis.conf &"),
+        },
+    ),
+    Plant(
+        "network-open-share",
+        (("NET-013", "/etc/samba/smb.conf"),),
+        {
+            "/etc/samba/smb.conf": text(
+                0o644,
+                "[global]",
+                "server min protocol = SMB3",
+                "map to guest = Bad User",
+                "[disk]",
+                "path = /overlay/disk",
+                "guest ok = yes",
+                "read only = no",
+            ),
+            "/usr/sbin/smbd": _daemon("Samba 4.21.1"),
+            **_started("/usr/sbin/smbd -D"),
+        },
+    ),
+    Plant(
+        "network-withdrawn-protocol",
+        (("ACC-009", "/etc/init.d/rcS"), ("NET-014", "/etc/samba/smb.conf")),
+        {
+            "/etc/samba/smb.conf": text(
+                0o644, "[global]", "server min protocol = NT1", "[disk]", "path = /overlay/disk", "valid users = owner"
+            ),
+            "/usr/sbin/smbd": _daemon("Samba 4.21.1"),
+            **_started("/usr/sbin/smbd -D"),
+        },
+    ),
+    Plant(
+        "wireless-open",
+        (("NET-015", "/etc/hostapd.conf"),),
+        {
+            "/etc/hostapd.conf": text(0o600, "interface=wlan0", "ssid=SampleRouter", "auth_algs=1"),
+            "/usr/sbin/hostapd": _daemon("hostapd v2.11", imports=("sendto", "recvfrom")),
+            **_started("/usr/sbin/hostapd -B /etc/hostapd.conf"),
+        },
+    ),
     # --- transport
     Plant("transport-old-protocol", (("TLS-001", "/etc/lighttpd.conf"),), _instead("/etc/lighttpd.conf", "TLSv1.2", "TLSv1")),
     Plant(
