@@ -1,4 +1,4 @@
-"""The built-in patterns as data (``banners.toml``, ``secrets.toml``), and what their matches in a content say.
+"""The built-in patterns as data (``banners.toml``, ``secrets.toml``, ``credentials.toml``), and what their matches in a content say.
 
 A banner names a component and reads its version; a secret is a shape that should not stand in firmware. Each entry carries its
 own positive and negative examples, executed by the tests.
@@ -6,8 +6,11 @@ own positive and negative examples, executed by the tests.
 
 from __future__ import annotations
 
+import hashlib
+import math
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -20,6 +23,8 @@ from fwcheck.inspection.patterns import Needle, Pattern, PatternSet, Scan
 from fwcheck.model import BannerHit, PatternHit
 
 Where = Literal["any", "elf", "text", "config", "program", "binary"]
+_DATA = ("banners.toml", "credentials.toml", "published_keys.toml", "secrets.toml")
+_JOINT = "¦"  # stands in samples so that nobody's scanner takes them for credentials
 _QUOTE = 120  # characters of a match that are shown
 _HITS_PER_ENTRY = 32
 _HITS = 256
@@ -45,7 +50,8 @@ class BannerEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class SecretEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One entry of ``secrets.toml``. The group ``secret`` is masked; without it the whole match is, when ``secret`` is true.
 
-    ``exclude`` is searched in the match (in the group ``secret`` when there is one): a hit there is a placeholder, no finding.
+    ``exclude`` is searched in the match (in the group ``secret`` when there is one): a hit there is a placeholder, no finding; so is a
+    secret of less ``entropy`` (bits per byte). ``credential``: how sure the shape alone makes it that somebody's access is meant.
     """
 
     id: str
@@ -56,6 +62,8 @@ class SecretEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     exclude: str = ""
     find: str = ""
     severity: Literal["critical", "high", "medium", "low", "info"] = "medium"
+    credential: Literal["", "certain", "firm", "tentative"] = ""
+    entropy: float = 0.0
     positive: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
 
@@ -80,14 +88,14 @@ class _SecretFile(msgspec.Struct, forbid_unknown_fields=True):
 def data_files() -> dict[str, bytes]:
     """The data files of this package by name, as stored: they are part of the inspector's version."""
     folder = resources.files("fwcheck.inspection")
-    return {name: folder.joinpath(name).read_bytes() for name in ("banners.toml", "published_keys.toml", "secrets.toml")}
+    return {name: folder.joinpath(name).read_bytes() for name in _DATA}
 
 
 def load(extra: Iterable[Pattern] = (), needles: Sequence[Needle] = (), *, native: bool = True) -> Catalogue:
     """Reads both files and compiles one set, ``needles`` with it. Raises ValueError naming the entry that is wrong."""
     files = data_files()
     banners = msgspec.convert(tomllib.loads(files["banners.toml"].decode()), _BannerFile).banner
-    secrets = msgspec.convert(tomllib.loads(files["secrets.toml"].decode()), _SecretFile).secret
+    secrets = (*_secrets(files["secrets.toml"]), *_secrets(files["credentials.toml"]))
     for entry in banners:
         if "(?P<version>" not in entry.pattern:
             raise ValueError(f"banner {entry.id}: its pattern has no group 'version'")
@@ -103,6 +111,10 @@ def load(extra: Iterable[Pattern] = (), needles: Sequence[Needle] = (), *, nativ
         {f"secret:{entry.id}": re.compile(entry.exclude.encode()) for entry in secrets if entry.exclude},
         PatternSet(patterns, needles, native=native),
     )
+
+
+def _secrets(data: bytes) -> tuple[SecretEntry, ...]:
+    return msgspec.convert(tomllib.loads(data.decode().replace(_JOINT, "")), _SecretFile).secret
 
 
 def key_shapes() -> tuple[Pattern, ...]:
@@ -167,17 +179,21 @@ def secret_hits(catalogue: Catalogue, scan: Scan, kind: str, base: int = 0) -> l
             continue
         taken = 0
         for match in matches:
-            if taken < _HITS_PER_ENTRY and not _placeholder(catalogue.excludes.get(id), match):
+            if taken < _HITS_PER_ENTRY and not _placeholder(catalogue.excludes.get(id), match, entry.entropy):
                 hits.append(_secret_hit(entry, match, base))
                 taken += 1
     return sorted(hits, key=lambda hit: (hit.offset, hit.rule))[:_HITS]
 
 
-def _placeholder(exclude: re.Pattern[bytes] | None, match: re.Match[bytes]) -> bool:
-    if exclude is None:
-        return False
+def _placeholder(exclude: re.Pattern[bytes] | None, match: re.Match[bytes], entropy: float) -> bool:
     secret = match["secret"] if "secret" in match.re.groupindex else None
-    return exclude.search(match[0] if secret is None else secret) is not None
+    held = match[0] if secret is None else secret
+    return (exclude is not None and exclude.search(held) is not None) or bool(entropy and _entropy(held) < entropy)
+
+
+def _entropy(raw: bytes) -> float:
+    """Bits per byte of a short string."""
+    return -sum(count / len(raw) * math.log2(count / len(raw)) for count in Counter(raw).values())
 
 
 def _secret_hit(entry: SecretEntry, match: re.Match[bytes], base: int) -> PatternHit:
@@ -192,6 +208,10 @@ def _secret_hit(entry: SecretEntry, match: re.Match[bytes], base: int) -> Patter
     else:
         shown = mask(printable(whole))
     meta = {"description": entry.description, "severity": entry.severity}
+    if entry.credential:
+        secret = whole if match.groupdict().get("secret") is None else match["secret"]
+        # Tells the same secret in two files; too short to tell what it is.
+        meta |= {"credential": entry.credential, "same": hashlib.sha256(entry.id.encode() + b"\0" + secret).hexdigest()[:8]}
     meta.update({name: printable(value) for name, value in match.groupdict().items() if name != "secret" and value})
     lead = len(whole) - len(whole.lstrip(b"\0\r\n\t \"'"))
     return PatternHit(rule=entry.id, offset=base + start + lead, text=shown[:_QUOTE].strip(), meta=meta)
