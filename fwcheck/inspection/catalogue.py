@@ -1,4 +1,4 @@
-"""The built-in patterns as data (``banners.toml``, ``secrets.toml``, ``credentials.toml``), and what their matches in a content say.
+"""The built-in patterns as data (``banners.toml``, ``secrets.toml``, ``credentials.toml``), and what their matches say.
 
 A banner names a component and reads its version; a secret is a shape that should not stand in firmware. Each entry carries its
 own positive and negative examples, executed by the tests.
@@ -25,6 +25,14 @@ from fwcheck.model import BannerHit, PatternHit
 Where = Literal["any", "elf", "text", "config", "program", "binary"]
 _DATA = ("banners.toml", "credentials.toml", "published_keys.toml", "secrets.toml")
 _JOINT = "¦"  # stands in samples so that nobody's scanner takes them for credentials
+# Words that stand where somebody's secret belongs: fillers, samples, names of variables.
+_FILLER = re.compile(
+    rb"(?i)^(?:(?:your|my|some|insert|enter|replace|change|example|sample|dummy|fake|mock|test|foo|bar|baz|placeholder|todo|none|null"
+    rb"|undefined|default|redacted|hidden|secret|token|pass|pwd|user|login|key|api|string|value|psk|type|text|abc)"
+    rb"(?:[_-]?(?:here|words?|wd|name|me|key|token|secret|pass|pwd|psk|value|string|test|this|to|it|access|auth))*[_-]?\d{0,4}"
+    rb"|[a-z0-9_]*[_-](?:example|placeholder|here|changeme)|(.)\1+|(?:0123456789|123456789|abcdef|deadbeef)[0-9a-f]*"
+    rb"|[\[<({@].*|.*[\])>}]|\$.*|%.*|.*%[sdx].*|(?-i:[A-Z][A-Z0-9]*_[A-Z0-9_]+))$"
+)
 _QUOTE = 120  # characters of a match that are shown
 _HITS_PER_ENTRY = 32
 _HITS = 256
@@ -50,8 +58,8 @@ class BannerEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class SecretEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One entry of ``secrets.toml``. The group ``secret`` is masked; without it the whole match is, when ``secret`` is true.
 
-    ``exclude`` is searched in the match (in the group ``secret`` when there is one): a hit there is a placeholder, no finding; so is a
-    secret of less ``entropy`` (bits per byte). ``credential``: how sure the shape alone makes it that somebody's access is meant.
+    ``exclude`` is searched in the match (in the group ``secret`` when there is one): a hit there is a placeholder, no finding;
+    so is a secret of less ``entropy`` (bits per byte). ``credential``: how sure the shape makes it that it opens something.
     """
 
     id: str
@@ -212,6 +220,8 @@ def _secret_hit(entry: SecretEntry, match: re.Match[bytes], base: int) -> Patter
         secret = whole if match.groupdict().get("secret") is None else match["secret"]
         # Tells the same secret in two files; too short to tell what it is.
         meta |= {"credential": entry.credential, "same": hashlib.sha256(entry.id.encode() + b"\0" + secret).hexdigest()[:8]}
+        if _FILLER.match(secret):
+            meta["filler"] = "yes"
     meta.update({name: printable(value) for name, value in match.groupdict().items() if name != "secret" and value})
     lead = len(whole) - len(whole.lstrip(b"\0\r\n\t \"'"))
     return PatternHit(rule=entry.id, offset=base + start + lead, text=shown[:_QUOTE].strip(), meta=meta)
