@@ -553,6 +553,16 @@ PLANTED = (
         },
     ),
     Plant(
+        "files-service-token",
+        (("FS-003", "/etc/report.conf"),),
+        # in two pieces, so that no scanner of repositories takes it for somebody's
+        {
+            "/etc/report.conf": text(
+                0o600, "server = https://telemetry.sample-cloud.net/", "token = glpat-" + "s4mPle7Tok3nNob0dys9"
+            )
+        },
+    ),
+    Plant(
         "files-start-script-writable",
         (("FS-004", "/etc/init.d/rcS"),),
         {"/etc/init.d/rcS": (0o777, REPAIRED["/etc/init.d/rcS"][1])},
