@@ -93,11 +93,10 @@ def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
 
 
 def _title(hit: PatternHit, files: int) -> str:
-    what = hit.meta["description"]
+    what, host = hit.meta["description"], hit.meta.get("host")
     name = hit.meta.get("name") or hit.meta.get("option")
-    host = hit.meta.get("host")
-    shown = f"{what[0].upper()}{what[1:]}" + (f" ({name})" if name else f" (at {host})" if host else "")
-    return f"{shown} in plain text" + (f", in {files} files" if files > 1 else "")
+    shown = f"Secret {name[:64]}" if name and hit.rule in _BY_NAME else f"{what[0].upper()}{what[1:]}"
+    return f"{shown} in plain text{f' (for {host})' if host else ''}{f', in {files} files' if files > 1 else ''}"
 
 
 def _all(firmware: Firmware, device: Device) -> Iterator[_Held]:
