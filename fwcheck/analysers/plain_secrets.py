@@ -152,6 +152,8 @@ def _counts(node: Node, facts: Facts, hit: PatternHit) -> bool:
     meta = hit.meta
     if not meta.get("credential") or "filler" in meta or hit.rule in _OF_OTHERS:
         return False
+    if hit.rule == "uci-secret" and meta.get("option") == "key":
+        return (facts.interpreter is not None or node.path.endswith(".sh")) and _writes_network(facts, hit)
     if hit.rule in _BY_NAME:
         name = meta.get("name") or meta.get("option") or ""
         context = f"{posixpath.basename(node.path)} {name}"
@@ -163,6 +165,12 @@ def _counts(node: Node, facts: Facts, hit: PatternHit) -> bool:
     if _NO_HOST.match(meta.get("host", "")) or _NO_USER.match(meta.get("user", "")):
         return False
     return not _PUBLIC_LOGIN.match(meta.get("user", ""))
+
+
+def _writes_network(facts: Facts, hit: PatternHit) -> bool:
+    """Whether a script writes the passphrase into the settings of a wireless network, as OpenWrt's ``wifi detect`` does."""
+    before = (facts.text or "")[max(hit.offset - 400, 0) : hit.offset]
+    return re.search(r"option[ \t]+encryption[ \t]+['\"]?(?:psk|sae|wpa|mixed)", before) is not None
 
 
 def _weighed(node: Node, facts: Facts, hit: PatternHit, where: Evidence, used: frozenset[str]) -> _Held:

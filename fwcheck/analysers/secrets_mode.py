@@ -25,9 +25,18 @@ _WITHOUT_MODES = frozenset({
 _PASSWORDS = re.compile(
     r"(?:^|/)(?:shadow-?|gshadow-?|smbpasswd|\.htpasswd|wpa_supplicant[^/]*\.conf|chap-secrets|pap-secrets|ipsec\.secrets)$"
 )
-_HASH = re.compile(
-    r"(?m)^[\w.-]+:(?:\$\w+\$|[./0-9A-Za-z]{13}(?::|$)|\d+:[0-9A-Fa-fX]{32}:)|^[ \t]*psk="
-    r"|^[ \t]*[^#\s:][^\s:]*[ \t]+\S+[ \t]+\S+|^[ \t]*[^#\s].*:[ \t]*(?:PSK|RSA|EAP|XAUTH)\b"
+# What a secret looks like in them, by the name of the file; samples and "any" are none.
+_HELD = (
+    (re.compile(r"passw(?:or)?d|shadow"), re.compile(r"(?m)^[\w.-]+:(?:\$\w+\$|[./0-9A-Za-z]{13}(?::|$)|\d+:[0-9A-Fa-fX]{32}:)")),
+    (
+        re.compile(r"wpa_supplicant"),
+        re.compile(
+            r"(?m)^[ \t]*(?:psk|sae_password|password|wep_key\d)="
+            r"(?![\"']?(?i:psk|your|my|test|example|secret|very secret|pass|x{3})[\w -]*[\"']?[ \t]*$)"
+        ),
+    ),
+    (re.compile(r"[cp]h?ap-secrets"), re.compile(r"(?m)^[ \t]*[^#\s]\S*[ \t]+\S+[ \t]+(?![*\"']{1,2}(?:\s|$)|<|\$|%)[^\s]+")),
+    (re.compile(r"ipsec"), re.compile(r"(?m)^[ \t]*[^#\s].*:[ \t]*(?:PSK|RSA|EAP|XAUTH)\b|^[ \t]*:[ \t]*(?:PSK|EAP|XAUTH)\b")),
 )
 
 
@@ -61,6 +70,8 @@ def _secret(node: Node, facts: Facts) -> str:
         key.private and not key.encrypted and key.valid and key.fingerprint not in library_test_keys() for key in facts.keys
     ):
         return "private key"
-    if facts.text is not None and _PASSWORDS.search(node.path) and _HASH.search(facts.text):
-        return "password file" if "passwd" in node.path or "shadow" in node.path else "file with passphrases"
+    if facts.text is None or not (name := _PASSWORDS.search(node.path)):
+        return ""
+    if any(file.search(name[0]) and shape.search(facts.text) for file, shape in _HELD):
+        return "password file" if "passwd" in name[0] or "shadow" in name[0] else "file with passphrases"
     return ""

@@ -119,6 +119,25 @@ def test_short_rsa_is_told():
     assert "RSA key of 1024 bits" in finding.title
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "held"),
+    [
+        ("/etc/ppp/pap-secrets", "*\t*\t*\t*\n", False),
+        ("/etc/ppp/pap-secrets", '*\thome\t""\t*\n', False),
+        ("/etc/ppp/chap-secrets", "unit\t*\tt0nnel99\t*\n", True),
+        ("/etc/wpa_supplicant.conf", 'key_mgmt=WPA-EAP WPA-PSK NONE\npairwise=CCMP TKIP\npsk="psk_test"\n', False),
+        ("/etc/wpa_supplicant.conf", 'network={\n\tpsk="sunrise-gate-77"\n}\n', True),
+        ("/etc/ipsec.secrets", '%any : PSK "S3kret99"\n', True),
+        ("/etc/ipsec.secrets", "# : PSK\n", False),
+        ("/etc/passwd-", "root:x:0:0:root:/root:/bin/sh\n", False),
+    ],
+)
+def test_only_files_that_hold_a_secret_have_to_be_kept_from_others(path, text, held):
+    files = {path: text, "/etc/private.conf": "x=1\n"}
+    found = judged(files, secrets_mode, modes={path: 0o644, "/etc/private.conf": 0o600})
+    assert [each.rule for each in found] == ["FS-002"] * held
+
+
 def test_modes_are_believed_where_somebody_set_them(key):
     files = {"/etc/ssl/server.key": pem(key), "/etc/shadow": "root:$1$a$b:1:0:99999:7:::\n", "/etc/private.conf": "x=1\n"}
     modes = {"/etc/ssl/server.key": 0o644, "/etc/shadow": 0o600, "/etc/private.conf": 0o600}

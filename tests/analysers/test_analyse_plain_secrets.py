@@ -16,6 +16,8 @@ ROOT = {"/bin/busybox": "x", "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n", "
 SAMPLES = {id.removeprefix("secret:"): entry.positive[0] for id, entry in builtin().secrets.items()}
 GITHUB, SLACK, BEARER = SAMPLES["github-token"], SAMPLES["slack-webhook"], SAMPLES["basic-or-bearer-token"]
 
+WIFI = "config wifi-iface\n\toption mode ap\n\toption encryption psk2\n\toption key 12345670\n"
+
 
 def found(files: dict[str, bytes | str]) -> list[Finding]:
     firmware = firmware_of({**ROOT, **files})
@@ -37,6 +39,7 @@ def found(files: dict[str, bytes | str]) -> list[Finding]:
         ("/etc/config/ddns", "config service 'x'\n\toption password 'z00keeper'\n", "concern", "tentative"),
         ("/etc/tr069.cfg", "ACS_PWD:hgw1\n", "concern", "tentative"),
         ("/etc/wpa_supplicant.conf", 'network={\n\tssid="plant"\n\tpsk="sunrise-gate-77"\n}\n', "concern", "tentative"),
+        ("/lib/wifi/ra.sh", f"#!/bin/sh\ncat <<EOF\n{WIFI}EOF\n", "concern", "tentative"),
         ("/usr/share/doc/app/readme.txt", GITHUB, "concern", "tentative"),
         ("/www/js/app.js", f"var k = '{GITHUB}';\n", "concern", "firm"),
     ],
@@ -55,6 +58,8 @@ def test_a_secret_is_found(path: str, text: str, verdict: str, confidence: str) 
         ("/etc/wpa_supplicant.conf", 'network={\n\tssid="example"\n\tpsk="psk_test"\n}\n'),
         ("/etc/uci-defaults/net", "#!/bin/sh\nset network.wan.password='bar'\n"),
         ("/etc/config/ddns", "config service 'x'\n\toption password 'your_password'\n"),
+        ("/etc/config/wireless", WIFI),  # told as the passphrase of an access point
+        ("/lib/wifi/ra.sh", "#!/bin/sh\ncat <<EOF\noption key 12345670\nEOF\n"),
         ("/etc/a.conf", "# curl -u cam:k33p0ut ftp://files.maker.net/\n"),
         ("/usr/bin/a.sh", "#!/bin/sh\n# wget http://upd:w0lfram@fw.maker.net/a\n"),
         ("/usr/bin/a.sh", "#!/bin/sh\ncurl -u $USER:$PASS https://h.maker.net\n"),
