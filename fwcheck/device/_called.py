@@ -11,13 +11,15 @@ from collections import deque
 from dataclasses import replace
 
 from fwcheck.device._graph import tentative
+from fwcheck.device.daemons import daemon_of
 from fwcheck.device.shell.process import Shell
 from fwcheck.device.shell.tree import UNKNOWN
 from fwcheck.device.shell.vocabulary import COMMANDS
-from fwcheck.device.shell.world import Call, Run, World
+from fwcheck.device.shell.world import Call, Place, Run, World
 from fwcheck.model import CallFact
 
 _LINES = re.compile(r"system|popen|cmd|command|shell", re.IGNORECASE)
+_WORD = re.compile(r"[\w./+-]+")
 _LISTS = frozenset(("execl", "execlp", "execle"))
 _NO_LINES = frozenset(("execv", "execvp", "execve", "posix_spawn", "posix_spawnp"))
 _FORMAT = re.compile(r"%[-+ #0]*\d*(?:\.\d+)?(?:hh|h|ll|l|z|j)?[a-zA-Z%]")
@@ -42,12 +44,22 @@ def follow(world: World) -> None:
             continue
         seen.add(facts.sha256)
         before = len(world.runs)
-        for call in dict.fromkeys(facts.calls):
+        # What may start a daemon comes first: where the budget ends, the rest is known to be untold.
+        for call in sorted(dict.fromkeys(facts.calls), key=lambda each: not _names_daemon(each)):
             commands += 1
             if commands >= _COMMANDS_LIMIT or world.steps - begin > _BUDGET:
+                if run.found is not None:
+                    place = Place(run.found.fs, run.found.node.path, 0)
+                    world.hole(place, f"{run.name} runs more commands than are followed")
                 return
             _one(world, run, call)
         todo.extend((new, depth + 1) for new in world.runs[before:])
+
+
+def _names_daemon(call: CallFact) -> bool:
+    """Whether a word of the command is the name of a known daemon."""
+    text = " ".join(str(each) for each in call.arguments if isinstance(each, str))
+    return any(daemon_of(posixpath.basename(word)) is not None for word in _WORD.findall(text[:400]))
 
 
 def _one(world: World, run: Run, call: CallFact) -> None:

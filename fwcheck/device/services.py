@@ -92,6 +92,14 @@ _SYSTEM = frozenset(
         "urandom_seed",
         "mdev",
         "udevd",
+        "systemd-udevd",
+        "systemd-journald",
+        "systemd-logind",
+        "systemd-networkd",
+        "systemd-resolved",
+        "systemd-timesyncd",
+        "systemd-tty-ask-password-agent",
+        "dbus-daemon",
         "hotplug2",
         "fw3",
         "button",
@@ -249,7 +257,8 @@ def _verdict(boot: Boot, runs: list[Run]) -> tuple[Literal["yes", "no", "unknown
         return ("unknown", "busybox holds the applet without a link") if applet else ("no", "the program is not in the image")
     if frozenset() in sets:
         return ("yes", "") if present else ("unknown", f"{runs[0].program} is on the running device (it is not in the image)")
-    shortest = min(sets, key=len)
+    # The same for every order of the set: the fewest conditions, and rather what a script says than what a program may run.
+    shortest = min(sets, key=lambda each: (len(each), sum(" runs " in text for text in each), sorted(each)))
     words = next(run.conditions for run in runs if frozenset(run.conditions) >= shortest)
     condition = "; ".join(text for text in words if text in shortest)
     # A memory card or stick is not inserted when the product comes out of its box.
