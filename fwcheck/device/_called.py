@@ -24,10 +24,10 @@ _LISTS = frozenset(("execl", "execlp", "execle"))
 _NO_LINES = frozenset(("execv", "execvp", "execve", "posix_spawn", "posix_spawnp"))
 _FORMAT = re.compile(r"%[-+ #0]*\d*(?:\.\d+)?(?:hh|h|ll|l|z|j)?[a-zA-Z%]")
 _PROGRAMS_LIMIT = 48
-_COMMANDS_LIMIT = 600  # in one boot
+_COMMANDS_LIMIT = 3000  # in one boot
 _DEPTH_LIMIT = 3
 _STEPS = 1000  # for one command with the scripts it calls
-_BUDGET = 8000  # for all of them
+_BUDGET = 24_000  # for all of them
 
 
 def follow(world: World) -> None:

@@ -62,6 +62,9 @@ def render(report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> 
     )
 
 
+_TRAITS = ("microcontroller", "isolation", "storage", "reset", "logging", "resilience")
+
+
 def _values(report: Report, lang: Lang, *, show_secrets: bool) -> dict[str, Any]:
     findings = [finding for _, held in view.adverse(report.findings) for finding in held]
     findings += [finding for finding in report.findings if finding.waived and finding.verdict in {"violation", "concern"}]
@@ -104,6 +107,7 @@ def _values(report: Report, lang: Lang, *, show_secrets: bool) -> dict[str, Any]
         "place": view.place,
         "title": lambda row: view.title(row, lang),
         "password": lambda account: view.password(account, lang, show_secrets=show_secrets),
+        "traits": [(name, rows) for name in _TRAITS if (rows := getattr(report.device, name))],
         "size": size,
         "percent": view.percent,
     }

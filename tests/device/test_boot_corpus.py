@@ -30,7 +30,7 @@ def device(image: str) -> Device:
         ("cam-sannce", "telnetd", {"no"}, ""),
         ("cam-sannce", "wifidaemon", {"yes"}, "/init/ipcam.sh:7"),
         ("hlk-wr02-rootfs", "goahead", {"yes"}, "/etc_ro/rcS:6"),
-        ("hlk-wr02-rootfs", "telnetd", {"no"}, ""),
+        ("hlk-wr02-rootfs", "telnetd", {"unknown"}, "/bin/goahead"),
         ("tplink-wr841nv11-160325", "httpd", {"yes"}, "/etc/rc.d/rcS:37"),
         ("wyze-pan-4.10.0.222", "telnetd", {"yes"}, "/etc/init.d/rcS:22"),
         ("dlink-dir600l-b1", "telnetd", {"unknown"}, "/etc/init0.d/S80telnetd.sh:7"),
