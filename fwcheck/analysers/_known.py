@@ -1,31 +1,26 @@
-"""The table of keys whose private half is public (``known_keys.toml``)."""
+"""The table of keys whose private half is public (``published_keys.toml`` of the inspection)."""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
+from typing import Any
 
 
-@cache
-def _table() -> tuple[dict[str, str], ...]:
-    text = resources.files("fwcheck.analysers").joinpath("known_keys.toml").read_text("utf-8")
-    return tuple(tomllib.loads(text)["key"])
+def _rows(use: str) -> Iterator[dict[str, Any]]:
+    text = resources.files("fwcheck.inspection").joinpath("published_keys.toml").read_text("utf-8")
+    return (row for row in tomllib.loads(text)["key"] if row["use"] == use)
 
 
 @cache
 def library_test_keys() -> dict[str, str]:
     """Test constants of libraries: fingerprint to name."""
-    return {key["fingerprint"]: key["name"] for key in _table() if key["use"] == "library-test"}
+    return {digest: row["owner"] for row in _rows("library-test") for digest in row["sha256"]}
 
 
 @cache
 def signing_test_keys() -> dict[str, str]:
     """Public test keys for signing images: fingerprint or stored key hash to name."""
-    return {
-        key[field]: key["name"]
-        for key in _table()
-        if key["use"] == "signing-test"
-        for field in ("fingerprint", "hash")
-        if field in key
-    }
+    return {digest: row["owner"] for row in _rows("signing-test") for digest in (*row.get("sha256", ()), *row.get("hash", ()))}

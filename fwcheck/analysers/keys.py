@@ -132,7 +132,9 @@ def _judged(held: _Held, trusted: dict[str, str]) -> Finding:
         confidence=confidence,
         explanation=_SHIPPED.explanation
         + (
-            " It is encrypted; its passphrase, if the device needs none from outside, has to be in the image too."
+            " Its passphrase is no protection: it was opened with one of the first that are tried."
+            if key.encrypted and key.valid
+            else " It is encrypted; its passphrase, if the device needs none from outside, has to be in the image too."
             if key.encrypted
             else ""
         ),
@@ -149,6 +151,8 @@ def _weighed(
     use = "SSH host key" if host_key else "Private key" if key.algorithm != "static" else "Shared VPN key"
     if _EXAMPLE.search(path):
         return f"{use} of an example", Severity.LOW, "concern", "tentative"
+    if key.encrypted and key.valid:
+        return f"{use} under a passphrase that everybody tries first,", Severity.CRITICAL, "violation", "certain"
     if key.encrypted:
         return f"Encrypted {use[0].lower()}{use[1:]}", Severity.MEDIUM, "concern", "firm"
     if not key.valid:

@@ -4,15 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Callable
 from functools import cache
 from importlib import resources
 from typing import Any
 
+import msgspec
+
 from fwcheck.model import CertificateFact, KeyFact
 
+_TRIVIAL = (b"", b"password", b"123456", b"12345678", b"1234", b"changeit", b"admin", b"test", b"secret", b"root", b"default")
+_MOST_ROUNDS = 30_000
+_SCRYPT = bytes.fromhex("2b06010401da47040b")
+_INTEGER, _OCTETS, _CONSTRUCTED, _PIECES = 0x02, 0x04, 0x20, 0x24
+_WORD = 9  # bytes of the longest number of rounds that a library takes
+_MOST_ELEMENTS = 2000
 _NAME_LIMIT = 300
 _PUBLIC_LIMIT = 2048  # bytes of a public key that is kept
 _PRODUCT_LIMIT = 16384  # bits of an RSA modulus whose factors are multiplied to see that they fit
+
+
+def der_end(data: bytes, at: int) -> int | None:
+    """The offset behind the DER element at ``at``, None when its length is indefinite, wrong, or not inside ``data``."""
+    if at + 2 > len(data):
+        return None
+    first = data[at + 1]
+    if first < 0x80:
+        end = at + 2 + first
+    else:
+        count = first & 0x7F
+        if not 1 <= count <= 4 or at + 2 + count > len(data):
+            return None
+        end = at + 2 + count + int.from_bytes(data[at + 2 : at + 2 + count], "big")
+    return end if end <= len(data) else None
 
 
 def describe(key: Any) -> tuple[str, int | None]:
@@ -55,7 +79,7 @@ def encoded_key(public: Any) -> bytes:
     return der
 
 
-def private_key(der: bytes, offset: int, container: str) -> KeyFact | None:
+def private_key(der: bytes, offset: int, container: str, *, guess: bool = True) -> KeyFact | None:
     """A private key in PKCS #1, PKCS #8, SEC 1 or DSA form; None when it does not parse."""
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import load_der_private_key  # noqa: PLC0415
@@ -64,7 +88,10 @@ def private_key(der: bytes, offset: int, container: str) -> KeyFact | None:
         # Without the library's own checks: testing the primes of an oversized key would take minutes.
         key = load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
     except TypeError:  # a password is asked for
-        return KeyFact(offset=offset, container=container, algorithm="unknown", private=True, encrypted=True)
+        shut = KeyFact(offset=offset, container=container, algorithm="unknown", private=True, encrypted=True)
+        if not guess:
+            return shut
+        return opened(der, shut, lambda word: load_der_private_key(der, word, unsafe_skip_rsa_key_validation=True))
     except (ValueError, UnsupportedAlgorithm):
         return None
     algorithm, bits = describe(key)
@@ -81,6 +108,60 @@ def private_key(der: bytes, offset: int, container: str) -> KeyFact | None:
     )
 
 
+def opened(der: bytes, shut: KeyFact, load: Callable[[bytes], Any]) -> KeyFact:
+    """An encrypted key after the passphrases that everybody tries first; ``shut`` where none of them opens it.
+
+    Their number of rounds stands in the key and is the attacker's to choose: dear keys are left shut.
+    """
+    if not _cheap(der):
+        return shut
+    for word in _TRIVIAL:
+        try:
+            key = load(word)
+        except Exception:  # noqa: BLE001, S112  # wrong padding that parses by chance may end anywhere in the library
+            continue
+        if key is None:
+            continue
+        algorithm, bits = describe(key)
+        fingerprint = fingerprint_of(key.public_key())
+        return msgspec.structs.replace(
+            shut,
+            algorithm=algorithm,
+            bits=bits,
+            valid=_factors_fit(key, algorithm, bits),
+            fingerprint=fingerprint,
+            published=shut.published or published(fingerprint),
+        )
+    return shut
+
+
+def _cheap(der: bytes) -> bool:
+    """Whether deriving a key from a passphrase takes few rounds: the sum of all numbers of the structure is the bound.
+
+    What the walk does not understand (BER, scrypt) is dear.
+    """
+    if _SCRYPT in der:
+        return False
+    total = walked = 0
+    todo = [(0, len(der))]
+    while todo:
+        at, stop = todo.pop()
+        while at < stop:
+            walked += 1
+            end = der_end(der, at)
+            if end is None or end > stop or der[at] == _PIECES or walked > _MOST_ELEMENTS:
+                return False
+            inside = at + 2 + (der[at + 1] & 0x7F if der[at + 1] & 0x80 else 0)
+            if der[at] == _INTEGER and end - inside <= _WORD:
+                total += int.from_bytes(der[inside:end], "big")
+            elif der[at] & _CONSTRUCTED or (
+                der[at] == _OCTETS and der[inside : inside + 1] == b"\x30" and der_end(der, inside) == end
+            ):
+                todo.append((inside, end))
+            at = end
+    return total <= _MOST_ROUNDS
+
+
 def published(digest: str | None) -> str:
     """Whose test key it is, by fingerprint (of an encrypted PEM key: the SHA-256 of its body); "" for all others."""
     return _published_keys().get(digest, "") if digest is not None else ""
@@ -89,7 +170,7 @@ def published(digest: str | None) -> str:
 @cache
 def _published_keys() -> dict[str, str]:
     data = tomllib.loads(resources.files("fwcheck.inspection").joinpath("published_keys.toml").read_text("utf-8"))
-    return {digest: entry["owner"] for entry in data["key"] for digest in entry["sha256"]}
+    return {digest: entry["owner"] for entry in data["key"] if entry["use"] == "library-test" for digest in entry["sha256"]}
 
 
 def _factors_fit(key: Any, algorithm: str, bits: int | None) -> bool:

@@ -20,6 +20,7 @@ from fwcheck.model import CertificateFact, KeyFact
 
 CERTIFICATE_LIMIT = 512
 KEY_LIMIT = 256
+_GUESSED = 8  # keys of a content that trivial passphrases are tried on
 _BLOCK_LIMIT = 2048
 _BODY_LIMIT = 64 << 10  # bytes of base64 in one block
 _DER_LIMIT = 32 << 10  # bytes of one DER structure
@@ -51,6 +52,9 @@ _HEADERS = re.compile(rb"\A(?:\s|\\[nr])*((?:[A-Za-z-]{2,30}: [^\r\n\\]{1,200}(?
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}\Z")
 _KEY_BAG = bytes.fromhex("2a864886f70d010c0a0101")  # pkcs-12-keyBag
 _SHROUDED_BAG = bytes.fromhex("2a864886f70d010c0a0102")  # pkcs-12-pkcs8ShroudedKeyBag
+
+
+der_end = key_material.der_end
 
 
 class Found(NamedTuple):
@@ -112,7 +116,7 @@ def _read_pem(
             if certificate is not None:
                 certificates.append(certificate)
                 taken.append((block.offset, block.end))
-        elif (key := _pem_key(block)) is not None:
+        elif (key := _pem_key(block, guess=len(keys) < _GUESSED)) is not None:
             keys.append(key)
             taken.append((block.offset, block.end))
     if skipped:
@@ -146,7 +150,7 @@ def _decoded(body: bytes) -> bytes | None:
         return None
 
 
-def _pem_key(block: _Block) -> KeyFact | None:
+def _pem_key(block: _Block, *, guess: bool) -> KeyFact | None:
     label = block.label
     if label == "OpenVPN Static key V1":
         return _static_key(block)
@@ -164,16 +168,31 @@ def _pem_key(block: _Block) -> KeyFact | None:
     if b"ENCRYPTED" in block.headers:
         known = key_material.published(hashlib.sha256(der).hexdigest())
         fact = KeyFact(offset=block.offset, container="PEM", algorithm=algorithm, private=True, encrypted=True, published=known)
-        return fact if len(der) % 8 == 0 else None  # what a block cipher left
+        if len(der) % 8:  # no block cipher left this
+            return None
+        return _legacy_opened(block, fact) if guess else fact
     if label.endswith("CERTIFICATE REQUEST"):
         return key_material.request_key(der, block.offset)
-    read = key_material.private_key if private else key_material.public_key
-    found = read(der, block.offset, "PEM")
+    if private:
+        found = key_material.private_key(der, block.offset, "PEM", guess=guess)
+    else:
+        found = key_material.public_key(der, block.offset, "PEM")
     if found is not None:
         return found
     # Key-shaped, but of an algorithm or a form that the library does not know.
     shaped = der[0] == 0x30 and der_end(der, 0) == len(der)
     return KeyFact(offset=block.offset, container="PEM", algorithm=algorithm, private=private) if shaped else None
+
+
+def _legacy_opened(block: _Block, shut: KeyFact) -> KeyFact:
+    """A PEM key encrypted as RFC 1421 says (one round of MD5), tried with trivial passphrases."""
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
+    label = block.label.encode()
+    headers = re.sub(rb"(?:\\[nr]|[\r\n])+", b"\n", block.headers).strip()
+    lines = b"\n".join(block.body[at : at + 64] for at in range(0, len(block.body), 64))
+    pem = b"-----BEGIN %s-----\n%s\n\n%s\n-----END %s-----\n" % (label, headers, lines, label)
+    return key_material.opened(b"", shut, lambda word: load_pem_private_key(pem, word, unsafe_skip_rsa_key_validation=True))
 
 
 def _static_key(block: _Block) -> KeyFact | None:
@@ -200,21 +219,6 @@ def _pgp_key(block: _Block) -> KeyFact | None:
 # --------------------------------------------------------------------------- DER
 
 
-def der_end(data: bytes, at: int) -> int | None:
-    """The offset behind the DER element at ``at``, None when its length is indefinite, wrong, or not inside ``data``."""
-    if at + 2 > len(data):
-        return None
-    first = data[at + 1]
-    if first < 0x80:
-        end = at + 2 + first
-    else:
-        count = first & 0x7F
-        if not 1 <= count <= 4 or at + 2 + count > len(data):
-            return None
-        end = at + 2 + count + int.from_bytes(data[at + 2 : at + 2 + count], "big")
-    return end if end <= len(data) else None
-
-
 def _read_der(
     content: bytes, scan: Scan, taken: list[tuple[int, int]], keys: list[KeyFact], certificates: list[CertificateFact]
 ) -> None:
@@ -235,14 +239,14 @@ def _read_der(
                 covered = end
             continue
         if id == "key:pkcs12":
-            found = _pkcs12(der, at)
+            found = _pkcs12(der, at, guess=len(keys) < _GUESSED)
             covered = end if found is not None and found.encrypted else covered
         elif id.startswith("key:public"):
             found = key_material.public_key(der, at, "DER")
             covered = end if found is not None else covered
         else:
             container = "PKCS#8" if id.startswith("key:pkcs8") else "DER"
-            found = key_material.private_key(der, at, container)
+            found = key_material.private_key(der, at, container, guess=len(keys) < _GUESSED)
             covered = end if found is not None else covered
         if found is not None and len(keys) <= KEY_LIMIT:
             keys.append(found)
@@ -251,9 +255,14 @@ def _read_der(
 _DER_SHAPES = tuple(shape.id for shape in SHAPES if shape.id != "key:pem" and shape not in ssh_keys.SHAPES)
 
 
-def _pkcs12(der: bytes, offset: int) -> KeyFact | None:
-    """A PKCS #12 file. It is never opened: its iteration counts are the attacker's, and the bag types stand in the clear."""
+def _pkcs12(der: bytes, offset: int, *, guess: bool) -> KeyFact | None:
+    """A PKCS #12 file. The bag types stand in the clear; it is opened with trivial passphrases alone, where that is cheap."""
     bare, shrouded = _KEY_BAG in der, _SHROUDED_BAG in der
     if not (bare or shrouded or b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x06" in der):  # encryptedData
         return None
-    return KeyFact(offset=offset, container="PKCS#12", algorithm="unknown", private=bare or shrouded, encrypted=not bare)
+    shut = KeyFact(offset=offset, container="PKCS#12", algorithm="unknown", private=bare or shrouded, encrypted=not bare)
+    if not shrouded or not guess:
+        return shut
+    from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates  # noqa: PLC0415
+
+    return key_material.opened(der, shut, lambda word: load_key_and_certificates(der, word)[0])

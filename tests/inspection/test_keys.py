@@ -4,6 +4,7 @@ import base64
 import datetime as dt
 import hashlib
 import json
+import time
 
 import pytest
 from cryptography import x509
@@ -162,10 +163,39 @@ def test_a_bundle_is_read_up_to_its_limit_and_the_rest_is_told():
     assert any("3 left" in problem for problem in facts.problems)
 
 
-def test_pkcs12_is_told_and_never_opened():
+def test_pkcs12_with_a_passphrase_of_its_own_stays_shut():
     content = pkcs12.serialize_key_and_certificates(b"n", RSA, CERTIFICATE, None, BestAvailableEncryption(b"pw"))
     found = one(content)
     assert (found.container, found.private, found.encrypted, found.offset) == ("PKCS#12", True, True, 0)
+
+
+@pytest.mark.parametrize("word", [b"password", b"123456", b"changeit"])
+def test_keys_under_trivial_passphrases_are_opened(word):
+    for content in (
+        dump(RSA, password=word),
+        dump(RSA, Encoding.DER, password=word),
+        dump(RSA, form=TRADITIONAL, password=word),
+        dump(RSA, form=TRADITIONAL, password=word).replace(b"\n", b"\\n"),
+    ):
+        found = one(content)
+        assert (found.encrypted, found.valid, found.algorithm, found.fingerprint) == (True, True, "RSA", fingerprint(RSA))
+
+
+def test_pkcs12_under_a_trivial_passphrase_is_opened():
+    form = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(2048)
+    content = pkcs12.serialize_key_and_certificates(b"n", RSA, CERTIFICATE, None, form.build(b"1234"))
+    found = one(content)
+    assert (found.container, found.encrypted, found.fingerprint) == ("PKCS#12", True, fingerprint(RSA))
+
+
+def test_a_dear_key_is_not_tried():
+    der = bytearray(dump(RSA, Encoding.DER, password=b"password"))
+    at = der.index(bytes.fromhex("2a864886f70d01050c"))
+    place = der.index(b"\x02\x02", at)
+    der[place + 2 : place + 4] = b"\x7f\xff"
+    started = time.process_time()
+    assert one(bytes(der)).fingerprint is None
+    assert time.process_time() - started < 0.5
 
 
 def test_openvpn_static_keys_are_private():
