@@ -104,21 +104,26 @@ def _uimage(work: Path, version: str) -> bytes:
     return (work / "uImage").read_bytes()
 
 
-def _jffs2(work: Path, tree: Tree) -> bytes:
-    root = work / "root"
+def _laid_out(root: Path, tree: Tree) -> list[tuple[str, int]]:
+    """Writes the tree below ``root``; gives paths and modes of its files, which only the packing tool sets."""
     for directory in _DIRECTORIES:
         (root / directory).mkdir(parents=True, exist_ok=True)
-    table = []
+    files = []
     for path, (mode, content) in sorted(tree.items()):
         place = root / path.lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, str):
             place.symlink_to(content)
-            continue
-        place.write_bytes(content)
-        table.append(f"{path} f {mode:o} 0 0 - - - - -\n")
-    table.append("/dev/console c 600 0 0 5 1 - - -\n")
-    (work / "table").write_text("".join(table))
+        else:
+            place.write_bytes(content)
+            files.append((path, mode))
+    return files
+
+
+def _jffs2(work: Path, tree: Tree) -> bytes:
+    root = work / "root"
+    table = [f"{path} f {mode:o} 0 0 - - - - -\n" for path, mode in _laid_out(root, tree)]
+    (work / "table").write_text("".join(table) + "/dev/console c 600 0 0 5 1 - - -\n")
     for each in (root, *root.rglob("*")):
         os.utime(each, (EPOCH, EPOCH), follow_symlinks=False)
     _run("mkfs.jffs2", "-r", root, "-o", work / "root.jffs2", "-l", "-e", 8192, "-U", "-f", "-D", work / "table")
@@ -127,19 +132,8 @@ def _jffs2(work: Path, tree: Tree) -> bytes:
 
 def _squashfs(work: Path, tree: Tree) -> bytes:
     root = work / "root"
-    for directory in _DIRECTORIES:
-        (root / directory).mkdir(parents=True, exist_ok=True)
-    modes = []
-    for path, (mode, content) in sorted(tree.items()):
-        place = root / path.lstrip("/")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, str):
-            place.symlink_to(content)
-            continue
-        place.write_bytes(content)
-        modes.append(f"{path.lstrip('/')} m {mode:o} 0 0\n")
-    modes.append("dev/console c 600 0 0 5 1\n")
-    (work / "modes").write_text("".join(modes))
+    modes = [f"{path.lstrip('/')} m {mode:o} 0 0\n" for path, mode in _laid_out(root, tree)]
+    (work / "modes").write_text("".join(modes) + "dev/console c 600 0 0 5 1\n")
     fixed = ("-all-root", "-no-xattrs", "-noappend", "-no-progress", "-mkfs-time", EPOCH, "-all-time", EPOCH)
     _run("mksquashfs", root, work / "root.squashfs", "-comp", "xz", "-b", 131072, *fixed, "-pf", work / "modes")
     return (work / "root.squashfs").read_bytes()
