@@ -2,9 +2,9 @@
 
 usage: python benchmarks/secrets.py [FILE ...]
 
-Without files, Python sources (text) and shared libraries (binary) of this machine are taken, up to 24 MiB of each. Process time is
-measured, so other work on the machine does not count. Beside it: the same bytes through hyperscan with one plain expression (the
-floor), through Python's ``re`` (what happens where hyperscan does not run), and through detect-secrets where it is installed.
+Without files, Python sources (text) and shared libraries (binary) of this machine are taken, up to 24 MiB of each. Process
+time is measured, so other work on the machine does not count. Beside it: the same bytes through hyperscan with one plain
+expression (the floor), through Python's ``re`` (where hyperscan does not run), and through detect-secrets where it is installed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from fwcheck.inspection import catalogue
@@ -53,14 +54,14 @@ def _floor() -> Callable[[bytes], object] | None:
 
 def _detect_secrets() -> Callable[[bytes], object] | None:
     with contextlib.suppress(ImportError):
-        from detect_secrets import SecretsCollection  # noqa: PLC0415
-        from detect_secrets.settings import default_settings  # noqa: PLC0415
+        whole, settings = import_module("detect_secrets"), import_module("detect_secrets.settings")
 
         def scan(piece: bytes) -> object:
-            with tempfile.NamedTemporaryFile(suffix=".conf") as file, default_settings():
+            with tempfile.NamedTemporaryFile(suffix=".conf") as file, settings.default_settings():
                 file.write(piece)
                 file.flush()
-                return SecretsCollection().scan_file(file.name)
+                collection = whole.SecretsCollection()
+                return collection.scan_file(file.name)
 
         return scan
     return None
