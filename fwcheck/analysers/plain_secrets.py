@@ -160,7 +160,7 @@ def _counts(node: Node, facts: Facts, hit: PatternHit) -> bool:
         return not (_SAMPLE.search(node.path) or _NO_SECRET.search(name)) and bool(_ELSEWHERE.search(context))
     if hit.rule == "wifi-passphrase":
         return bool(_STATION.search(node.path)) and not _SAMPLE.search(node.path)
-    if facts.kind in _PAGES and meta["credential"] != "certain":
+    if (facts.kind in _PAGES or _SAMPLE.search(node.path)) and meta["credential"] != "certain":
         return False
     if _NO_HOST.match(meta.get("host", "")) or _NO_USER.match(meta.get("user", "")):
         return False

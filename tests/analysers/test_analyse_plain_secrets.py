@@ -70,6 +70,7 @@ def test_a_secret_is_found(path: str, text: str, verdict: str, confidence: str) 
         ("/usr/share/i18n/de.po", 'msgid "api_key: 9f8e7d6c5b"\n'),
         ("/etc/login.defs", "password_min_length=8888\n"),
         ("/etc/app.conf", "api_key_file=abcdefg\nauth_token=YOUR_AUTH_TOKEN\napi_key=xxxxxxxx\ntoken_secret=changeme\n"),
+        ("/usr/share/doc/git/test.netrc", "machine imap2 login bob password bobwashere\n"),
         ("/etc/app.conf.sample", "mqtt_password=br1dge77\n"),
         ("/etc/hosts.conf", "admin_password=s3same99\n"),  # a login into the device: the matter of other rules
     ],
