@@ -161,7 +161,7 @@ class KeyFact(Value, frozen=True, kw_only=True):
     fingerprint: str | None = None  # SHA-256 of the DER SubjectPublicKeyInfo, hexadecimal
     comment: str = ""
     published: str = ""  # whose published test key it is: no secret of this device; "" when it is not known as one
-    public: bytes = b""  # DER SubjectPublicKeyInfo of a public key, at most 2 KiB
+    public: bytes = b""  # DER SubjectPublicKeyInfo of the key or of its public half, at most 2 KiB
 
 
 class CertificateFact(Value, frozen=True, kw_only=True):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from elf import build
 
@@ -28,6 +29,24 @@ def public_key(number: int) -> bytes:
     """Its public half, SubjectPublicKeyInfo in PEM."""
     key = ec.derive_private_key(number, ec.SECP256R1()).public_key()
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _rsa_public(modulus: int) -> bytes:
+    key = rsa.RSAPublicNumbers(65537, modulus).public_key()
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def short_key() -> bytes:
+    """An RSA public key of 1024 bits, of which nobody knows the private half."""
+    return _rsa_public((1 << 1023) | 1 << 300 | 0x10001)
+
+
+def computable_key() -> bytes:
+    """An RSA public key of the shape that the generator of CVE-2017-15361 gives: powers of 65537 modulo many small primes."""
+    product = math.prod(each for each in range(3, 168) if all(each % small for small in range(2, each)))
+    halves = [pow(65537, power, product) + product * ((1 << 1023) // product + more) for power, more in ((1234, 0), (99, 12))]
+    odd = [half if half % 2 else half + product for half in halves]
+    return _rsa_public(odd[0] * odd[1])
 
 
 def ssh_public_key(number: int) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from contents import REPAIRED, Tree, certificate, private_key, ssh_public_key, text
+from contents import REPAIRED, Tree, certificate, computable_key, private_key, short_key, ssh_public_key, text
 from elf import build
 
 Change = tuple[int, bytes | str] | None  # None: the file is taken out
@@ -338,6 +338,16 @@ PLANTED = (
         "transport-plain-web",
         (("TLS-006", "/etc/init.d/rcS"),),
         {"/etc/lighttpd.conf": text(0o644, 'server.document-root = "/www"', 'server.username = "www"', "server.port = 80")},
+    ),
+    Plant(
+        "transport-short-key",
+        (("CRY-002", "/etc/cloud/server.pub"),),
+        {"/etc/cloud/server.pub": (0o644, short_key())},
+    ),
+    Plant(
+        "transport-computable-key",
+        (("CRY-003", "/etc/cloud/server.pub"),),
+        {"/etc/cloud/server.pub": (0o644, computable_key())},
     ),
     # --- updates
     Plant(

@@ -95,7 +95,8 @@ def private_key(der: bytes, offset: int, container: str, *, guess: bool = True) 
     except (ValueError, UnsupportedAlgorithm):
         return None
     algorithm, bits = describe(key)
-    fingerprint = fingerprint_of(key.public_key())
+    encoded = encoded_key(key.public_key())
+    fingerprint = hashlib.sha256(encoded).hexdigest() if encoded else None
     return KeyFact(
         offset=offset,
         container=container,
@@ -105,6 +106,7 @@ def private_key(der: bytes, offset: int, container: str, *, guess: bool = True) 
         valid=_factors_fit(key, algorithm, bits),
         fingerprint=fingerprint,
         published=published(fingerprint),
+        public=encoded if len(encoded) <= _PUBLIC_LIMIT else b"",
     )
 
 
