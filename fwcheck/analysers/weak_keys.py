@@ -114,7 +114,18 @@ def _roca(modulus: int) -> bool:
 
 
 def _shared(moduli: list[int]) -> list[bool]:
-    """For each modulus whether it has a factor in common with another, different one (batch greatest common divisor)."""
-    product = math.prod(moduli)
-    common = [math.gcd(modulus, (product // modulus) % modulus) for modulus in moduli]
+    """For each modulus whether it has a factor in common with another, different one.
+
+    Batch greatest common divisors by a product tree and a remainder tree (Bernstein, "How to find smooth parts of integers").
+    """
+    if len(moduli) < 2:
+        return [False] * len(moduli)
+    levels = [moduli]
+    while len(levels[-1]) > 1:
+        level = levels[-1]
+        levels.append([math.prod(level[at : at + 2]) for at in range(0, len(level), 2)])
+    rest = levels.pop()
+    for level in reversed(levels):
+        rest = [rest[at // 2] % (number * number) for at, number in enumerate(level)]
+    common = [math.gcd(left // modulus, modulus) for left, modulus in zip(rest, moduli, strict=True)]
     return [1 < each < modulus for each, modulus in zip(common, moduli, strict=True)]
