@@ -360,6 +360,7 @@ class ImageSignature(Value, frozen=True, kw_only=True):
     reason: str  # in words
     key: str = ""  # SHA-256 of the DER SubjectPublicKeyInfo that fits, or what the container says of its key
     key_from: str = ""  # "--update-key NAME", the file of the image that holds it, "carried with the signature"
+    keys_given: bool = False  # the user named keys that it has to fit
     evidence: tuple[Evidence, ...] = ()
 
 

@@ -9,7 +9,6 @@ Lenstra et al., "Ron was wrong, Whit is right" (2012).
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 from collections.abc import Iterable, Iterator
@@ -54,21 +53,18 @@ def _keys(firmware: Firmware) -> Iterator[_Key]:
     for node, facts in firmware.contents():
         if node.kind is NodeKind.CONTAINER or len(seen) >= _MOST:
             continue
-        keys = [key for key in facts.keys if not key.published]
+        keys = [key for key in facts.keys if not key.published and key.fingerprint not in known]
         held = [(key.public, key.offset, "private key" if key.private else "public key", True) for key in keys]
         if len(facts.certificates) <= _BUNDLE:  # a bundle of public authorities is looked at by everybody
-            held += [(each.public, each.offset, f"certificate of {each.subject[:80]}", False) for each in facts.certificates]
+            certificates = [each for each in facts.certificates if each.key_fingerprint not in known]
+            held += [(each.public, each.offset, f"certificate of {each.subject[:80]}", False) for each in certificates]
         for public, offset, words, own in held:
             if not public or public in seen:
                 continue
             seen.add(public)
             numbers = _numbers(public)
-            if numbers is not None and _fingerprint(public) not in known:
+            if numbers is not None:
                 yield _Key(*numbers, node, offset, words, own and facts.kind != "elf")
-
-
-def _fingerprint(public: bytes) -> str:
-    return hashlib.sha256(public).hexdigest()
 
 
 def _numbers(public: bytes) -> tuple[int, int] | None:

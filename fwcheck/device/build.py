@@ -38,8 +38,9 @@ def build(firmware: Firmware, update_keys: Sequence[PublicKey] = ()) -> Device:
     running = services(firmware)
     ports = listeners(firmware, running)
     running = with_reach(running, ports)
+    small = microcontroller(firmware)
     return Device(
-        platform=platform(firmware),
+        platform=microcontroller_platform(small) or platform(firmware),
         accounts=accounts(firmware),
         services=running,
         listeners=ports,
@@ -48,7 +49,7 @@ def build(firmware: Firmware, update_keys: Sequence[PublicKey] = ()) -> Device:
         signatures=image_signatures(firmware, update_keys),
         boot_chain=boot_chain(firmware),
         components=components(firmware),
-        microcontroller=microcontroller(firmware),
+        microcontroller=small,
         hardening=hardening(firmware, running, ports),
         isolation=isolation(firmware, running),
         storage=storage(firmware),
@@ -60,8 +61,6 @@ def build(firmware: Firmware, update_keys: Sequence[PublicKey] = ()) -> Device:
 
 def platform(firmware: Firmware) -> str:
     """System and processor in words, e.g. ``OpenWrt on mips (32 bit, big endian)``; ``unknown`` when nothing tells."""
-    if small := microcontroller_platform(firmware):
-        return small
     elves = [facts.elf for _, facts in firmware.contents() if facts.elf is not None]
     machines = Counter(f"{elf.machine} ({elf.bits} bit, {elf.endian} endian)" for elf in elves)
     system = next((name for fs in firmware.roots() for path, name in _SYSTEMS if fs.is_root and fs.exists(path)), "")

@@ -57,12 +57,10 @@ def microcontroller(firmware: Firmware) -> tuple[Trait, ...]:
     return tuple([*told, *_slots(firmware), *code][:_MOST])
 
 
-def platform(firmware: Firmware) -> str:
-    """SDK and chip in words, ``ESP-IDF v5.3.1 on ESP32-C6``; empty when nothing tells."""
-    if not is_microcontroller(firmware):
-        return ""
-    rows = {trait.name: trait.detail for trait in reversed([*_headers(firmware), *_code(firmware)])}
-    return " on ".join(part for part in (rows.get("SDK", ""), rows.get("chip", "")) if part)
+def platform(rows: tuple[Trait, ...]) -> str:
+    """SDK and chip in words, by the rows of :func:`microcontroller`: ``ESP-IDF v5.3.1 on ESP32-C6``; empty when nothing tells."""
+    first = {trait.name: trait.detail for trait in reversed(rows)}
+    return " on ".join(part for part in (first.get("SDK", ""), first.get("chip", "")) if part)
 
 
 def _where(node: Node, text: str, offset: int | None = None) -> tuple[Evidence, ...]:

@@ -10,6 +10,8 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
+import msgspec
+
 from fwcheck.device.firmware import Firmware
 from fwcheck.model import Evidence, ImageSignature, Location, Node, SignedBlock, Value
 
@@ -47,7 +49,8 @@ def image_signatures(firmware: Firmware, given: Sequence[PublicKey] = ()) -> tup
     if not signed:
         return ()
     keys = list(_load(given, given=True)) + list(_load(_of_image(firmware), given=False))
-    return tuple(_judged(firmware, node, block, keys) for node, block in signed)
+    told = (_judged(firmware, node, block, keys) for node, block in signed)
+    return tuple(msgspec.structs.replace(each, keys_given=bool(given)) for each in told)
 
 
 def _of_image(firmware: Firmware) -> Iterator[PublicKey]:
