@@ -333,8 +333,32 @@ class Console(Value, frozen=True, kw_only=True):
     evidence: tuple[Evidence, ...] = ()
 
 
+StepAction = Literal["fetch", "receive", "unpack", "verify", "compare", "write", "set", "run", "restart"]
+
+
+class UpdateStep(Value, frozen=True, kw_only=True):
+    """One step of an update path, in the order in which the device takes it.
+
+    ``fetch`` and ``receive`` bring the software in, ``verify`` checks a signature, ``compare`` a hash or a checksum, ``write``
+    brings it to flash, ``set`` tells the boot loader, ``run`` starts something out of it. Of checks, ``honoured`` says whether a
+    failure keeps the software from being written.
+    """
+
+    action: StepAction
+    what: str  # in words: "certificate of the server is not checked", "RSA signature over /tmp/fw.bin"
+    check: Literal["", "signature", "hash", "checksum"] = ""
+    honoured: Literal["", "yes", "no", "unknown"] = ""
+    reason: str = ""  # why a check is not honoured: "|| true", "status never asked for", "stands behind the write"
+    evidence: Evidence | None = None
+
+
 class UpdatePath(Value, frozen=True, kw_only=True):
-    """One way new software reaches the flash, and what stands in its way."""
+    """One way new software reaches the flash, and what stands in its way.
+
+    ``verified`` is the weakest check that every way to the write has to pass. ``transport`` is about what the software, or the
+    hash it is compared with, comes over: ``authenticated`` (TLS with the certificate checked), ``unchecked`` (TLS without),
+    ``plain`` (no TLS), ``none`` (not over a network).
+    """
 
     source: str  # "web upload", "http download", "container", ...
     sink: str  # "mtd write", "swupdate", "bootloader", ...
@@ -342,6 +366,11 @@ class UpdatePath(Value, frozen=True, kw_only=True):
     mechanism: str = ""
     detail: str = ""
     root: str = ""
+    steps: tuple[UpdateStep, ...] = ()
+    transport: Literal["authenticated", "unchecked", "plain", "none", "unknown"] = "unknown"
+    automatic: Literal["yes", "no", "unknown"] = "unknown"  # started by the device itself, by its defaults
+    rollback: Literal["protected", "unprotected", "unknown"] = "unknown"  # whether an older version is refused
+    slots: str = ""  # "A/B", "single", or "" where the image does not tell
     evidence: tuple[Evidence, ...] = ()
 
 
