@@ -1,22 +1,21 @@
-"""Weak RSA keys: too short, with a small exponent, made by a broken generator (ROCA), or sharing a prime with another key.
+"""Weak keys: too short, with a small exponent, made by a broken generator, with primes side by side or shared with another key.
 
 It looks at private keys, at public keys in files of their own, and at certificates. What a key is used for stands in the findings
 on keys and certificates; here it is only said that whoever has the public half can compute, or come near to, the private one.
 
-Sources: NIST SP 800-131A rev. 2 (key sizes), Nemec et al., "The Return of Coppersmith's Attack" (CCS 2017; CVE-2017-15361),
-Lenstra et al., "Ron was wrong, Whit is right" (2012).
+Sources: NIST SP 800-131A rev. 2 and FIPS 186-5 (key sizes, the end of DSA), Nemec et al., "The Return of Coppersmith's Attack" (2017;
+CVE-2017-15361), Lenstra et al., "Ron was wrong, Whit is right" (2012), Böck, "Fermat factorization in the wild" (2023;
+CVE-2022-26320).
 """
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Iterable, Iterator
-from functools import cache
 from typing import NamedTuple
 
 from fwcheck.analysers._known import library_test_keys
 from fwcheck.analysers._once import once
+from fwcheck.analysers._rsa import close_primes, of_broken_generator, sharing
 from fwcheck.analysers.rule import rules_of
 from fwcheck.device.firmware import Firmware
 from fwcheck.model import Device, Evidence, Finding, Location, Node, NodeKind, Severity
@@ -25,25 +24,31 @@ RULES = rules_of(__name__)
 _WEAK = RULES["CRY-002"]
 _BROKEN = RULES["CRY-003"]
 
-# Moduli of the broken generator are powers of 65537 modulo each of these primes.
-_ROCA_PRIMES = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
-_LEAST_BITS = 2048
+_LEAST_BITS = {"RSA": 2048, "DSA": 2048, "EC": 224}
+_HIGH_BITS = {"RSA": 1024, "DSA": 1024, "EC": 160}  # below: within reach of a few machines
 _MOST = 2000  # keys of one image
 _BUNDLE = 8  # certificates in one content from which on it is a bundle
-_PAIRED = 100  # keys of which each is set against each
+_SHARED = 100  # moduli that are searched for common factors: a tenth of a second
 
 
 class _Key(NamedTuple):
-    modulus: int
+    algorithm: str
+    bits: int
+    modulus: int  # of RSA; else 0
     exponent: int
     node: Node
     offset: int
     words: str
     own: bool  # no certificate: one that stands in the image for the device or for who may change it
+    mark: str  # names the key in a cause
+
+    @property
+    def shown(self) -> str:
+        return f"{self.words}: {self.algorithm}, {self.bits} bits" + (f", exponent {self.exponent}" if self.modulus else "")
 
 
 def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:  # noqa: ARG001  # the signature of every analyser
-    """Findings on weak RSA keys."""
+    """Findings on weak keys."""
     return once(_findings(list(_keys(firmware))))
 
 
@@ -64,59 +69,78 @@ def _keys(firmware: Firmware) -> Iterator[_Key]:
             seen.add(public)
             numbers = _numbers(public)
             if numbers is not None:
-                yield _Key(*numbers, node, offset, words, own and facts.kind != "elf")
+                algorithm, bits, modulus, exponent = numbers
+                mark = f"{modulus % (1 << 64):x}" if modulus else public[-8:].hex()
+                yield _Key(algorithm, bits, modulus, exponent, node, offset, words, own and facts.kind != "elf", mark)
 
 
-def _numbers(public: bytes) -> tuple[int, int] | None:
-    """Modulus and exponent of an RSA key; None for other keys."""
+def _numbers(public: bytes) -> tuple[str, int, int, int] | None:
+    """Algorithm, size, and of RSA modulus and exponent; None for keys that are weak in no way known here."""
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415  # only where an image holds keys
-    from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415
 
     try:
         key = load_der_public_key(public)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
-    if not isinstance(key, rsa.RSAPublicKey):
-        return None
-    numbers = key.public_numbers()
-    return numbers.n, numbers.e
+    if isinstance(key, rsa.RSAPublicKey):
+        numbers = key.public_numbers()
+        return "RSA", numbers.n.bit_length(), numbers.n, numbers.e
+    if isinstance(key, dsa.DSAPublicKey):
+        return "DSA", key.key_size, 0, 0
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return "EC", key.curve.key_size, 0, 0
+    return None
 
 
 def _findings(keys: list[_Key]) -> Iterator[Finding]:
-    shared = _shared([key.modulus for key in keys])
-    for key, common in zip(keys, shared, strict=True):
-        where = Evidence(
-            location=Location(chain=key.node.chain, path=key.node.path, offset=key.offset),
-            text=f"{key.words}: RSA, {key.modulus.bit_length()} bits, exponent {key.exponent}",
-        )
-        if common or _roca(key.modulus):
-            reason = "shares a prime with another key of the image" if common else "comes of a broken generator (CVE-2017-15361)"
-            yield _BROKEN.finding(where, f"broken key: {key.modulus % (1 << 64):x}", title=f"A {key.words} {reason}"[:200])
-        elif key.own and (key.modulus.bit_length() < _LEAST_BITS or key.exponent < 3):
-            reason = f"of {key.modulus.bit_length()} bits" if key.exponent >= 3 else f"with exponent {key.exponent}"
+    shared = sharing([key.modulus for key in keys if key.modulus][:_SHARED])
+    first = {key.modulus: key for key in reversed(keys)}
+    for key in keys:
+        where = _evidence(key)
+        other = first[shared[key.modulus]] if key.modulus in shared else None
+        if reason := _broken(key, other):
+            yield _BROKEN.finding(
+                where,
+                f"broken key: {key.mark}",
+                title=f"A {key.words} {reason}"[:200],
+                witnesses=(_evidence(other),) if other is not None else (),
+            )
+        elif key.own and (reason := _weakness(key)):
             yield _WEAK.finding(
                 where,
-                f"weak key: {key.modulus % (1 << 64):x}",
-                title=f"A {key.words} is RSA {reason}"[:200],
-                severity=Severity.HIGH if key.modulus.bit_length() < 1024 or key.exponent < 3 else Severity.MEDIUM,
+                f"weak key: {key.mark}",
+                title=f"A {key.words} is {reason}"[:200],
+                severity=Severity.HIGH if key.bits < _HIGH_BITS[key.algorithm] or _trivial(key) else Severity.MEDIUM,
             )
 
 
-@cache
-def _powers(prime: int) -> frozenset[int]:
-    """The powers of 65537 modulo a prime."""
-    return frozenset(pow(65537, exponent, prime) for exponent in range(prime - 1))
+def _evidence(key: _Key) -> Evidence:
+    return Evidence(location=Location(chain=key.node.chain, path=key.node.path, offset=key.offset), text=key.shown)
 
 
-def _roca(modulus: int) -> bool:
-    return all(modulus % prime in _powers(prime) for prime in _ROCA_PRIMES)
+def _trivial(key: _Key) -> bool:
+    """Whether the exponent makes the key nothing at all."""
+    return key.algorithm == "RSA" and key.exponent < 3
 
 
-def _shared(moduli: list[int]) -> list[bool]:
-    """For each modulus whether it has a factor in common with another, different one; each pair costs some 50 microseconds."""
-    found = [False] * len(moduli)
-    for (one, first), (other, second) in itertools.combinations(list(enumerate(moduli))[:_PAIRED], 2):
-        if 1 < math.gcd(first, second) < max(first, second):
-            found[one] = found[other] = True
-    return found
+def _broken(key: _Key, other: _Key | None) -> str:
+    """Why the private half can be computed; empty when no way is known here."""
+    if key.algorithm != "RSA":
+        return ""
+    if other is not None:
+        return "shares a prime with another key of the image"
+    if of_broken_generator(key.modulus):
+        return "comes of a broken generator (CVE-2017-15361)"
+    if close_primes(key.modulus):
+        return "has primes that lie side by side (as in CVE-2022-26320)"
+    return ""
+
+
+def _weakness(key: _Key) -> str:
+    if key.bits < _LEAST_BITS[key.algorithm]:
+        return f"{key.algorithm} of {key.bits} bits"
+    if _trivial(key):
+        return f"RSA with exponent {key.exponent}"
+    return "DSA, which is no longer approved for new signatures" if key.algorithm == "DSA" else ""

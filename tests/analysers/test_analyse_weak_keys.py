@@ -1,11 +1,11 @@
-"""Weak RSA keys: size, exponent, the broken generator, shared primes."""
+"""Weak keys: size, exponent, the broken generator, primes that are close or shared."""
 
 from __future__ import annotations
 
 import math
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from support.signing import P, Q
 from support.trees import firmware_of
@@ -48,7 +48,32 @@ def test_two_keys_that_share_a_prime() -> None:
     other = prime_above(Q)
     keys = found(pem(P * Q), pem(P * other))
     assert [(each.rule, each.severity.value) for each in keys] == [("CRY-003", "critical")] * 2
+    assert [each.location.path for each in keys[0].witnesses] == ["/etc/keys/1.pub"]
     assert found(pem(P * Q), pem(P * Q)) == []  # the same key twice
+
+
+def test_numbers_that_share_small_factors_alone_share_no_prime() -> None:
+    assert {each.rule for each in found(pem(P * Q), pem(3 * 5 * (1 << 2047) + 15), pem(15 * ((1 << 2046) + 7)))} <= {"CRY-002"}
+
+
+def test_primes_side_by_side() -> None:
+    (one,) = found(pem(P * prime_above(P)))
+    assert (one.rule, "side by side" in one.title) == ("CRY-003", True)
+
+
+@pytest.mark.parametrize("exponent", [3, 65537])
+def test_common_exponents_are_no_weakness(exponent: int) -> None:
+    assert found(pem(P * Q, exponent)) == []
+
+
+def test_old_kinds_of_keys() -> None:
+    numbers = dsa.DSAParameterNumbers(P * Q, (1 << 255) | 1, 5)
+    old = dsa.DSAPublicNumbers(7, numbers).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    small = ec.derive_private_key(5, ec.SECP192R1()).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    keys = found(old, small)
+    assert [(each.rule, each.severity.value) for each in keys] == [("CRY-002", "medium")] * 2
+    assert "DSA" in keys[0].title
+    assert "EC of 192 bits" in keys[1].title
 
 
 def test_a_key_of_the_broken_generator() -> None:
