@@ -3,8 +3,8 @@
 It looks at private keys, at public keys in files of their own, and at certificates. What a key is used for stands in the findings
 on keys and certificates; here it is only said that whoever has the public half can compute, or come near to, the private one.
 
-Sources: NIST SP 800-131A rev. 2 and FIPS 186-5 (key sizes, the end of DSA), Nemec et al., "The Return of Coppersmith's Attack" (2017;
-CVE-2017-15361), Lenstra et al., "Ron was wrong, Whit is right" (2012), Böck, "Fermat factorization in the wild" (2023;
+Sources: NIST SP 800-131A rev. 2 and FIPS 186-5 (key sizes, the end of DSA), Nemec et al., "The Return of Coppersmith's Attack"
+(2017; CVE-2017-15361), Lenstra et al., "Ron was wrong, Whit is right" (2012), Böck, "Fermat factorization in the wild" (2023;
 CVE-2022-26320).
 """
 
