@@ -394,11 +394,18 @@ class ImageSignature(Value, frozen=True, kw_only=True):
 
 
 class BootStep(Value, frozen=True, kw_only=True):
-    """One link of the boot chain: what starts what, and whether it is verified."""
+    """One link of the boot chain, in boot order: what is started, what it starts in turn, and whether it is verified before.
 
-    stage: str
+    ``verified`` is what the image proves to be demanded before this link runs: a signature that is there, but that nothing in the
+    image insists on, leaves it ``unknown``; ``none`` says that what starts it cannot check it.
+    """
+
+    stage: str  # "boot ROM", "boot loader", "kernel", "initramfs", "root file system", "kernel modules", "application"
     detail: str = ""
     verified: Literal["signature", "hash", "checksum", "none", "unknown"] = "unknown"
+    starts: str = ""  # what it starts next and how, in words; "" where the image does not tell
+    checked_by: str = ""  # what verifies it, or would: "U-Boot (bootm)", "kernel (dm-verity)"; "" where the image does not tell
+    reason: str = ""  # why ``verified`` is what it is
     evidence: tuple[Evidence, ...] = ()
 
 

@@ -26,7 +26,13 @@ _LOADERS = {
 }
 _KERNEL_FORMATS = re.compile(r"(?i)uimage|fit|android|trx|tp-?link|seama|chk|dlob|zimage|bzimage|vmlinu|linux")
 _APPLICATION_FORMATS = re.compile(r"(?i)esp|mcuboot|nrf|nordic|dfu|gbl|stm32|zigbee|matter")
-_MEANT: dict[str, Verified] = {"none": "none", "checksum": "checksum", "hash": "hash", "signature": "signature"}
+_MEANT: dict[str, Verified] = {"checksum": "checksum", "hash": "hash"}
+_REASONS = {
+    "none": "it carries nothing that could be checked, and what starts it is not known",
+    "checksum": "a checksum is all it carries",
+    "hash": "a hash without a signature is all it carries",
+    "signature": "it is signed, but nothing in the image insists on the signature",
+}
 _VERITY = re.compile(
     r"dm-mod\.create=[^\n]*\bverity\b|\broothash=[0-9a-f]{32,}|\bveritysetup\b|\bdm=\"[^\"]*verity|\bavb_?slot|androidboot\.veritymode"
 )
@@ -56,6 +62,8 @@ def _containers(firmware: Firmware) -> Iterator[BootStep]:
         stage = (
             "kernel" if _KERNEL_FORMATS.search(node.format) else "application" if _APPLICATION_FORMATS.search(node.format) else ""
         )
+        if str(node.detail.get("os", "")) == "U-Boot" or "u-boot" in str(node.detail.get("name", "")).lower():
+            stage = "boot loader"
         if stage:
             yield _step(node, stage)
 
@@ -70,6 +78,7 @@ def _step(node: Node, stage: str) -> BootStep:
         stage=stage,
         detail=f"{node.format}{f' {name!r}' if name else ''}{f': {words}' if words else ''}",
         verified=_MEANT.get(str(node.detail["integrity"]), "unknown"),
+        reason=_REASONS.get(str(node.detail["integrity"]), ""),
         evidence=(where,),
     )
 

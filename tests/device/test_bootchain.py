@@ -30,11 +30,12 @@ def test_loader_kernel_and_root_stand_in_order():
     assert "Linux-4.9" in steps[1].detail
 
 
-def test_a_signed_application_says_so_and_nothing_more():
+def test_a_signature_that_nothing_insists_on_verifies_nothing():
     detail = {"integrity": "signature", "integrity_detail": "RSA-3072"}
     node = Node(chain=("x.bin", "esp@0x0"), path="", kind=NodeKind.CONTAINER, format="esp", offset=0, detail=detail)
     (step,) = boot_chain(Firmware(Image(name="x.bin", size=1, sha256="b" * 64, format="esp"), [node], {}, Coverage()))
-    assert (step.stage, step.verified, step.evidence[0].location.offset) == ("application", "signature", 0)
+    assert (step.stage, step.verified, step.evidence[0].location.offset) == ("application", "unknown", 0)
+    assert "insists" in step.reason
 
 
 def test_a_root_under_dm_verity_is_told_with_its_line():
