@@ -11,16 +11,14 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, utils
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat, pkcs7
-from cryptography.x509.oid import NameOID
 from extraction.formats import (
     test_android_payload,
     test_android_vbmeta,
@@ -29,35 +27,13 @@ from extraction.formats import (
     test_nordic_dfu,
     test_openwrt_metadata,
 )
+from support.signed import EC, ED, STRANGER, Private, certificate, only, pem, report, rsa_of, rules
 from support.signing import key as rsa_key
 
 from fwcheck.device.update_keys import NoKey, parse
-from fwcheck.model import ImageSignature, Report
 from fwcheck.pipeline import InputError, Options, scan
 
-Private = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-EC = ec.derive_private_key(0x51D, ec.SECP256R1())
-ED = ed25519.Ed25519PrivateKey.from_private_bytes(b"\x05" * 32)
-RSA3072 = rsa.generate_private_key(65537, 3072)
-STRANGER = ec.derive_private_key(0xBAD, ec.SECP256R1())
-
-
-def pem(key: Private) -> bytes:
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-
-def certificate(key: Private, name: str = "signer", issuer: tuple[Private, str] | None = None) -> x509.Certificate:
-    by, issued = issuer or (key, name)
-    start = datetime(2024, 1, 1, tzinfo=UTC)
-    made = x509.CertificateBuilder(
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issued)]),
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]),
-        key.public_key(),
-        7,
-        start,
-        start.replace(year=2044),
-    )
-    return made.sign(by, None if isinstance(by, ed25519.Ed25519PrivateKey) else hashes.SHA256())
+RSA3072 = rsa_of(3072)
 
 
 # --------------------------------------------------------------------------- images
@@ -212,24 +188,6 @@ SCHEMES = (
     ),
 )
 EACH = pytest.mark.parametrize("scheme", SCHEMES, ids=lambda each: f"{each.name}-{type(each.key).__name__.strip('_')}")
-
-
-def report(image: bytes, tmp_path: Path, *keys: bytes) -> Report:
-    path = tmp_path / "update.bin"
-    path.write_bytes(image)
-    files = [tmp_path / f"key{number}" for number in range(len(keys))]
-    for place, raw in zip(files, keys, strict=True):
-        place.write_bytes(raw)
-    return scan(path, Options(jobs=1, update_keys=tuple(files)))
-
-
-def only(found: Report) -> ImageSignature:
-    (signature,) = found.device.signatures
-    return signature
-
-
-def rules(found: Report) -> set[str]:
-    return {each.rule for each in found.findings}
 
 
 def changed(scheme: Scheme) -> bytes:

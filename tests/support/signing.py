@@ -27,3 +27,41 @@ def key() -> rsa.RSAPrivateKey:
     public = rsa.RSAPublicNumbers(65537, P * Q)
     parts = private % (P - 1), private % (Q - 1), rsa.rsa_crt_iqmp(P, Q)
     return rsa.RSAPrivateNumbers(P, Q, private, *parts, public).private_key()
+
+
+@cache
+def large_key(bits: int) -> rsa.RSAPrivateKey:
+    """An RSA key of 4,096 or 8,192 bits without the time to look for primes: of the published primes of RFC 3526 and RFC 7919.
+
+    Both documents give the formula: all ones above and below, pi (RFC 3526) or e (RFC 7919) between them, and a number that
+    makes it a prime.
+    """
+    pi_more, e_more = {4096: (124476, 560316), 8192: (240904, 5736041)}[bits]
+    half = bits // 2
+    pi, e = _pi_and_e(half - 130)
+    p, q = (2**half - 2 ** (half - 64) - 1 + 2**64 * each for each in (pi + pi_more, e + e_more))
+    private = pow(65537, -1, (p - 1) * (q - 1))
+    numbers = rsa.RSAPrivateNumbers(
+        p, q, private, private % (p - 1), private % (q - 1), rsa.rsa_crt_iqmp(p, q), rsa.RSAPublicNumbers(65537, p * q)
+    )
+    return numbers.private_key(unsafe_skip_rsa_key_validation=True)
+
+
+def _pi_and_e(bits: int) -> tuple[int, int]:
+    """Both numbers times ``2**bits``, rounded down: Machin's formula, and the sum of the inverse factorials."""
+    one = 1 << bits + 64
+
+    def arctan(inverse: int) -> int:
+        total = term = one // inverse
+        number, sign = 3, -1
+        while term:
+            term //= inverse * inverse
+            total += sign * (term // number)
+            number, sign = number + 2, -sign
+        return total
+
+    e, term, number = one, one, 1
+    while term:
+        term //= number
+        e, number = e + term, number + 1
+    return 4 * (4 * arctan(5) - arctan(239)) >> 64, e >> 64
