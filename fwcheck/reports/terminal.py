@@ -10,7 +10,7 @@ import io
 from typing import IO, TYPE_CHECKING
 
 from fwcheck.jcstar.extent import size
-from fwcheck.model import Component, Finding, Report, TierVerdict, Verdict
+from fwcheck.model import Component, Device, Finding, Report, TierVerdict, Trait, Verdict
 from fwcheck.reports import view
 from fwcheck.reports.labels import label
 from fwcheck.reports.printable import plain
@@ -27,6 +27,7 @@ _COMPONENTS = 14
 _LISTED = 12
 _GAPS = 5
 _EVIDENCE = 160
+_PER_SUBJECT = 4  # facts of one subject on a line
 
 _STYLES = {
     "critical": "bold red",
@@ -185,10 +186,11 @@ class _Printer:
             ports.setdefault(each.service, []).append(f"{each.protocol}/{'?' if each.port is None else each.port}")
         started = [each for each in device.services if each.enabled == "yes"]
         logins = [each for each in device.accounts if each.password in {"hash", "empty"} and each.login is not False]
-        if not (started or logins or device.update_paths or device.boot_chain):
+        if not (started or logins or device.update_paths or device.boot_chain or device.microcontroller):
             return
         self._section(self.word("device"))
         grid = self._grid(12 if self.narrow else 18, None)
+        self._microcontroller(grid, device)
         for account in logins[:_LISTED]:
             style = "red" if account.password == "empty" or account.cracked else ""
             words = f"{plain(account.name)}: {view.password(account, self.lang, show_secrets=self.show_secrets)}"
@@ -215,6 +217,16 @@ class _Printer:
             detail = f" ({plain(step.detail)})" if step.detail else ""
             self._add(grid, (self.word("boot"), "dim"), f"{plain(step.stage)}: {step.verified}{detail}")
         self._rows(grid)
+
+    def _microcontroller(self, grid: Table, device: Device) -> None:
+        """What the image of a microcontroller says of itself: one line for each subject."""
+        told: dict[str, list[Trait]] = {}
+        for trait in device.microcontroller:
+            told.setdefault(trait.name, []).append(trait)
+        for name, traits in told.items():
+            words = "; ".join(dict.fromkeys(_told(each) for each in traits[:_PER_SUBJECT]))
+            more = len(traits) - _PER_SUBJECT
+            self._add(grid, (plain(name), "dim"), words + (f" {self.word('more', count=more)}" if more > 0 else ""))
 
     def _components(self, report: Report) -> None:
         if not report.components:
@@ -314,6 +326,11 @@ class _Printer:
         self._line((f"{self.word('gate')}: ", "bold"), (self.word(state), _STYLES.get(state, "")), asked)
         for reason in report.gate.reasons:
             self._line(plain(reason), indent=2)
+
+
+def _told(trait: Trait) -> str:
+    detail = plain(trait.detail)
+    return f"no: {detail}".removesuffix(": ") if trait.state == "no" else detail or trait.state
 
 
 def _short(finding: Finding) -> str:

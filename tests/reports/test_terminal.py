@@ -11,7 +11,7 @@ from support.reports import MIB, coverage_of, device_of, finding_of, findings_of
 from support.wording import claims
 
 from fwcheck.gate import evaluate
-from fwcheck.model import Device, Gap, Report, Severity
+from fwcheck.model import Device, Gap, Report, Severity, Trait
 from fwcheck.reports import terminal
 
 
@@ -73,6 +73,21 @@ def test_a_proxy_level_says_that_it_is_one() -> None:
 )
 def test_what_a_person_needs_is_there(expected: str) -> None:
     assert expected in flat(terminal.render(whole()))
+
+
+def test_a_microcontroller_says_what_it_is_one_line_for_each_subject() -> None:
+    rows = (
+        Trait(name="chip", state="yes", detail="ESP32-C3"),
+        Trait(name="TLS library", state="yes", detail="mbed TLS"),
+        Trait(name="TLS library", state="yes", detail="BearSSL \x1b[2J"),
+        Trait(name="flash encryption", state="no", detail="no partition is marked to be encrypted"),
+        *(Trait(name="endpoint", state="yes", detail=f"host-{number}") for number in range(30)),
+    )
+    text = flat(terminal.render(msgspec.structs.replace(whole(), device=Device(microcontroller=rows))))
+    assert "chip ESP32-C3 TLS library mbed TLS; BearSSL" in text
+    assert "flash encryption no: no partition is marked to be encrypted endpoint host-0; host-1; host-2; host-3" in text
+    assert "host-9" not in text
+    assert "\x1b" not in text
 
 
 def test_all_sixteen_criteria_are_listed() -> None:

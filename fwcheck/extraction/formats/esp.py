@@ -5,8 +5,9 @@ SHA-256 of all that, and behind it a Secure Boot signature: version 2 in a secto
 
 The second generation of ESP8266 images begins with a header of its own (0xEA, 4) and one segment that runs from flash and is
 outside the checksum, then follows an image as above, then a CRC32 of all of it, inverted where its highest bit is set and else
-one more. Images of the Arduino core are two: the boot loader, filled with 0xAA to 4 KiB, and the application; in the last eight
-bytes of the filling are the size of both and their CRC-32, most significant bit first, with these eight bytes as zeros.
+one more. Images of the Arduino core are two: the boot loader, filled with 0xAA to 4 KiB, and the application. The size of both
+and their CRC-32, most significant bit first, with these eight bytes as zeros, stand at the end of the filling (core 2.7) or at
+the beginning of the first segment (core 3); the checksum byte was made before. Their segments have any length.
 """
 
 from __future__ import annotations
@@ -44,7 +45,12 @@ class _Segment(msgspec.Struct, frozen=True):
 class _Image(msgspec.Struct, frozen=True):
     segments: list[_Segment]
     end: int  # behind the checksum byte
-    checksum_right: bool
+    checksum: int  # as computed
+    checksum_byte: int  # as stored
+
+    @property
+    def checksum_right(self) -> bool:
+        return self.checksum == self.checksum_byte
 
 
 class Esp(Format):
@@ -125,15 +131,43 @@ def _esp32(source: ByteSource, offset: int, head: bytes) -> Container:
 
 
 def _esp8266(source: ByteSource, offset: int, head: bytes) -> Container:
-    image = _segments(source, offset, 8, head[1])
-    if not image.checksum_right or head[2] > 3:
+    image = _segments(source, offset, 8, head[1], aligned=False)
+    stamped = b"" if image.checksum_right else _stamp(source, offset, image)
+    if not (image.checksum_right or stamped) or head[2] > 3:
         raise FormatError("wrong checksum of an ESP8266 image")
+    if any(each.address >> 24 not in (0x3F, 0x40) for each in image.segments):
+        raise FormatError("implausible segment in an ESP8266 image")
     detail: dict[str, str | int] = {"chip": "ESP8266", **_header_detail(head)}
     detail |= {"integrity": "checksum", "integrity_detail": "checksum byte"}
     end, problems = image.end, list[str]()
-    if offset % _SECTOR == 0 and end % _SECTOR:
+    if stamped:
+        _stamp_checked(source, offset, stamped, detail, problems)
+    elif offset % _SECTOR == 0 and end % _SECTOR:
         end = _filled(source, offset, end, detail, problems)
     return Container(format="esp", size=end - offset, entries=_entries(source, image), detail=detail, problems=problems)
+
+
+def _stamp(source: ByteSource, offset: int, image: _Image) -> bytes:
+    """Size and CRC that the Arduino core wrote into the first segment when the checksum was made; empty where they do not fit."""
+    stamp = source.peek(image.segments[0].offset, 8) if image.segments[0].size >= 8 else b""
+    size = int.from_bytes(stamp[:4], "little")
+    if (
+        not image.end - offset <= size <= image.end - offset + _SECTOR
+        or image.checksum ^ _exclusive(stamp) != image.checksum_byte
+    ):
+        return b""
+    return stamp
+
+
+def _stamp_checked(source: ByteSource, offset: int, stamp: bytes, detail: dict[str, str | int], problems: list[str]) -> None:
+    """Compares the CRC of boot loader and application; the boot loader stands in the sector before."""
+    size, crc = struct.unpack("<II", stamp)
+    start = offset - _SECTOR
+    if start < 0 or source.peek(start, 1) != b"\xe9" or start + size > source.size:
+        return
+    value = crc32_msb_first(source, start, size, (_SECTOR + 16, 8))
+    checked = verdict(problems, "CRC32 of boot loader and application", value == crc)
+    detail["integrity_detail"] = f"checksum byte, {checked}"
 
 
 def _filled(source: ByteSource, offset: int, end: int, detail: dict[str, str | int], problems: list[str]) -> int:
@@ -178,12 +212,12 @@ def _header_detail(head: bytes) -> dict[str, str | int]:
     return {"segments": head[1], "entry_point": f"0x{int.from_bytes(head[4:8], 'little'):08x}"}
 
 
-def _segments(source: ByteSource, offset: int, header: int, count: int) -> _Image:
+def _segments(source: ByteSource, offset: int, header: int, count: int, *, aligned: bool = True) -> _Image:
     """Walks the segments and recomputes the checksum: the exclusive or of all their bytes and 0xEF."""
     at, checksum, segments = offset + header, _CHECKSUM_SEED, []
     for _ in range(count):
         address, size = struct.unpack("<II", source.view(at, 8))
-        if size % 4 or size > _SEGMENT_LIMIT or not address:
+        if (aligned and size % 4) or size > _SEGMENT_LIMIT or not address:
             raise FormatError("implausible segment in an Espressif image")
         source.check(at + 8, size)
         segments.append(_Segment(address, at + 8, size))
@@ -191,7 +225,14 @@ def _segments(source: ByteSource, offset: int, header: int, count: int) -> _Imag
     for each in segments:
         checksum ^= _exclusive_or(source, each.offset, each.size)
     end = offset + (at - offset | 15) + 1  # the checksum is the last byte of a block of 16
-    return _Image(segments, end, source.read(end - 1, 1)[0] == checksum)
+    return _Image(segments, end, checksum, source.read(end - 1, 1)[0])
+
+
+def _exclusive(raw: bytes) -> int:
+    result = 0
+    for byte in raw:
+        result ^= byte
+    return result
 
 
 def _exclusive_or(source: ByteSource, offset: int, size: int) -> int:

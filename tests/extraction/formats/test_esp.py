@@ -190,14 +190,35 @@ def test_the_filling_behind_the_boot_loader_of_the_arduino_core_belongs_to_it():
     assert container.size == 4096
 
 
-def test_the_crc_of_an_arduino_image_is_recomputed():
-    front = image(None, segments=[(0x4010F000, DATA[:3000])]).ljust(4088, b"\xaa")
-    back = image(None, segments=[(0x40201010, DATA[:600])])
+def crc_of_eboot(data: bytes) -> int:
     value = 0xFFFFFFFF
-    for byte in front + bytes(8) + back:
+    for byte in data:
         value ^= byte << 24
         for _ in range(8):
             value = (value << 1 ^ (0x04C11DB7 if value >> 31 else 0)) & 0xFFFFFFFF
+    return value
+
+
+def test_an_application_of_core_3_holds_size_and_crc_in_its_first_segment():
+    front = image(None, segments=[(0x4010F000, DATA[:3000])]).ljust(4096, b"\xaa")
+    back = image(None, segments=[(0x40201010, bytes(8) + DATA[:602]), (0x40100000, DATA[:394]), (0x3FFE8000, DATA[:77])])
+    stamp = struct.pack("<II", 4096 + len(back), crc_of_eboot(front + back))
+    data = front + back[:16] + stamp + back[24:]
+    container = ESP.open(Memory(data), 4096)
+    assert (container.size, container.problems) == (len(back), [])
+    assert container.detail["integrity_detail"] == "checksum byte, CRC32 of boot loader and application right"
+    alone = ESP.open(Memory(data[4096:]), 0)  # the application without its boot loader: nothing to make the CRC of
+    assert (alone.size, alone.detail["integrity_detail"]) == (len(back), "checksum byte")
+    with pytest.raises(FormatError):
+        ESP.open(Memory(data[:-20] + bytes([data[-20] ^ 1]) + data[-19:]), 4096)
+    wrong = ESP.open(Memory(b"\xe9" + bytes(4095) + data[4096:]), 4096)
+    assert wrong.problems == ["wrong CRC32 of boot loader and application"]
+
+
+def test_the_crc_of_an_arduino_image_is_recomputed():
+    front = image(None, segments=[(0x4010F000, DATA[:3000])]).ljust(4088, b"\xaa")
+    back = image(None, segments=[(0x40201010, DATA[:600])])
+    value = crc_of_eboot(front + bytes(8) + back)
     data = front + struct.pack("<II", 4096 + len(back), value) + back
     container = ESP.open(Memory(data), 0)
     assert (container.size, container.problems) == (4096, [])
