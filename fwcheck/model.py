@@ -214,6 +214,15 @@ class CallFact(Value, frozen=True, kw_only=True):
     result_used: bool | None = None  # the code tests the result (only told of functions that verify signatures)
 
 
+class Table(Value, frozen=True, kw_only=True):
+    """The first rows of a database table that holds users or settings. ``numbers`` are the row ids."""
+
+    name: str
+    columns: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
+    rows: tuple[tuple[str | None, ...], ...] = ()  # bytes that are no text are given in hexadecimal
+
+
 class Facts(Value, frozen=True, kw_only=True):
     """What one distinct content says, whatever tree it stands in. Cached by ``sha256``."""
 
@@ -231,6 +240,7 @@ class Facts(Value, frozen=True, kw_only=True):
     calls: tuple[CallFact, ...] = ()  # of programs that run commands, ask for passwords, verify or encrypt
     problems: tuple[str, ...] = ()  # what an inspector could not read, in words
     text: str | None = None  # decoded content of scripts and configuration (bounded); never written to the cache
+    tables: tuple[Table, ...] = ()  # of databases: users and settings (bounded); never written to the cache
 
 
 # --------------------------------------------------------------------------- device

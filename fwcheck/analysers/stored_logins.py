@@ -10,6 +10,7 @@ import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Literal
 
 from fwcheck.analysers._once import once
@@ -30,7 +31,8 @@ _SECRET = RULES["ACC-017"]
 _BOOT = RULES["ACC-018"]
 
 _SERVERS = frozenset({"http", "https", "telnet", "ssh", "ftp", "rtsp", "onvif"})
-_CHEAP = 10  # nominal microseconds: what is tried here, besides the accounts
+_CHEAP = 10  # nominal microseconds of a plain digest: many words cost next to nothing
+_COSTLY = 400_000  # nominal microseconds for all others, besides what the accounts take
 
 
 def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
@@ -73,13 +75,14 @@ def _logins(firmware: Firmware, device: Device) -> Iterator[Finding]:
 
 
 def _opened(groups: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Plain digests are tried here as well: that costs next to nothing."""
-    hashes: dict[str, list[str]] = defaultdict(list)
+    """What a few hashes open with: plain digests with many words, others with the few that are tried first."""
+    cheap: dict[str, list[str]] = defaultdict(list)
+    costly: dict[str, list[str]] = defaultdict(list)
     for name, secret in groups:
-        cost = guess_cost(secret)
-        if secret and cost is not None and cost <= _CHEAP:
-            hashes[secret].append(name)
-    return crack(dict(list(hashes.items())[:8]))
+        cost = guess_cost(secret) if secret else None
+        if cost is not None:
+            (cheap if cost <= _CHEAP else costly)[secret].append(name)
+    return {**crack(dict(islice(costly.items(), 4)), budget=_COSTLY), **crack(dict(islice(cheap.items(), 8)))}
 
 
 def _fixed(held: list[StoredLogin], found: str, *, served: bool) -> Finding:

@@ -3,7 +3,8 @@
 Sources: RFC 2307, password schemes of OpenLDAP and Dovecot, Apache htpasswd and htdigest, the PHC string format, the hashers of
 Django and Werkzeug, mosquitto_passwd(1), GRUB 2's pbkdf2, MySQL's mysql_native_password, PostgreSQL's md5, Samba's NT
 hash, Cisco types 8 and 9, and the eight-character hash of recorders and cameras built on the Sofia and Dahua programs.
-Fields that need more than themselves are kept with a prefix of our own: ``{nt}``, ``{sofia}``, ``{digest}name:realm:``.
+Fields that need more than themselves are kept with a prefix of our own: ``{nt}``, ``{sofia}``, ``{digest}name:realm:``,
+``{salted}salt:``.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def _hash(name: str, data: bytes) -> bytes:
 
 
 def _once(match: re.Match[str]) -> float:
-    return _NT if match[0].startswith("{n") else _DIGEST
+    return _NT if match[0].lower().startswith(("{n", "{salted}")) else _DIGEST
 
 
 def _hexadecimal(match: re.Match[str], names: Sequence[str]) -> Check:
@@ -84,6 +85,23 @@ def _hexadecimal(match: re.Match[str], names: Sequence[str]) -> Check:
         if _hash(name, word.encode()) == want:
             return True
         return bool(word) and any(_hash(name, f"{before}{word}{after}".encode()) == want for before, after in joined)
+
+    return check
+
+
+def _salted(match: re.Match[str], _: Sequence[str]) -> Check:
+    """A digest of the word and a salt, in either order, the word as it is or digested before; the salt as text or as bytes."""
+    want = bytes.fromhex(match[2])
+    name = {16: "md5", 20: "sha1", 28: "sha224", 32: "sha256", 48: "sha384", 64: "sha512"}.get(len(want))
+    if name is None:
+        return lambda _: False
+    salts = [match[1].encode()]
+    if re.fullmatch(r"(?:[0-9a-fA-F]{2}){4,64}", match[1]):
+        salts.append(bytes.fromhex(match[1]))
+
+    def check(word: str) -> bool:
+        forms = (word.encode(), _hash(name, word.encode()).hex().encode())
+        return any(_hash(name, form + salt) == want or _hash(name, salt + form) == want for form in forms for salt in salts)
 
     return check
 
@@ -292,6 +310,7 @@ def _forms() -> tuple[Form, ...]:
         ),
         (r"\{((?i:S?SHA(?:256|384|512)?|S?MD5))\}([A-Za-z0-9+/]{20,160}={0,2})", _ldap),
         (rf"\{{digest\}}([^:]{{1,64}}:[^:]{{0,128}}):({hexadecimal}{{32}})", _htdigest),
+        (rf"\{{salted\}}(.{{1,128}}):((?:{hexadecimal}{{2}}){{16,64}})", _salted),
         (r"\{sofia\}([0-9A-Za-z]{8})", _sofia),
         (rf"\{{(?i:nt|ntlm)\}}({hexadecimal}{{32}})", _nt),
         (r"\{(?i:PLAIN|CLEARTEXT|CLEAR)\}(.{0,128})", _plain),

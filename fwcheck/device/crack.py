@@ -31,8 +31,10 @@ _DATA_SIZE = 256 << 10  # larger than any struct crypt_data: libxcrypt 32 KiB, g
 Check = Callable[[str], bool]
 
 
-def crack(hashes: Mapping[str, Sequence[str]], clues: Iterable[str] = (), candidates: Iterable[str] = ()) -> dict[str, str]:
-    """The plain passwords that were found, by hash.
+def crack(
+    hashes: Mapping[str, Sequence[str]], clues: Iterable[str] = (), candidates: Iterable[str] = (), budget: int = _BUDGET
+) -> dict[str, str]:
+    """The plain passwords that were found, by hash, within a ``budget`` of nominal microseconds.
 
     ``hashes`` gives the account names of each hash, those that matter most first; ``clues`` are words of the image about itself
     (host name, vendor, model); ``candidates`` are passwords that stand in the image in plain text.
@@ -42,7 +44,7 @@ def crack(hashes: Mapping[str, Sequence[str]], clues: Iterable[str] = (), candid
         return {}
     seeds = tuple(dict.fromkeys(clue for clue in clues if clue))
     plain = tuple(dict.fromkeys(each for each in candidates if each))
-    counts = _counts(costs)
+    counts = _counts(costs, budget)
     found: dict[str, str] = {}
     with ThreadPoolExecutor(_THREADS) as pool:
         for field in costs:
@@ -54,11 +56,11 @@ def crack(hashes: Mapping[str, Sequence[str]], clues: Iterable[str] = (), candid
     return found
 
 
-def _counts(costs: Mapping[str, int]) -> dict[str, int]:
+def _counts(costs: Mapping[str, int], budget: int = _BUDGET) -> dict[str, int]:
     """Words for each hash: all it is entitled to where the budget allows; what one does not use goes to the others."""
     wanted = {field: _entitled(cost) * cost for field, cost in costs.items()}
     given: dict[str, int] = {}
-    left = _BUDGET
+    left = budget
     for place, (field, want) in enumerate(sorted(wanted.items(), key=lambda each: each[1])):
         given[field] = min(want, left // (len(wanted) - place))
         left -= given[field]

@@ -2,7 +2,8 @@
 
 Where the name of a value, its record or the user beside it does not say that it lets people into this device (but into a
 provider, a mail server, a wireless network), it is left out. Forms seen: NVRAM defaults of Broadcom, Ralink and Realtek devices,
-UCI of vendors, XML trees of ZTE, Huawei, TP-Link, Broadcom and TrendChip devices, JSON and INI of cameras and recorders.
+UCI of vendors, XML trees of ZTE, Huawei, TP-Link, Broadcom and TrendChip devices, JSON and INI of cameras and recorders, and
+tables of SQLite databases.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Literal, NamedTuple
 
+from fwcheck.device import _database_logins
 from fwcheck.device._digests import sofia_hash
 from fwcheck.device._settings_records import Value, values
 from fwcheck.device.firmware import FileSystem, Firmware
@@ -37,6 +39,8 @@ _NO_SETTINGS = re.compile(
 _FACTORY = re.compile(
     r"(?i)default|factory|nvram|romfile|_def_|/etc(?:_ro)?/|/usr/etc/|ctree|initial|preset|/conf(?:ig)?/|/mtd/|\.cfg$"
 )
+# Where programs keep a database that is more than a cache.
+_KEPT_DATA = re.compile(r"/(?:data|db|databases?|var|opt|mnt|home|root|www|web|html|app|usr/local|usr/share|system)/|^/[^/]+$")
 _PASSWORD = re.compile(r"(?i)(?:^|.*[^a-z]|.*[a-z](?=[A-Z])|.*?)(?:passw(?:or)?d|passwd|passwrd|pwd|pass|psw|pswd)_?\d{0,2}$")
 _USER = re.compile(
     r"(?i)(?:.*[._-])?(?:user_?(?:name|id)?|login(?:_?name|user)?|account(?:_?name)?|name|usr|admin_?(?:name|user)|root_?name|uname|username\d*)_?\d{0,2}$"
@@ -86,6 +90,9 @@ def stored_logins(firmware: Firmware) -> tuple[StoredLogin, ...]:
 
 
 def _of_file(fs: FileSystem, node: Node, facts: Facts) -> Iterator[StoredLogin]:
+    if facts.tables and not _NO_SETTINGS.search(node.path):
+        yield from islice(_of_database(fs, node, facts), _MOST_OF_A_FILE)
+        return
     if facts.text is None or facts.kind not in _KINDS or facts.interpreter or _NO_SETTINGS.search(node.path):
         return
     lowered = facts.text.lower()
@@ -95,6 +102,32 @@ def _of_file(fs: FileSystem, node: Node, facts: Facts) -> Iterator[StoredLogin]:
     asked = [value for value in held if _PASSWORD.fullmatch(value.name)][:_MOST_ASKED]
     found = (login for value in asked if (login := _login(fs, node, held, value)) is not None)
     yield from islice(found, _MOST_OF_A_FILE)
+
+
+def _of_database(fs: FileSystem, node: Node, facts: Facts) -> Iterator[StoredLogin]:
+    """Users of its tables; and settings by name and value."""
+    factory = bool(_FACTORY.search(node.path) or _KEPT_DATA.search(node.path))
+    for table in facts.tables:
+        if _ELSEWHERE.search(table.name):
+            continue
+        for row in _database_logins.users(table):
+            if not row.name or len(row.name) > 64 or _PLACEHOLDER.search(row.name):
+                continue
+            state, secret = _stored(row.field) if not row.hashed else ("hash", row.field)
+            if state is None or (state == "empty" and row.name.lower() not in _KNOWN_USERS):
+                continue
+            where = fs.evidence(node.path, _shown_row(row.table, row.number, row.column, row.name, secret))
+            listed = state == "plain" and secret in _listed()
+            yield StoredLogin(row.name, secret, state, row.column, where, factory, listed)
+        held = _database_logins.settings(table)
+        for value in [each for each in held if _PASSWORD.fullmatch(each.name)][:_MOST_ASKED]:
+            if (found := _login(fs, node, held, value)) is not None:
+                where = fs.evidence(node.path, _shown_row(table.name, value.line, value.name, found.name, found.secret))
+                yield found._replace(where=where, factory=factory)
+
+
+def _shown_row(table: str, number: int, column: str, name: str, secret: str) -> str:
+    return f"table {table}, row {number}: {column}={'*' * 6 if secret else ''} ({name})"
 
 
 def _login(fs: FileSystem, node: Node, held: list[Value], value: Value) -> StoredLogin | None:

@@ -1,7 +1,7 @@
 """Facts kept between runs, by content: one SQLite file that many processes share, and that nobody has to trust or to miss.
 
-Whatever is wrong with the file (locked, damaged, of another owner), the content is simply inspected again. Texts are never
-written: they are made again from the content. Small contents are not kept, looking them up costs as much as reading them.
+Whatever is wrong with the file (locked, damaged, of another owner), the content is simply inspected again. Texts and tables are
+never written: they are made again from the content. Small contents are not kept, looking them up costs as much as reading them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from fwcheck.inspection.databases import read_tables
 from fwcheck.inspection.inspect import INSPECTOR_VERSION, inspect
 from fwcheck.inspection.text import text_of
 from fwcheck.model import Facts
@@ -83,13 +84,14 @@ class FactsCache:
         digest = sha256 or hashlib.sha256(content).hexdigest()
         facts = self.get(digest)
         if facts is not None and facts.size == len(content):
-            return msgspec.structs.replace(facts, text=text_of(content, facts.kind))
+            tables = read_tables(content).tables if facts.kind == "sqlite" else ()
+            return msgspec.structs.replace(facts, text=text_of(content, facts.kind), tables=tables)
         facts = inspect(content, digest)
         self.put(facts)
         return facts
 
     def get(self, sha256: str) -> Facts | None:
-        """The facts kept for a content, without text; None when there are none."""
+        """The facts kept for a content, without text and tables; None when there are none."""
         if self._connection is None:
             return None
         try:
@@ -108,9 +110,9 @@ class FactsCache:
         return facts
 
     def put(self, facts: Facts) -> None:
-        """Keeps facts, without their text. Facts with problems are not kept: another run may read what this one could not."""
+        """Keeps facts, without text and tables. Facts with problems are not kept: another run may read what was not read."""
         if self._connection is not None and not facts.problems:
-            self._add(facts.sha256, self._encoder.encode(msgspec.structs.replace(facts, text=None)))
+            self._add(facts.sha256, self._encoder.encode(msgspec.structs.replace(facts, text=None, tables=())))
 
     def flush(self) -> None:
         """Writes what waits to be written; entries that cannot be written now are dropped."""

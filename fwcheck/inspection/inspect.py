@@ -10,11 +10,11 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from fwcheck.inspection import calls, catalogue, keys, kinds, text, yara_rules
+from fwcheck.inspection import calls, catalogue, databases, keys, kinds, text, yara_rules
 from fwcheck.inspection.patterns import Needle, Scan
 from fwcheck.model import BannerHit, CertificateFact, ElfFacts, Facts, KeyFact, PatternHit
 
-CODE_VERSION = 7  # raised by hand when the same bytes give other facts
+CODE_VERSION = 8  # raised by hand when the same bytes give other facts
 _MATCHES = 512  # matches of one pattern that are looked at
 _HITS = 256  # hits of one kind that are kept
 _PIECE = 4 << 20  # bytes of a large content that are looked at together
@@ -58,6 +58,8 @@ def inspect(content: bytes | memoryview, sha256: str | None = None) -> Facts:
     kind = _guarded("kind", lambda: kinds.identify(raw), kinds.Kind("binary"), problems)
     hits = _look(raw, kind.kind, problems)
     elf = _guarded("elf", lambda: _elf(raw), None, problems) if kind.kind == "elf" else None
+    rows = databases.read_tables(raw) if kind.kind == "sqlite" else databases.Read()
+    problems += rows.problems
     return Facts(
         sha256=sha256 or hashlib.sha256(raw).hexdigest(),
         size=len(raw),
@@ -73,6 +75,7 @@ def inspect(content: bytes | memoryview, sha256: str | None = None) -> Facts:
         yara=_confirmed(_guarded("yara", lambda: yara_rules.scan(raw, kind.kind, problems, hits.seen), (), problems), hits.keys),
         problems=tuple(problems),
         text=text.text_of(raw, kind.kind),
+        tables=rows.tables,
     )
 
 
@@ -106,6 +109,8 @@ def inspect_stream(chunks: Iterable[bytes | memoryview], size: int) -> Facts:
         problems.append(f"content ended after {seen} of {size} bytes")
     if kind.kind == "elf":
         problems.append(f"elf: {seen} bytes are too many to be read as one file")
+    if kind.kind == "sqlite":
+        problems.append(f"sqlite: {seen} bytes are too many to be read as a database")
     return Facts(
         sha256=digest.hexdigest(),
         size=seen,

@@ -1,7 +1,9 @@
 """Logins in factory settings, secrets of services, passwords computed from addresses: what counts, and what does not."""
 
+import base64
 import hashlib
 import random
+import sqlite3
 import time
 
 import pytest
@@ -115,6 +117,93 @@ def test_a_fixed_login_of_the_factory_settings_is_a_violation_where_a_server_tak
 )
 def test_other_peoples_passwords_placeholders_and_texts_are_no_login_of_the_device(path, text):
     assert [each.title for each in judged({path: text}, WEB)] == []
+
+
+# --------------------------------------------------------------------------- databases
+
+
+def database(*statements):
+    connection = sqlite3.connect(":memory:")
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    return connection.serialize()
+
+
+def digest(name, text):
+    return hashlib.new(name, text.encode()).hexdigest()
+
+
+DATABASES = {
+    "plain": (
+        "CREATE TABLE users(id INTEGER PRIMARY KEY, username TEXT, password TEXT, role TEXT)",
+        "INSERT INTO users VALUES(1, 'admin', 'admin', 'administrator')",
+    ),
+    "digest": (
+        "CREATE TABLE tbl_user(user TEXT, passwd TEXT, level INT)",
+        f"INSERT INTO tbl_user VALUES('admin', '{digest('md5', '123456')}', 0)",
+    ),
+    "salt beside it": (
+        "CREATE TABLE account(login TEXT, password_hash TEXT, salt TEXT)",
+        f"INSERT INTO account VALUES('operator', '{digest('sha256', 'pepper' + '123456')}', 'pepper')",
+    ),
+    "salt behind it, as bytes": (
+        "CREATE TABLE admins(name TEXT, pwd BLOB, salt BLOB)",
+        f"INSERT INTO admins VALUES('root', x'{digest('sha1', 'admin~~~~~~~~')}', x'{b'~~~~~~~~'.hex()}')",
+    ),
+    "django": (
+        "CREATE TABLE auth_user(id INTEGER, password TEXT, is_superuser BOOL, username TEXT, last_name TEXT, is_active BOOL)",
+        "INSERT INTO auth_user VALUES(1, 'pbkdf2_sha256$1000$abc$"
+        + base64.b64encode(hashlib.pbkdf2_hmac("sha256", b"admin", b"abc", 1000)).decode()
+        + "', 1, 'admin', '', 1)",
+    ),
+    "settings": (
+        "CREATE TABLE config(name TEXT PRIMARY KEY, value TEXT)",
+        "INSERT INTO config VALUES('web_username', 'admin'), ('web_password', '1234')",
+    ),
+}
+
+
+@pytest.mark.parametrize("statements", DATABASES.values(), ids=DATABASES)
+def test_a_login_of_a_database_is_found_and_opened(statements):
+    (found,) = judged({"/opt/app/data.db": database(*statements)}, WEB)
+    assert (found.rule, found.verdict, found.severity, found.location.path) == (
+        "ACC-015",
+        "violation",
+        "critical",
+        "/opt/app/data.db",
+    )
+    assert "row 1" in found.evidence or "row 2" in found.evidence
+    assert "******" in found.evidence
+    assert not any(word in found.evidence for word in ("1234", "=admin"))
+
+
+def test_hashes_that_do_not_open_are_no_plain_passwords():
+    raw = database("CREATE TABLE users(name, password)", "INSERT INTO users VALUES('admin', 'Zm9vYmFyYmF6cXV4MTIzNDU2Nzg5MGFi')")
+    (found,) = judged({"/data/app.sqlite": raw}, WEB)
+    assert (found.verdict, found.severity) == ("concern", "medium")
+    assert "hash" in found.title
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ("CREATE TABLE users(name, password)",),
+        ("CREATE TABLE users(name, password, enabled)", "INSERT INTO users VALUES('admin', 'admin', 0)"),
+        ("CREATE TABLE users(name, password)", "INSERT INTO users VALUES('admin', '!')"),
+        ("CREATE TABLE users(name, password)", "INSERT INTO users VALUES('', 'admin')"),
+        ("CREATE TABLE wifi_user(name, password)", "INSERT INTO wifi_user VALUES('admin', 'admin')"),
+        ("CREATE TABLE song(name, hash)", "INSERT INTO song VALUES('admin', 'd41d8cd98f00b204e9800998ecf8427e')"),
+        ("CREATE TABLE config(name, value)", "INSERT INTO config VALUES('smtp_user', 'admin'), ('smtp_password', '1234')"),
+    ],
+)
+def test_no_login_of_a_database(statements):
+    assert [each.title for each in judged({"/opt/app/data.db": database(*statements)}, WEB)] == []
+
+
+def test_a_database_that_belongs_to_a_sample_is_left_out():
+    raw = database("CREATE TABLE users(name, password)", "INSERT INTO users VALUES('admin', 'admin')")
+    assert judged({"/usr/share/doc/examples/users.db": raw}, WEB) == []
 
 
 def test_the_same_login_in_many_files_is_told_once():

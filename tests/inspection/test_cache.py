@@ -20,6 +20,18 @@ SCRIPT = b"#!/bin/sh\nhttp_passwd=admin\n" + b"# filler line\n" * 2000
 NOISE = random.Random(1).randbytes(40_000)
 
 
+def _database() -> bytes:
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE TABLE users(name, password)")
+    connection.execute("INSERT INTO users VALUES('admin', 'secret-of-admin')")
+    connection.executemany("INSERT INTO users VALUES(?, ?)", [(f"user{number}", "x" * 500) for number in range(60)])
+    connection.commit()
+    return connection.serialize()
+
+
+DATABASE = _database()
+
+
 @pytest.fixture
 def folder(tmp_path):
     return tmp_path / "cache"
@@ -37,7 +49,7 @@ def calls(monkeypatch):
     return seen
 
 
-@pytest.mark.parametrize("content", [SCRIPT, NOISE])
+@pytest.mark.parametrize("content", [SCRIPT, NOISE, DATABASE])
 def test_cached_facts_equal_inspected_ones_text_included(folder, calls, content):
     first = FactsCache.open(folder)
     assert first.inspect(content) == inspect(content)
@@ -46,12 +58,15 @@ def test_cached_facts_equal_inspected_ones_text_included(folder, calls, content)
     assert len(calls) == 1
 
 
-def test_text_is_never_written(folder):
+def test_texts_and_tables_are_never_written(folder):
     cache = FactsCache.open(folder)
     cache.inspect(SCRIPT)
+    cache.inspect(DATABASE)
     cache.close()
     written = b"".join(path.read_bytes() for path in folder.iterdir())
     assert b"filler line" not in written
+    assert b"secret-of-admin" not in written
+    assert hashlib.sha256(DATABASE).hexdigest().encode() in written
     assert hashlib.sha256(SCRIPT).hexdigest().encode() in written
 
 
