@@ -212,6 +212,20 @@ class CallFact(Value, frozen=True, kw_only=True):
     within: int | None = None  # where that function begins in the file: tells what stands in one function without names
     count: int = 1  # such calls in this function
     result_used: bool | None = None  # the code tests the result (only told of functions that verify signatures)
+    role: str = ""  # in updates: fetch, receive, unpack, verify, compare, write, set, restart; "": none
+
+
+class GuardFact(Value, frozen=True, kw_only=True):
+    """How a program's code goes from a call that checks a signature to one that writes software. Only what was followed is told.
+
+    ``guards``: every way to the write passes the check, and one of its results does not lead there; ``ignored``: both results
+    do; ``behind``: the check comes after the write alone; ``passable``: a way to the write leads round the check.
+    """
+
+    check: int  # offset of the checking call in the file
+    write: int  # offset of the writing call
+    state: Literal["guards", "ignored", "behind", "passable"]
+    through: tuple[int, ...] = ()  # offsets of the calls into other functions of the program that lie between them
 
 
 class Table(Value, frozen=True, kw_only=True):
@@ -238,6 +252,8 @@ class Facts(Value, frozen=True, kw_only=True):
     patterns: tuple[PatternHit, ...] = ()
     yara: tuple[PatternHit, ...] = ()
     calls: tuple[CallFact, ...] = ()  # of programs that run commands, ask for passwords, verify or encrypt
+    guards: tuple[GuardFact, ...] = ()  # of programs that verify and write
+    check_words: tuple[str, ...] = ()  # of programs that write software: words in them that speak of checks
     problems: tuple[str, ...] = ()  # what an inspector could not read, in words
     text: str | None = None  # decoded content of scripts and configuration (bounded); never written to the cache
     tables: tuple[Table, ...] = ()  # of databases: users and settings (bounded); never written to the cache

@@ -15,6 +15,7 @@ from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
+from fwcheck.inspection.call_roles import role_of, writes_by_name
 from fwcheck.inspection.call_values import Tracer
 from fwcheck.inspection.elf_image import ElfImage
 from fwcheck.inspection.machines.machine import Machine, Site
@@ -40,6 +41,7 @@ class Function(NamedTuple):
     arguments: str
     presence: bool = False
     tested: bool = False
+    only_roles: bool = False
 
 
 class Table(NamedTuple):
@@ -53,9 +55,19 @@ class Table(NamedTuple):
     def of(self, name: str) -> Function | None:
         """What is known of the function of this name; None when its calls are not wanted."""
         found = self.functions.get(name)
-        if found is None and len(name) < 64 and self.wrappers.fullmatch(name):
-            return self.wrapper
+        if found is None and len(name) < 64:
+            return self.wrapper if self.wrappers.fullmatch(name) else _WRITER if writes_by_name(name) else None
         return found
+
+    def tells(self, name: str) -> bool:
+        """Whether a program is worth reading when it imports a function of this name."""
+        return name in self.anchors or (name not in self.functions and self.of(name) is not None)
+
+
+_WRITER = Function("write", "aaaa", presence=True)
+
+
+_SWITCHES = ("presence", "tested", "only_roles")
 
 
 def table_bytes() -> bytes:
@@ -71,7 +83,7 @@ def table() -> Table:
     anchors: set[str] = set()
     for group in data["group"]:
         for name, arguments in group["functions"].items():
-            functions[name] = Function(group["name"], arguments, group.get("presence", False), group.get("tested", False))
+            functions[name] = Function(group["name"], arguments, *(group.get(each, False) for each in _SWITCHES))
             if group.get("anchor"):
                 anchors.add(name)
     wrappers = data["wrappers"]
@@ -86,7 +98,7 @@ def read_calls(content: bytes, elf: ElfFacts) -> tuple[CallFact, ...]:
     if elf.type not in ("executable", "shared") or _FOREIGN.fullmatch(elf.soname or ""):
         return ()
     if elf.imports:
-        if not any(name in known.anchors or known.of(name) is known.wrapper for name in elf.imports):
+        if not any(map(known.tells, elf.imports)):
             return ()
     elif elf.stripped is not False:
         return ()
@@ -155,6 +167,7 @@ class _Call(NamedTuple):
     arguments: tuple[str | int | None, ...]
     start: int | None  # of the function around it
     tested: bool | None
+    role: str
 
 
 def _facts(machine: Machine, known: Table) -> tuple[CallFact, ...]:
@@ -175,14 +188,15 @@ def _facts(machine: Machine, known: Table) -> tuple[CallFact, ...]:
                 within=machine.image.offset(start) if start is not None else None,
                 count=len(calls),
                 result_used=False if False in tested else None if None in tested else True,
+                role=calls[0].role,
             )
         )
     facts.sort(key=lambda each: (_RANK.get(_group(known, each.function), 9), each.offset))
     return tuple(sorted(facts[:CALL_LIMIT], key=lambda each: (each.offset, each.function)))
 
 
-_RANK = {"transport": 0, "verify": 0, "login": 0, "options": 1, "command": 1, "device": 2, "digest": 2, "environment": 3,
-         "network": 3, "compare": 4, "files": 5, "settings": 6}  # fmt: skip
+_RANK = {"transport": 0, "verify": 0, "login": 0, "write": 0, "download": 0, "request": 0, "options": 1, "command": 1,
+         "device": 2, "digest": 2, "environment": 3, "network": 3, "compare": 4, "files": 5, "settings": 6}  # fmt: skip
 
 
 def _group(known: Table, name: str) -> str:
@@ -200,7 +214,8 @@ def _calls(machine: Machine, known: Table) -> Iterator[_Call]:
             continue
         values = tracer.arguments(site, len(function.arguments)) if function.arguments.strip("-") else []
         arguments = tuple(_shown(tracer, role, value) for role, value in zip(function.arguments, values, strict=False))
-        if not function.presence and all(each is None for each in arguments):
+        role = role_of(site.name, function.group, arguments)
+        if not role and (function.only_roles or (not function.presence and all(each is None for each in arguments))):
             continue
         tested = None
         if function.tested and tests < _MOST_TESTED:
@@ -208,7 +223,7 @@ def _calls(machine: Machine, known: Table) -> Iterator[_Call]:
 
             tests += 1
             tested = result_tested(machine, site)
-        yield _Call(site, arguments, machine.start_of(site.address), tested)
+        yield _Call(site, arguments, machine.start_of(site.address), tested, role)
 
 
 def _shown(tracer: Tracer, role: str, value: int | None) -> str | int | None:

@@ -10,11 +10,11 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from fwcheck.inspection import calls, catalogue, databases, keys, kinds, text, yara_rules
+from fwcheck.inspection import call_roles, calls, catalogue, databases, keys, kinds, text, yara_rules
 from fwcheck.inspection.patterns import Needle, Scan
 from fwcheck.model import BannerHit, CertificateFact, ElfFacts, Facts, KeyFact, PatternHit
 
-CODE_VERSION = 8  # raised by hand when the same bytes give other facts
+CODE_VERSION = 9  # raised by hand when the same bytes give other facts
 _MATCHES = 512  # matches of one pattern that are looked at
 _HITS = 256  # hits of one kind that are kept
 _PIECE = 4 << 20  # bytes of a large content that are looked at together
@@ -40,7 +40,7 @@ def _version() -> str:
     digest = hashlib.sha256(f"code {CODE_VERSION}\n".encode())
     for name, data in sorted({**catalogue.data_files(), **yara_rules.rule_files()}.items()):
         digest.update(f"{name} {len(data)}\n".encode() + data)
-    digest.update(repr(keys.SHAPES).encode() + calls.table_bytes())
+    digest.update(repr(keys.SHAPES).encode() + calls.table_bytes() + call_roles.table_bytes())
     return digest.hexdigest()[:16]
 
 
