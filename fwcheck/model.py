@@ -52,6 +52,7 @@ class SignedBlock(Value, frozen=True, kw_only=True):
     key_hint: str = ""  # what it says of its key: a name, a key identifier, the hash of the key
     covers: str = ""  # in words
     intact: bool | None = None  # whether hashes that the signed message holds fit the content; None: it holds none
+    role: Literal["update", "content"] = "update"  # what is signed: the image that is handed over, or a program or package in it
 
 
 class Node(Value, frozen=True, kw_only=True):
@@ -76,7 +77,7 @@ class Node(Value, frozen=True, kw_only=True):
     offset: int | None = None
     sha256: str | None = None  # of a file's content
     detail: dict[str, str | int] = {}  # header fields worth showing (image name, load address, compression ...)
-    signatures: tuple[SignedBlock, ...] = ()  # of a container
+    signatures: tuple[SignedBlock, ...] = ()  # of a container, or of a file that carries its signature
     keys: tuple[bytes, ...] = ()  # public keys a container holds to verify others with, DER SubjectPublicKeyInfo
 
     @property
@@ -416,6 +417,9 @@ class ImageSignature(Value, frozen=True, kw_only=True):
     key: str = ""  # SHA-256 of the DER SubjectPublicKeyInfo that fits, or what the container says of its key
     key_from: str = ""  # "--update-key NAME", the file of the image that holds it, "carried with the signature"
     keys_given: bool = False  # the user named keys that it has to fit
+    role: Literal["update", "content"] = (
+        "update"  # what it protects: the image that is handed over, or a program or package in it
+    )
     evidence: tuple[Evidence, ...] = ()
 
 

@@ -16,6 +16,7 @@ from fwcheck.extraction.coverage import Class, Paint
 from fwcheck.extraction.errors import ExtractionError
 from fwcheck.extraction.explore import Explorer, Item
 from fwcheck.extraction.limits import Spent
+from fwcheck.extraction.signed_files import signatures
 from fwcheck.extraction.source import ByteSource, Memory
 from fwcheck.inspection.cache import FactsCache
 from fwcheck.inspection.inspect import glance, inspect, inspect_stream
@@ -104,7 +105,10 @@ class Reader:
             out.gaps.append(Gap(node=node.label, reason=f"not read: {type(error).__name__}: {error}"[:200], bytes=node.size))
             return
         detail = node.detail if self._sink is None else {**node.detail, **self._sink(node, content)}
-        out.nodes[-1] = msgspec.structs.replace(node, sha256=facts.sha256, size=facts.size, detail=detail)
+        signed = signatures(held) if held is not None and self._sink is None else ()
+        out.nodes[-1] = msgspec.structs.replace(
+            node, sha256=facts.sha256, size=facts.size, detail=detail, signatures=signed or node.signatures
+        )
         out.facts.append(facts)
         out.gaps += [Gap(node=node.label, reason=problem) for problem in facts.problems]
         if item.source is None:

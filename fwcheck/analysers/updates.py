@@ -156,7 +156,7 @@ def _signatures(device: Device) -> Iterator[Finding]:
                 f"broken signature: {each.scheme} {each.covers}",
                 title=f"{each.scheme} signature over {each.covers}: {each.reason}"[:200],
             )
-        elif each.state == "unverified" and each.keys_given:
+        elif each.state == "unverified" and each.keys_given and each.role == "update":
             yield _OTHER_KEY.finding(
                 each.evidence[0],
                 f"other key: {each.scheme} {each.covers}",

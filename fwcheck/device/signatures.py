@@ -7,6 +7,7 @@ shows only that the content is as its signer made it: whoever changes the image 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -17,6 +18,9 @@ from fwcheck.model import Evidence, ImageSignature, Location, Node, SignedBlock,
 
 _MOST = 200  # signatures that are told
 _CANDIDATES = 400  # keys of the image that are tried
+_KEY_PLACES = 8  # of one key that are told
+_MISSES = 3  # signatures of one signer that no key of the image fits, after which these keys are not tried any more
+_PLACES = 5  # of signatures that are told as one
 _SPAN_LIMIT = 512 << 20  # bytes of a message that must be read as a whole
 
 
@@ -37,6 +41,7 @@ class _Loaded(NamedTuple):
     key: Any
     algorithm: str
     given: bool
+    places: tuple[Node, ...] = ()  # of a key of the image
 
 
 def image_signatures(firmware: Firmware, given: Sequence[PublicKey] = ()) -> tuple[ImageSignature, ...]:
@@ -45,24 +50,81 @@ def image_signatures(firmware: Firmware, given: Sequence[PublicKey] = ()) -> tup
     ``given``: the keys the user vouches for; where there are some, a signature that none of them fits stays unverified even when
     a key of the image fits.
     """
-    signed = [(node, block) for node in firmware.nodes for block in node.signatures][:_MOST]
+    signed = [(node, block) for node in firmware.nodes for block in node.signatures]
     if not signed:
         return ()
-    keys = list(_load(given, given=True)) + list(_load(_of_image(firmware), given=False))
-    told = (_judged(firmware, node, block, keys) for node, block in signed)
+    keys = list(_load(given, given=True)) + list(_of_image(firmware))
+    updates = [(node, block) for node, block in signed if block.role == "update"][:_MOST]
+    told = [_judged(firmware, node, block, keys) for node, block in updates]
+    told += _contents(firmware, [(node, block) for node, block in signed if block.role == "content"], keys)
     return tuple(msgspec.structs.replace(each, keys_given=bool(given)) for each in told)
 
 
-def _of_image(firmware: Firmware) -> Iterator[PublicKey]:
+def _contents(firmware: Firmware, signed: Sequence[tuple[Node, SignedBlock]], keys: Sequence[_Loaded]) -> list[ImageSignature]:
+    """Programs and packages inside, those alike as one row: a system has thousands of modules that one key has signed.
+
+    The key that fitted last is tried first; where none fitted a few times, those that name the same key are not tried any more.
+    """
+    rows: dict[tuple[str, ...], ImageSignature] = {}
+    counts: Counter[tuple[str, ...]] = Counter()
+    groups: dict[tuple[str, ...], _Group] = {}
+    for node, block in signed:
+        group = groups.setdefault((block.scheme, block.algorithm, block.key_hint), _Group())
+        told = _judged(firmware, node, block, group.order(keys))
+        group.learn(told)
+        key = (told.scheme, told.state, told.reason, told.key, node.chain[0] if node.chain else "", block.covers)
+        counts[key] += 1
+        if key not in rows and len(rows) < _MOST:
+            rows[key] = told
+        elif key in rows and len(rows[key].evidence) < _PLACES:
+            rows[key] = msgspec.structs.replace(rows[key], evidence=(*rows[key].evidence, *told.evidence))
+    return [
+        msgspec.structs.replace(row, covers=f"{row.covers} ({counts[key]} of them)" if counts[key] > 1 else row.covers)
+        for key, row in rows.items()
+    ]
+
+
+class _Group:
+    """Signatures that name the same key: which key fitted, and how often none did."""
+
+    def __init__(self) -> None:
+        self._fitting = ""
+        self._missed = 0
+
+    def order(self, keys: Sequence[_Loaded]) -> Sequence[_Loaded]:
+        if not self._fitting:
+            return keys if self._missed < _MISSES else [each for each in keys if each.given]
+        return sorted(keys, key=lambda each: each.public.fingerprint != self._fitting)
+
+    def learn(self, told: ImageSignature) -> None:
+        self._fitting = told.key if told.state == "valid" else self._fitting
+        self._missed += told.state == "unverified"
+
+
+def _of_image(firmware: Firmware) -> Iterator[_Loaded]:
     """Public keys and certificates in the image, each key once: those a boot loader's tree holds first."""
-    found: dict[bytes, str] = {der: node.label for node in firmware.nodes for der in node.keys}
+    found: dict[bytes, list[Node]] = {der: [node] for node in firmware.nodes for der in node.keys}
     for node, facts in firmware.contents():
         for each in (*(key.public for key in facts.keys if not key.private), *(one.public for one in facts.certificates)):
             if each:
-                found.setdefault(each, node.label)
+                places = found.setdefault(each, [])
+                if len(places) < _KEY_PLACES:
+                    places.append(node)
         if len(found) >= _CANDIDATES:
             break
-    yield from (PublicKey(der=der, origin=label) for der, label in found.items())
+    for der, places in found.items():
+        for loaded in _load([PublicKey(der=der, origin=places[0].label)], given=False):
+            yield loaded._replace(places=tuple(places))
+
+
+def _trusted(node: Node, key: _Loaded) -> _Loaded | None:
+    """A key of the image where it stands elsewhere than in what it is to verify: what came with a signature proves nothing."""
+    for place in key.places:
+        beside = place.chain == node.chain and not place.path.startswith("/")
+        wrapping = (*place.chain, place.path) == node.chain[:-1]
+        if not beside and not wrapping:
+            return key._replace(public=PublicKey(der=key.public.der, origin=place.label))
+    return None
 
 
 def _load(keys: Iterable[PublicKey], *, given: bool) -> Iterator[_Loaded]:
@@ -98,10 +160,14 @@ def _judged(firmware: Firmware, node: Node, block: SignedBlock, keys: Sequence[_
     carried = _carried(block)
     if block.intact is False:
         return _told(node, block, "invalid", _CHANGED, carried)
-    asked = any(each.given for each in keys)
+    # Programs and packages have other keys than the update around them: those of the image count for them in any case.
+    asked = block.role == "update" and any(each.given for each in keys)
     beside = carried.public.der if carried is not None else b""
     # What came with the signature stands in the image, too: it is no key that the image trusts.
-    tried = [each for each in keys if each.given or (not asked and each.public.der != beside)]
+    tried = [each for each in keys if each.given]
+    if not asked:
+        own = (_trusted(node, each) for each in keys if not each.given and each.public.der != beside)
+        tried += [each for each in own if each is not None]
     for each in tried:
         if _fits(firmware, block, each.key):
             return _told(node, block, "valid", _trust(each), each)
@@ -193,6 +259,7 @@ def _told(
         key=named,
         key_from=key.public.origin if key is not None else "",
         evidence=(where,),
+        role=block.role,
     )
 
 

@@ -1,4 +1,4 @@
-"""Every algorithm of every scheme: signed it verifies with its key; a changed byte and another key do not, unsigned has nothing."""
+"""Every algorithm of every scheme: the key verifies it, a changed byte and another key do not, unsigned has no signature."""
 
 from __future__ import annotations
 

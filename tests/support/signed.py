@@ -95,9 +95,10 @@ def sign(key: Private, data: bytes, *, pss: bool = False, digest: str = "sha256"
 def cms(
     key: Private, data: bytes, *, attributes: bool = True, attached: bool = False, certificates: tuple[bytes, ...] | None = None,
     digest: str = "sha256", pss: bool = False, content: tuple[str, bytes] | None = None,
+    held: x509.Certificate | None = None,
 ) -> bytes:  # fmt: skip
     """SignedData of one signer (RFC 5652). ``content``: object identifier in hex and DER of another content that is inside."""
-    held = certificate(key)
+    held = held or certificate(key)
     inner = content[1] if content else b""
     signed = data
     if content:  # what is signed are the bytes inside the outermost value

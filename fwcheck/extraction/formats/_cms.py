@@ -49,6 +49,7 @@ class Signer(msgspec.Struct, kw_only=True):
     pss: bool
     serial: bytes
     issuer: bytes = b""  # DER Name; empty when the signer is named otherwise
+    key_id: bytes = b""  # subject key identifier, where that names the signer
 
 
 class Message(msgspec.Struct, kw_only=True):
@@ -58,6 +59,8 @@ class Message(msgspec.Struct, kw_only=True):
     encrypted: bool = False
     content: bytes | None = None
     content_at: int = 0
+    inner: bytes = b""  # what is signed of a content inside that is no octet string (PKCS #7 v1.5: its value without the header)
+    inner_type: bytes = b""  # object identifier of the content
     certificates: list[bytes] = []
     signers: list[Signer] = []
 
@@ -80,11 +83,11 @@ def _length(data: bytes, at: int) -> tuple[int, int]:
     return int.from_bytes(data[at + 1 : at + 1 + width], "big"), at + 1 + width
 
 
-def values(data: bytes, base: int = 0) -> list[Value]:
-    """The values that lie in ``data``, which begins at ``base`` of the whole; raises FormatError."""
+def values(data: bytes, base: int = 0, most: int = 0) -> list[Value]:
+    """The values that lie in ``data``, which begins at ``base`` of the whole; raises FormatError. ``most``: the first so many."""
     found: list[Value] = []
     at = 0
-    while at < len(data):
+    while at < len(data) and not 0 < most <= len(found):
         size, begin = _length(data, at + 1)
         if begin + size > len(data) or len(found) >= _NODES:
             raise FormatError("a DER value that does not fit")
@@ -114,14 +117,17 @@ def message(data: bytes) -> Message:
         raise FormatError("a CMS message that is not signed data")
     parts = _children(_children(rest[0], 1)[0], 3)
     found = Message(size=size)
-    inside = _children(parts[2], 1)[1:]
+    kind, *inside = _children(parts[2], 1)
+    found.inner_type = kind.content
     if inside and (octets := _children(inside[0], 1)[0]).tag == _OCTETS:
         found.content, found.content_at = octets.content, octets.at
+    elif inside:
+        found.inner = octets.content
     for each in parts[3:]:
         if each.tag == 0xA0:
-            found.certificates = [one.whole for one in values(each.content)[:_CERTIFICATES] if one.tag == _SEQUENCE]
+            found.certificates = [one.whole for one in values(each.content, most=_CERTIFICATES) if one.tag == _SEQUENCE]
         elif each.tag == _SET:
-            found.signers = [_signer(one) for one in values(each.content, each.at)]
+            found.signers = [_signer(one) for one in values(each.content, each.at, most=_SIGNERS)]
     return found
 
 
@@ -142,7 +148,7 @@ def _signer(value: Value) -> Signer:
     return Signer(
         digest=name, message_digest=message_digest, signed=bytes([_SET]) + attributes.whole[1:] if attributes else None,
         signature=rest[1].content, pss=_children(rest[0], 1)[0].content == _PSS, serial=numbers[-1] if numbers else b"",
-        issuer=named[0].whole if named else b"",
+        issuer=named[0].whole if named else b"", key_id=sid.content if sid.tag == 0x80 else b"",
     )  # fmt: skip
 
 
@@ -177,7 +183,7 @@ def judge(found: Message, digests: dict[str, bytes]) -> Judged:
 
 def blocks(found: Message, digests: dict[str, bytes], scheme: str, covers: str) -> tuple[SignedBlock, ...]:
     """Every signer's signature, ready to be verified; ``digests``: those of the content, by algorithm."""
-    return tuple(_block(found, one, digests.get(one.digest), scheme, covers) for one in found.signers[:_SIGNERS])
+    return tuple(_block(found, one, digests.get(one.digest), scheme, covers) for one in found.signers)
 
 
 def _block(found: Message, one: Signer, computed: bytes | None, scheme: str, covers: str) -> SignedBlock:
@@ -191,7 +197,7 @@ def _block(found: Message, one: Signer, computed: bytes | None, scheme: str, cov
         scheme=scheme, hash=one.digest, padding="pss" if one.pss else "", signature=one.signature, digest=digest,
         message=one.signed if one.signed is not None and len(one.signed) <= _ATTRIBUTES else b"",
         carried=carried, chain=tuple(each for each in found.certificates if each != carried), covers=covers,
-        key_hint=f"serial {one.serial.hex()}" if one.serial else "",
+        key_hint=f"serial {one.serial.hex()}" if one.serial else f"key identifier {one.key_id.hex()}" if one.key_id else "",
         intact=None if one.message_digest is None or computed is None else one.message_digest == computed,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-r"""The PE/COFF header: sections, certificate table and Authenticode digest (Microsoft PE Format; Authenticode_PE.docx).
+r"""The PE/COFF header: sections and where the certificate table lies (Microsoft PE Format).
 
 Layout: ``MZ``, the offset of ``PE\0\0`` in the word at 0x3c, a COFF header of 20 bytes (machine, number of sections,
 time, ..., size of the optional header, characteristics), the optional header (magic 0x10b for PE32, 0x20b for PE32+;
@@ -8,7 +8,6 @@ counts from the beginning of the file.
 
 from __future__ import annotations
 
-import hashlib
 import struct
 
 import msgspec
@@ -49,15 +48,6 @@ _SECTION = struct.Struct("<8sIIIIIIHHI")
 _SECTIONS_LIMIT = 96  # what the loader of Windows takes
 _SYMBOL = 18  # bytes of an entry of the COFF symbol table
 _CERTIFICATES = 4  # index of the data directory
-_PKCS7 = 2  # WIN_CERT_TYPE_PKCS_SIGNED_DATA
-_CERTIFICATES_LIMIT = 16
-_SPC_SHA = {  # DER of the algorithm identifier in front of the digest of SpcIndirectDataContent
-    "sha256": bytes.fromhex("300d06096086480165030402010500 0420".replace(" ", "")),
-    "sha384": bytes.fromhex("300d06096086480165030402020500 0430".replace(" ", "")),
-    "sha512": bytes.fromhex("300d06096086480165030402030500 0440".replace(" ", "")),
-    "sha1": bytes.fromhex("300906052b0e03021a0500 0414".replace(" ", "")),
-}
-_SPC_INDIRECT = bytes.fromhex("060a2b060104018237020104")  # 1.3.6.1.4.1.311.2.1.4
 
 
 class Section(msgspec.Struct, frozen=True):
@@ -154,68 +144,3 @@ def describe(pe: Pe) -> dict[str, str | int]:
         "subsystem": SUBSYSTEMS.get(pe.subsystem, str(pe.subsystem)),
         "sections": ", ".join(each.name or "?" for each in pe.sections),
     }
-
-
-def signature(source: ByteSource, offset: int, pe: Pe, problems: list[str]) -> dict[str, str | int]:
-    """What protects the file: the Authenticode digest is recomputed, the signature over it is told, not verified."""
-    at, size = pe.certificates
-    if not size:
-        return {"integrity": "none", "integrity_detail": "no Authenticode signature"}
-    if offset + at + size > source.size:
-        problems.append(f"certificate table of {size} bytes announced, {max(source.size - offset - at, 0)} there")
-        return {"integrity": "signature", "integrity_detail": "Authenticode signature cut off"}
-    words = []
-    for number, blob in enumerate(_certificates(source.read(offset + at, min(size, 1 << 20)))):
-        algorithm, digest = _spc_digest(blob)
-        if not algorithm:
-            words.append("a certificate without a digest that is known")
-            continue
-        right = digest == _authenticode(source, offset, pe, algorithm)
-        if not right:
-            problems.append(f"Authenticode signature {number + 1}: wrong {algorithm}")
-        words.append(f"{algorithm} {'right' if right else 'wrong'}")
-    if not words:
-        return {"integrity": "none", "integrity_detail": "certificate table without a PKCS #7 signature"}
-    return {
-        "integrity": "signature",
-        "integrity_detail": f"Authenticode (PKCS #7, signature not verified): {', '.join(words)}",
-    }
-
-
-def _certificates(table: bytes) -> list[bytes]:
-    """The PKCS #7 blobs of a certificate table: length, revision, type, data, padded to 8 bytes."""
-    out: list[bytes] = []
-    at = 0
-    while at + 8 <= len(table) and len(out) < _CERTIFICATES_LIMIT:
-        length, _, kind = struct.unpack_from("<IHH", table, at)
-        if not 8 < length <= len(table) - at:
-            break
-        if kind == _PKCS7:
-            out.append(table[at + 8 : at + length])
-        at += length + -length % 8
-    return out
-
-
-def _spc_digest(blob: bytes) -> tuple[str, bytes]:
-    """Algorithm and value of the file's digest in a PKCS #7 blob; empty when none is found."""
-    begin = blob.find(_SPC_INDIRECT)
-    if begin < 0:
-        return "", b""
-    found = [(at, name, prefix) for name, prefix in _SPC_SHA.items() if (at := blob.find(prefix, begin, begin + 512)) >= 0]
-    if not found:
-        return "", b""
-    at, name, prefix = min(found)
-    at += len(prefix)
-    return name, blob[at : at + hashlib.new(name).digest_size]
-
-
-def _authenticode(source: ByteSource, offset: int, pe: Pe, algorithm: str) -> bytes:
-    """The digest of everything but the checksum field, the directory entry of the certificates, and the certificates."""
-    digest = hashlib.new(algorithm)
-    at = pe.certificates[0]
-    for begin, end in ((0, pe.checksum_at), (pe.checksum_at + 4, pe.directory_at), (pe.directory_at + 8, at)):
-        if begin < end:
-            for chunk in source.window(offset + begin, end - begin).chunks():
-                digest.update(chunk)
-    digest.update(bytes(-at % 8))
-    return digest.digest()

@@ -16,6 +16,7 @@ import msgspec
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats import _pe
+from fwcheck.extraction.formats._authenticode import Protection, protection
 from fwcheck.extraction.formats._kernel import compression, packed_kernel
 from fwcheck.extraction.formats._parts import code, crc32, part, words
 from fwcheck.extraction.limits import DEFAULT, Limits
@@ -53,7 +54,7 @@ class BzImage(Format):
         "boot protocol 2.00 to 2.15, all compressions of the kernel, CRC32 of the build tool, "
         "EFI stub and Authenticode digest of a signed kernel"
     )
-    not_read = "kernels older than protocol 2.00; setup_data; the signature is told, not verified"
+    not_read = "kernels older than protocol 2.00; setup_data"
     signatures = (Signature(pattern=rb"\x55\xaa[\xeb\xe9][\x00-\xff]HdrS[\x00-\x0f]\x02", width=10, offset=0x1FE),)
     priority = 15
 
@@ -62,7 +63,8 @@ class BzImage(Format):
         problems: list[str] = []
         announced = header.setup + header.system
         detail = _describe(source, offset, header)
-        detail |= _protection(source, offset, min(announced, source.size - offset), problems)
+        guarded = _protection(source, offset, min(announced, source.size - offset), problems)
+        detail |= guarded.detail
         size = announced
         if (certified := detail.pop("_end", 0)) and isinstance(certified, int):
             size = max(size, certified)
@@ -73,7 +75,9 @@ class BzImage(Format):
                 problems.append(f"{size} bytes announced, {available} there")
             size = available
         entries = list(_pieces(source, offset, size, min(announced, available), header, detail, problems))
-        return Container(format=self.name, size=size, entries=entries, detail=detail, problems=problems)
+        return Container(
+            format=self.name, size=size, entries=entries, detail=detail, problems=problems, signatures=guarded.blocks
+        )
 
 
 def _parse(source: ByteSource, offset: int) -> _Header:
@@ -109,18 +113,18 @@ def _describe(source: ByteSource, offset: int, header: _Header) -> dict[str, str
     return {key: value for key, value in detail.items() if value not in {"", 0}}
 
 
-def _protection(source: ByteSource, offset: int, size: int, problems: list[str]) -> dict[str, str | int]:
+def _protection(source: ByteSource, offset: int, size: int, problems: list[str]) -> Protection:
     """EFI stub, signature and CRC32; ``_end`` is where a certificate table ends."""
     try:
         pe = _pe.parse(source, offset)
     except FormatError:
-        return {"efi_stub": "no", **_checksum(source, offset, size)}
+        return Protection({"efi_stub": "no", **_checksum(source, offset, size)})
     detail: dict[str, str | int] = {"efi_stub": _pe.MACHINES.get(pe.machine, "yes")}
     if not pe.certificates[1]:
-        return detail | _checksum(source, offset, size)
-    detail |= _pe.signature(source, offset, pe, problems)
+        return Protection(detail | _checksum(source, offset, size))
+    guarded = protection(source, offset, pe, problems)
     # Setup and kernel stand in front of the certificates, which the header of the boot protocol does not count.
-    return detail | {"_end": sum(pe.certificates)}
+    return Protection(detail | guarded.detail | {"_end": sum(pe.certificates)}, guarded.blocks)
 
 
 def _checksum(source: ByteSource, offset: int, size: int) -> dict[str, str | int]:

@@ -16,6 +16,7 @@ import struct
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
 from fwcheck.extraction.formats import _pe
+from fwcheck.extraction.formats._authenticode import Protection, protection
 from fwcheck.extraction.formats._parts import part
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
@@ -65,12 +66,14 @@ class LinuxImage(Format):
         else:
             detail["header_version"] = f"{version >> 16}.{version & 0xFFFF}"
         size = min(announced or available, available)
+        guarded = Protection({})
         try:
             pe = _pe.parse(source, offset) if pe_at else None
         except FormatError:
             pe = None
         if pe is not None:
-            detail |= {"efi_stub": "yes"} | _pe.signature(source, offset, pe, problems)
+            guarded = protection(source, offset, pe, problems)
+            detail |= {"efi_stub": "yes"} | guarded.detail
             size = min(pe.end, available)
             if pe.end > available:
                 problems.append(f"{pe.end} bytes named, {available} there")
@@ -79,7 +82,9 @@ class LinuxImage(Format):
         if size <= _SIZE:
             raise FormatError("implausible size in the header of a Linux Image")
         entry = part(source, "kernel", offset + _SIZE, size - _SIZE)
-        return Container(format=self.name, size=size, entries=[entry], detail=detail, problems=problems)
+        return Container(
+            format=self.name, size=size, entries=[entry], detail=detail, problems=problems, signatures=guarded.blocks
+        )
 
 
 FORMATS = (LinuxImage(),)

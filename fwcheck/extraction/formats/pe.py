@@ -15,8 +15,9 @@ import struct
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._authenticode import Protection, protection
 from fwcheck.extraction.formats._parts import code, part, words
-from fwcheck.extraction.formats._pe import MACHINES, SUBSYSTEMS, Pe, describe, parse, signature
+from fwcheck.extraction.formats._pe import MACHINES, SUBSYSTEMS, Pe, describe, parse
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
 
@@ -37,14 +38,16 @@ class PortableExecutable(Format):
         "PE32 and PE32+ of all machines, exact extent with COFF symbols and certificate table, "
         "Authenticode digests (SHA-1, SHA-2) recomputed"
     )
-    not_read = "resources, overlays behind the last section, plain DOS executables; signatures are told, not verified"
+    not_read = "resources, overlays behind the last section, plain DOS executables; trust in certificates"
     signatures = (Signature(pattern=rb"MZ[\x00-\xff]{59}[\x00-\x0f]\x00\x00", width=64),)
     priority = 40
 
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
-        _, size, detail, problems = _opened(source, offset)
+        _, size, guarded, problems = _opened(source, offset)
         entries = [code(source, "image", offset, size)]
-        return Container(format=self.name, size=size, entries=entries, detail=detail, problems=problems)
+        return Container(
+            format=self.name, size=size, entries=entries, detail=guarded.detail, problems=problems, signatures=guarded.blocks
+        )
 
 
 class EfiZboot(Format):
@@ -55,16 +58,18 @@ class EfiZboot(Format):
     specification = "Linux drivers/firmware/efi/libstub/zboot-header.S"
     category = "firmware"
     reads = "stub and packed kernel by the offsets of the header, exact extent, Authenticode digest"
-    not_read = "the signature is told, not verified"
+    not_read = "trust in certificates"
     signatures = (Signature(pattern=rb"MZ\x00\x00zimg", width=8),)
     priority = 30
 
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
-        _, size, detail, problems = _opened(source, offset)
-        entries = _zboot(source, offset, size, detail)
+        _, size, guarded, problems = _opened(source, offset)
+        entries = _zboot(source, offset, size, guarded.detail)
         if not entries:
             raise FormatError("a zboot header without a kernel")
-        return Container(format=self.name, size=size, entries=entries, detail=detail, problems=problems)
+        return Container(
+            format=self.name, size=size, entries=entries, detail=guarded.detail, problems=problems, signatures=guarded.blocks
+        )
 
 
 class UnifiedKernel(Format):
@@ -75,19 +80,21 @@ class UnifiedKernel(Format):
     specification = "UAPI Group, Unified Kernel Image"
     category = "firmware"
     reads = "all sections; kernel, initramfs and device trees are searched, texts are files; Authenticode digest"
-    not_read = "the signature is told, not verified; profiles are not told apart"
+    not_read = "profiles are not told apart"
     signatures = PortableExecutable.signatures
     priority = 35
 
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
-        pe, size, detail, problems = _opened(source, offset)
-        entries = _unified(source, offset, pe, size, detail)
+        pe, size, guarded, problems = _opened(source, offset)
+        entries = _unified(source, offset, pe, size, guarded.detail)
         if not entries:
             raise FormatError("a PE file without the sections of a unified kernel image")
-        return Container(format=self.name, size=size, entries=entries, detail=detail, problems=problems)
+        return Container(
+            format=self.name, size=size, entries=entries, detail=guarded.detail, problems=problems, signatures=guarded.blocks
+        )
 
 
-def _opened(source: ByteSource, offset: int) -> tuple[Pe, int, dict[str, str | int], list[str]]:
+def _opened(source: ByteSource, offset: int) -> tuple[Pe, int, Protection, list[str]]:
     """Headers, size, what is told and problems of the PE file at ``offset``; raises FormatError."""
     pe = parse(source, offset)
     if pe.machine not in MACHINES or not pe.sections or pe.image_size < pe.headers:
@@ -98,7 +105,8 @@ def _opened(source: ByteSource, offset: int) -> tuple[Pe, int, dict[str, str | i
     ends = [pe.headers, *(each.offset + each.size for each in pe.sections), sum(pe.certificates), pe.symbols_end]
     size = max((end for end in ends if 0 < end <= available), default=available)
     problems = [f"{pe.end} bytes named, {available} there"] if pe.end > available else []
-    return pe, size, describe(pe) | signature(source, offset, pe, problems), problems
+    guarded = protection(source, offset, pe, problems)
+    return pe, size, Protection(describe(pe) | guarded.detail, guarded.blocks), problems
 
 
 def _zboot(source: ByteSource, offset: int, size: int, detail: dict[str, str | int]) -> list[Entry]:

@@ -5,11 +5,13 @@ the header: version 1, numbers of drivers and payloads (16 bits each), 64-bit of
 (1 to 3), the GUID of the device, index, sizes of image and vendor code, hardware instance (2 on) and capabilities (3
 on: bit 0 authenticated, bit 1 depends on others). An authenticated image begins with a 64-bit count and a
 WIN_CERTIFICATE (length, revision 0x200, type 0xef1, GUID of PKCS #7, data); EDK II puts ``MSS1`` in front of the
-content: header size, version, lowest version that may replace it.
+content: header size, version, lowest version that may replace it. What is signed is all behind the certificate (``MSS1``
+included), and the 64-bit count behind that (UEFI 2.10, 23.1.5; FmpAuthenticationLibPkcs7 of EDK II, mkeficapsule of U-Boot).
 """
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Iterator
 from uuid import UUID
@@ -18,10 +20,13 @@ import msgspec
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats import _cms as cms
+from fwcheck.extraction.formats._checksums import DIGESTS
 from fwcheck.extraction.formats._parts import code, part
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import note
 from fwcheck.extraction.source import ByteSource
+from fwcheck.model import SignedBlock
 
 _HEADER = struct.Struct("<16sIII")
 _FMP = UUID("6dcbd5ed-e82d-4c44-bda1-7194199ad92a")
@@ -42,6 +47,7 @@ _FLAGS = ((0x10000, "persist across reset"), (0x20000, "populate system table"),
 _ITEMS_LIMIT = 64
 _PAYLOAD = {1: 32, 2: 40, 3: 48}  # header length per version
 _MSS1 = b"MSS1"
+_AUTHENTICATION = 8 + 24  # count, WIN_CERTIFICATE_UEFI_GUID
 
 
 class UefiCapsule(Format):
@@ -55,7 +61,7 @@ class UefiCapsule(Format):
         "capsules of EFI, Intel, AMI, Toshiba and Lenovo, boot graphics, firmware-management capsules with drivers and payloads "
         "of version 1 to 3, PKCS #7 certificates, EDK II payload headers with the lowest version"
     )
-    not_read = "capsules of other GUIDs; signatures are told, not verified"
+    not_read = "capsules of other GUIDs; signatures of AMI are told, not verified"
     signatures = (
         Signature(
             pattern=b"(?:"
@@ -82,16 +88,19 @@ class UefiCapsule(Format):
             "integrity": "none",
             "integrity_detail": "no check in the capsule",
         }
+        blocks: list[SignedBlock] = []
         if guid == _FMP:
-            entries = list(_managed(source, offset + header, offset + size, detail, problems))
+            entries = list(_managed(source, offset + header, offset + size, detail, problems, blocks))
         else:
             if guid == _AMI_SIGNED:
                 detail |= {"integrity": "signature", "integrity_detail": "AMI signature in the capsule header (not verified)"}
             entries = [part(source, "image", offset + header, size - header)]
-        return Container(format=self.name, size=size, entries=entries, detail=detail, problems=problems)
+        return Container(format=self.name, size=size, entries=entries, detail=detail, problems=problems, signatures=tuple(blocks))
 
 
-def _managed(source: ByteSource, begin: int, end: int, detail: dict[str, str | int], problems: list[str]) -> Iterator[Entry]:
+def _managed(
+    source: ByteSource, begin: int, end: int, detail: dict[str, str | int], problems: list[str], blocks: list[SignedBlock]
+) -> Iterator[Entry]:
     """Drivers and payloads of a firmware-management capsule."""
     raw = source.peek(begin, min(8, end - begin))
     version, drivers, payloads = struct.unpack("<IHH", raw) if len(raw) == 8 else (0, 0, 0)
@@ -112,12 +121,13 @@ def _managed(source: ByteSource, begin: int, end: int, detail: dict[str, str | i
         if number < drivers:
             yield code(source, f"driver-{number}", begin + at, until - begin - at)
         else:
-            yield from _payload(source, begin + at, until, number - drivers, detail, problems)
+            yield from _payload(source, begin + at, until, number - drivers, detail, problems, blocks)
 
 
 def _payload(
-    source: ByteSource, at: int, end: int, number: int, detail: dict[str, str | int], problems: list[str]
-) -> Iterator[Entry]:
+    source: ByteSource, at: int, end: int, number: int, detail: dict[str, str | int], problems: list[str],
+    blocks: list[SignedBlock],
+) -> Iterator[Entry]:  # fmt: skip
     raw = source.peek(at, min(48, end - at)).ljust(48, b"\0")
     version, device, index, _, size, vendor, instance, support = struct.unpack("<I16sB3sIIQQ", raw)
     name = f"payload-{number}"
@@ -135,6 +145,7 @@ def _payload(
         detail |= {"integrity": "signature", "integrity_detail": f"{certificate[1]} (not verified)"}
         blob = code(source, f"{name}-signature", begin, certificate[0])
         yield msgspec.structs.replace(blob, role="meta")
+        blocks += _blocks(source, begin, certificate[0], begin + size, name)
     elif version == 3 and support & 1:
         note(problems, f"{name}: said to be authenticated, but no certificate is there")
     content = begin + (certificate[0] if certificate else 0)
@@ -155,6 +166,33 @@ def _certificate(source: ByteSource, at: int, end: int) -> tuple[int, str] | Non
         return None
     guid = UUID(bytes_le=raw[16:32])
     return 8 + length, "PKCS #7 signature" if guid == _PKCS7 else f"signature of type {guid}"
+
+
+def _blocks(source: ByteSource, at: int, length: int, end: int, name: str) -> tuple[SignedBlock, ...]:
+    """The signatures in the certificate of ``length`` bytes at ``at``, over what lies behind it until ``end`` and the count."""
+    if at + length >= end or length > cms.LIMIT:
+        return ()
+    try:
+        message = cms.message(_wrapped(source.read(at + _AUTHENTICATION, length - _AUTHENTICATION)))
+    except FormatError:
+        return ()
+    digests = {}
+    for kind in {one.digest for one in message.signers} & DIGESTS:
+        state = hashlib.new(kind, usedforsecurity=False)
+        for chunk in source.window(at + length, end - at - length).chunks():
+            state.update(chunk)
+        state.update(source.read(at, 8))
+        digests[kind] = state.digest()
+    return cms.blocks(message, digests, "UEFI capsule", name)
+
+
+def _wrapped(raw: bytes) -> bytes:
+    """A message as CMS has it: UEFI allows the SignedData alone, without the ContentInfo around it."""
+    if len(raw) < 8 or raw[0] != 0x30 or raw[1] != 0x82 or raw[4] != 0x02:
+        return raw
+    body = raw[: 4 + int.from_bytes(raw[2:4], "big")]
+    inner = bytes.fromhex("06092a864886f70d010702") + b"\xa0\x82" + len(body).to_bytes(2, "big") + body
+    return b"\x30\x82" + len(inner).to_bytes(2, "big") + inner
 
 
 def _versions(source: ByteSource, at: int, end: int, told: dict[str, str | int]) -> int:
