@@ -447,6 +447,9 @@ class Vulnerability(Value, frozen=True, kw_only=True):
     known_exploited: bool = False
     fixed_in: str | None = None
     source: str = ""
+    epss: float | None = None  # probability that it is exploited within 30 days, where known
+    status: Literal["affected", "not_affected", "fixed", "under_investigation"] = "affected"
+    reason: str = ""  # why it is not "affected": who says so, or what in the image
 
 
 class Component(Value, frozen=True, kw_only=True):
@@ -462,6 +465,7 @@ class Component(Value, frozen=True, kw_only=True):
     released: str | None = None  # ISO date
     package: str | None = None  # distribution package version, when a package database says so
     vulnerabilities: tuple[Vulnerability, ...] = ()
+    set_aside: tuple[Vulnerability, ...] = ()  # of this version, but not of this product: each with its reason
 
 
 class Trait(Value, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import os
 import re
 import sqlite3
 import weakref
@@ -13,9 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fwcheck.model import Component, Vulnerability
+from fwcheck.vulnerabilities.belief import Range, believed
+from fwcheck.vulnerabilities.store import SCHEMA_VERSION
 from fwcheck.vulnerabilities.versions import branch_of, compare, key, within
 
 SHIPPED = "knowledge.sqlite.xz"
+_XZ = b"\xfd7zXZ"
 _LIMIT = 64 << 20  # bytes of an unpacked knowledge file
 _PATCH_LEVEL = re.compile(r"p\d+$")
 # Projects whose branches end when they get no more releases; a year without one tells. A branch is the first two numbers, of the
@@ -24,46 +28,65 @@ _END_WITH_LAST_RELEASE = frozenset({"linux_kernel", "openwrt", "lede"})
 _BRANCH = re.compile(r"^2\.[0-6]\.\d+|^\d+\.\d+")
 
 
-class _Range(NamedTuple):
+# Whose score counts first; others after them by name.
+_SCORED = ("NVD", "kernel.org", "OpenSSL", "curl", "CVE List", "OSV", "CSAF")
+
+
+def user_file() -> Path:
+    """Where a user's own knowledge file lies: ``FWCHECK_DB``, else in the XDG data directory."""
+    named = os.environ.get("FWCHECK_DB")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_DATA_HOME") or Path("~/.local/share").expanduser()) / "fwcheck" / "knowledge.sqlite"
+
+
+class _Said(NamedTuple):
+    """What holds of one component and CVE, and what is known of the CVE."""
+
     cve: str
     score: float | None
     exploited: str | None
-    first: str
-    last: str
-    inclusive: int
-    source: str
-    as_of: str
+    likely: float | None
+    ranges: tuple[Range, ...]
 
 
 class Knowledge:
-    """A knowledge file held in memory. Raises ValueError for a file that is none."""
+    """A knowledge file, in memory or on disk. Raises ValueError for a file that is none."""
 
-    def __init__(self, raw: bytes) -> None:
-        if not raw.startswith(b"SQLite format 3\0"):
+    def __init__(self, raw: bytes | Path) -> None:
+        head = raw[:16] if isinstance(raw, bytes) else _head(raw)
+        if not head.startswith(b"SQLite format 3\0"):
             raise ValueError("not a knowledge file: it does not begin like an SQLite database")
-        self._base = sqlite3.connect(":memory:", check_same_thread=False)
+        self.path = raw if isinstance(raw, Path) else None
+        address = ":memory:" if isinstance(raw, bytes) else f"{raw.absolute().as_uri()}?mode=ro&immutable=1"
+        self._base = sqlite3.connect(address, check_same_thread=False, uri=True)
         weakref.finalize(self, self._base.close)
         try:
-            self._base.deserialize(raw)
+            if isinstance(raw, bytes):
+                self._base.deserialize(raw)
             self._meta = dict(self._base.execute("SELECT key, value FROM meta"))
         except sqlite3.Error as error:
             raise ValueError(f"not a knowledge file: {error}") from None
-        self._ranges: dict[str, tuple[_Range, ...]] = {}
+        if self._meta.get("schema") != SCHEMA_VERSION:
+            raise ValueError("not a knowledge file of this release: import again into a new one")
+        self._ranges: dict[str, tuple[_Said, ...]] = {}
         self._ends: dict[str, tuple[tuple[str, str, str], ...]] = {}
 
     @classmethod
     def open(cls, path: Path | None = None) -> Knowledge:
-        """The knowledge file at ``path`` (xz-compressed or plain), or the one shipped with the package.
+        """The knowledge file at ``path`` (xz-compressed or plain), else the user's own, else the one shipped with the package.
 
         Raises OSError when it cannot be read, ValueError when it is no knowledge file.
         """
+        if path is None and (own := user_file()).is_file():
+            path = own
+        if path is not None and not _head(path).startswith(_XZ):
+            return cls(path)
         raw = path.read_bytes() if path else resources.files("fwcheck.vulnerabilities").joinpath(SHIPPED).read_bytes()
-        if raw.startswith(b"\xfd7zXZ"):
-            try:
-                raw = lzma.LZMADecompressor(memlimit=256 << 20).decompress(raw, _LIMIT)
-            except lzma.LZMAError as error:
-                raise ValueError(f"not a knowledge file: {error}") from None
-        return cls(raw)
+        try:
+            return cls(lzma.LZMADecompressor(memlimit=256 << 20).decompress(raw, _LIMIT))
+        except lzma.LZMAError as error:
+            raise ValueError(f"not a knowledge file: {error}") from None
 
     @property
     def date(self) -> str:
@@ -79,25 +102,23 @@ class Knowledge:
         """What affects this version: known to be exploited first, then by score, then by identifier."""
         if component.version is None:
             return ()
-        found: dict[str, list[_Range]] = {}
-        for each in self._of(component.name):
-            if self._affects(component, each):
-                found.setdefault(each.cve, []).append(each)
         listed = [
             Vulnerability(
-                id=cve,
-                score=ranges[0].score,
-                known_exploited=ranges[0].exploited is not None,
-                fixed_in=min((each.last for each in ranges if each.last and not each.inclusive & 2), key=key, default=None),
-                source=ranges[0].source,
+                id=each.cve,
+                score=each.score,
+                known_exploited=each.exploited is not None,
+                fixed_in=min((one.last for one in hits if one.last and not one.inclusive & 2), key=key, default=None),
+                source=hits[0].source,
+                epss=each.likely,
             )
-            for cve, ranges in found.items()
+            for each in self._of(component.name)
+            if (hits := [one for one in each.ranges if self._affects(component, one)])
         ]
         return tuple(sorted(listed, key=lambda each: (not each.known_exploited, -(each.score or 0.0), _order(each.id))))
 
     def exploited_since(self, cve: str) -> str | None:
         """ISO date on which a CVE was taken up as known to be exploited."""
-        row = self._base.execute("SELECT exploited FROM cve WHERE name = ?", (cve,)).fetchone()
+        row = self._base.execute("SELECT since FROM exploited JOIN cve ON id = cve WHERE name = ?", (cve,)).fetchone()
         return str(row[0]) if row and row[0] else None
 
     def end_of_life(self, component: Component) -> str | None:
@@ -123,20 +144,52 @@ class Knowledge:
         rows = self._base.execute("SELECT component FROM affected UNION SELECT component FROM ending ORDER BY 1")
         yield from (str(row[0]) for row in rows)
 
+    def sources(self) -> Iterator[tuple[str, str, int]]:
+        """Every publisher with the date of its newest statement and the number of its ranges."""
+        yield from self._base.execute(
+            "SELECT name, as_of, count(affected.source) FROM source LEFT JOIN affected ON affected.source = source.id"
+            " GROUP BY source.id HAVING count(affected.source) OR as_of != '' ORDER BY name"
+        )
+
     def close(self) -> None:
         """Frees the memory the file takes."""
         self._base.close()
 
-    def _of(self, component: str) -> tuple[_Range, ...]:
+    def _of(self, component: str) -> tuple[_Said, ...]:
         if component not in self._ranges:
             rows = self._base.execute(
-                "SELECT cve.name, score, exploited, first, last, inclusive, source.name, as_of FROM affected"
-                " JOIN cve ON cve.id = cve JOIN source ON source.id = source"
-                " WHERE component = ? ORDER BY cve, first, last",
+                "SELECT cve.name, cve, first, last, inclusive, source.name, as_of, condition FROM affected"
+                " JOIN cve ON cve.id = cve JOIN source ON source.id = source WHERE component = ? ORDER BY cve, first, last",
                 (component,),
             )
-            self._ranges[component] = tuple(_Range(*row) for row in rows)
+            said: dict[tuple[str, int], list[Range]] = {}
+            for name, number, *rest in rows:
+                said.setdefault((name, number), []).append(Range(*rest))
+            self._ranges[component] = tuple(
+                _Said(name, *self._about(number), tuple(held))
+                for (name, number), ranges in said.items()
+                if (held := believed(ranges))
+            )
         return self._ranges[component]
+
+    def _about(self, cve: int) -> tuple[float | None, str | None, float | None]:
+        """Score, day of known exploitation and probability of a CVE."""
+        return self._scores.get(cve), self._exploited.get(cve), self._likely.get(cve)
+
+    @cached_property
+    def _scores(self) -> dict[int, float]:
+        rows = self._base.execute("SELECT cve, source.name, score FROM score JOIN source ON source.id = source").fetchall()
+        place = {name: number for number, name in enumerate(_SCORED)}
+        rows.sort(key=lambda row: (place.get(row[1], len(place)), row[1]), reverse=True)
+        return {cve: score for cve, _, score in rows}
+
+    @cached_property
+    def _exploited(self) -> dict[int, str]:
+        return dict(self._base.execute("SELECT cve, since FROM exploited"))
+
+    @cached_property
+    def _likely(self) -> dict[int, float]:
+        return dict(self._base.execute("SELECT cve, probability FROM likely"))
 
     def _endings(self, component: str) -> tuple[tuple[str, str, str], ...]:
         if component not in self._ends:
@@ -157,7 +210,7 @@ class Knowledge:
         year_before = f"{int(self.date[:4]) - 1}{self.date[4:]}"
         return max(own) if own and newer and max(own) < year_before else None
 
-    def _affects(self, component: Component, each: _Range) -> bool:
+    def _affects(self, component: Component, each: Range) -> bool:
         version = component.version or ""
         if component.confidence == "tentative" and any(bound.startswith(f"{version}.") for bound in (each.first, each.last)):
             return False  # the version is told less exactly than the range asks
@@ -169,6 +222,11 @@ class Knowledge:
         branch = re.match(r"\d+\.\d+", version)
         same_branch = branch is not None and branch_of(each.last, branch[0])
         return same_branch or not each.as_of or (self.released(component) or "") <= each.as_of
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(16)
 
 
 def _order(cve: str) -> tuple[int, ...]:

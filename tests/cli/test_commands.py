@@ -109,3 +109,25 @@ def test_the_bill_of_materials_is_cyclonedx() -> None:
 def test_the_knowledge_tells_its_date(tmp_path: Path) -> None:
     assert fwcheck("db", "info").stdout.startswith("knowledge as of 20")
     assert fwcheck("db", "build", tmp_path / "nowhere", tmp_path / "out").returncode == 2
+
+
+def test_published_data_is_imported_and_used(tmp_path: Path) -> None:
+    (tmp_path / "kev.csv").write_text("cveID,dateAdded\nCVE-2026-0001,2026-10-02\n")
+    told = fwcheck("db", "import", "--database", tmp_path / "own.sqlite", tmp_path / "kev.csv").stdout
+    assert told.startswith("read 1 KEV records; rows changed: ")
+    assert fwcheck("db", "import", "--database", tmp_path / "own.sqlite", tmp_path / "kev.csv").stdout.startswith(
+        "read 1 KEV records; nothing changed"
+    )
+    assert "own.sqlite" in fwcheck("db", "info", "--database", tmp_path / "own.sqlite").stdout
+
+
+def test_data_that_cannot_be_read_is_one_line_and_status_2(tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text("{")
+    for arguments in (
+        ["import", tmp_path / "broken.json"],
+        ["import", tmp_path / "absent"],
+        ["info", "--database", tmp_path / "x"],
+    ):
+        done = fwcheck("db", *arguments, status=2)
+        assert done.stdout == ""
+        assert done.stderr.count("\n") == 1

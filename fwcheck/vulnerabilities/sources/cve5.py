@@ -14,6 +14,7 @@ from fwcheck.vulnerabilities.sources.facts import (
     Affected,
     AsOf,
     Elsewhere,
+    Place,
     Score,
     foreign,
     is_version,
@@ -28,6 +29,9 @@ _NAMESAKES = frozenset({"boa-dev:boa"})  # other programs that go by a component
 _OPEN = ("", "0", "*", "unspecified", "n/a", "-")  # starts that stand for every earlier version
 _WHOLE = re.compile(r"^(\d+(?:\.\d+)*)\.[x*]$", re.IGNORECASE)  # 8.1.x, 8.1.*
 _STATED = re.compile(r"^(>=?|<=?|=>?|=<)\s*v?(\S+)$")
+_PROJECTS = {"openssl": "OpenSSL", "curl": "curl"}
+_PLACES = 64  # source files kept of one record
+_SOURCE_FILE = re.compile(r"^[A-Za-z0-9_][\w.+,/-]{2,120}$")
 _METRICS = ("cvssV4_0", "cvssV3_1", "cvssV3_0", "cvssV2_0")
 _ALIASES = {
     "linux:linux": "linux_kernel",
@@ -55,7 +59,7 @@ _ALIASES = {
 }
 
 
-def read(sources: Path, components: Mapping[str, str]) -> Iterator[Affected | Elsewhere | Score | AsOf]:
+def read(sources: Path, components: Mapping[str, str]) -> Iterator[Affected | Elsewhere | Score | Place | AsOf]:
     """Ranges and scores of both archives; ``components`` maps ``vendor:product`` to a name."""
     newest = ""
     for _, record in json_members(sources / FILE):
@@ -69,7 +73,12 @@ def read(sources: Path, components: Mapping[str, str]) -> Iterator[Affected | El
             yield from record_facts(record, components, "OpenSSL")
 
 
-def record_facts(record: Any, components: Mapping[str, str], source: str) -> Iterator[Affected | Elsewhere | Score]:
+def publisher(record: Mapping[str, Any]) -> str:
+    """Who states what a record of the CVE List says: some projects publish the records about their own program."""
+    return _PROJECTS.get(str(record.get("cveMetadata", {}).get("assignerShortName", "")).lower(), LIST)
+
+
+def record_facts(record: Any, components: Mapping[str, str], source: str) -> Iterator[Affected | Elsewhere | Score | Place]:
     """What one record says; nothing for a record of another shape or a rejected one.
 
     The publisher's own ranges of a component stand alone; what others added counts where the publisher names none.
@@ -83,6 +92,7 @@ def record_facts(record: Any, components: Mapping[str, str], source: str) -> Ite
     if _NAMESAKES.intersection(named):
         return
     named = [pair for pair in named if not pair.startswith("n/a:") or not pair.endswith(":n/a")]
+    yield from _places(cve, parts[0])
     told: set[str] = set()
     for part in parts:
         found = [each for entry in part.get("affected", []) for each in _entry(cve, entry, components, source)]
@@ -95,7 +105,14 @@ def record_facts(record: Any, components: Mapping[str, str], source: str) -> Ite
         told |= {each.component for each in found}
     score = next((value for part in parts for value in _scores(part)), None)
     if score is not None:
-        yield Score(cve, score)
+        yield Score(cve, score, source)
+
+
+def _places(cve: str, publisher_says: Mapping[str, Any]) -> Iterator[Place]:
+    """The source files that the kernel's own records name."""
+    for entry in publisher_says.get("affected", []):
+        if _pair(entry) == "linux:linux":
+            yield from (Place(cve, path) for path in entry.get("programFiles", [])[:_PLACES] if _SOURCE_FILE.match(str(path)))
 
 
 def _pair(entry: Mapping[str, Any]) -> str:

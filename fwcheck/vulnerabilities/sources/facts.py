@@ -22,6 +22,7 @@ class Affected(NamedTuple):
     end: str
     end_included: bool
     source: str
+    condition: str = ""  # what must be there beside it, as applicability.py writes it
 
 
 class Elsewhere(NamedTuple):
@@ -37,6 +38,21 @@ class Score(NamedTuple):
 
     cve: str
     score: float
+    source: str = ""
+
+
+class Likely(NamedTuple):
+    """The probability that a CVE is exploited within 30 days (EPSS)."""
+
+    cve: str
+    probability: float
+
+
+class Place(NamedTuple):
+    """A source file that a kernel CVE is about."""
+
+    cve: str
+    path: str
 
 
 class Exploited(NamedTuple):
@@ -70,7 +86,7 @@ class AsOf(NamedTuple):
     date: str
 
 
-Fact = Affected | Elsewhere | Score | Exploited | Release | Ending | AsOf
+Fact = Affected | Elsewhere | Score | Exploited | Likely | Place | Release | Ending | AsOf
 
 
 # Neither a commit (34e41a031fd7) nor a date (2024-06-01): numbers, a letter or two, a mark of the release.

@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fwcheck.vulnerabilities.sources.facts import Affected, Elsewhere, branch_start, foreign, is_version, json_members
+from fwcheck.vulnerabilities import applicability
+from fwcheck.vulnerabilities.sources.facts import Affected, Elsewhere, Score, branch_start, foreign, json_members
 
 FILE = "nvd-data-overrides.tar.zst"
 _ANY = ("*", "-")
 _HERE = ("linux", "linux_kernel")  # target software under which a match is about firmware; a web library runs in a browser
+_METRICS = ("cvssMetricV31", "cvssMetricV30", "cvssMetricV40", "cvssMetricV2")
 _V = r"v?(\d+(?:\.\d+)*[a-z]{0,2}\d*)"
 _UP_TO = re.compile(
     rf"\b(?:before|prior to|through|up to|until|below|earlier than|older than|lower than|less than"
@@ -34,7 +36,9 @@ _FROM = re.compile(
 )
 
 
-def read(sources: Path, components: Mapping[str, str], web: frozenset[str] = frozenset()) -> Iterator[Affected | Elsewhere]:
+def read(
+    sources: Path, components: Mapping[str, str], web: frozenset[str] = frozenset()
+) -> Iterator[Affected | Elsewhere | Score]:
     """Affected ranges of the components; ``components`` maps ``vendor:product`` to a name, ``web`` names browser libraries."""
     for name, record in json_members(sources / FILE):
         if isinstance(record, dict):
@@ -43,54 +47,61 @@ def read(sources: Path, components: Mapping[str, str], web: frozenset[str] = fro
 
 def record_facts(
     cve: str, record: Mapping[str, Any], components: Mapping[str, str], web: frozenset[str] = frozenset()
-) -> Iterator[Affected | Elsewhere]:
-    """What one record says of the components."""
-    text = str(record.get("_annotation", {}).get("description") or "")
+) -> Iterator[Affected | Elsewhere | Score]:
+    """What one record says of the components, in the form of a feed (``cve``) or of the corrections."""
+    held = record.get("cve", {})
+    text = str(record.get("_annotation", {}).get("description") or "") or _words(held)
     found: list[Affected] = []
     elsewhere: list[Elsewhere] = []
-    for configuration in record.get("cve", {}).get("configurations", []):
-        nodes = configuration.get("nodes", [])
-        together = configuration.get("operator") == "AND"
-        conditions = [each for node in nodes for each in _conditions(node)] if together else []
-        matches = [match for node in nodes for match in node.get("cpeMatch", []) if not node.get("negate")]
-        if not conditions:
-            found += [each for match in matches for each in matched(cve, match, components, text, web)]
-        fields = [str(match.get("criteria", "")).split(":") for match in matches if match.get("vulnerable")]
-        named = [(components[pair], each) for each in fields if (pair := ":".join(each[3:5])) in components]
-        platform = any(foreign(each.split(":")[4]) for each in conditions if each.count(":") > 4)
-        elsewhere += [Elsewhere(name, cve, "NVD") for name, each in named if platform or foreign(":".join(each[10:11]))]
+    for configuration in held.get("configurations", []):
+        for match in applicability.matches(configuration, components):
+            ranges = [] if match.never else list(matched(cve, match.match, components, text, web, match.condition))
+            found += ranges
+            named = applicability.fields(match.match)
+            name = components.get(":".join(named[3:5]))
+            if name is not None and not ranges and (match.foreign or foreign(":".join(named[10:11]))):
+                elsewhere.append(Elsewhere(name, cve, "NVD"))
     here = {each.component for each in found}
-    yield from found
+    yield from dict.fromkeys(found)
     yield from dict.fromkeys(each for each in elsewhere if each.component not in here)
+    score = _score(held.get("metrics", {}))
+    if score is not None:
+        yield Score(cve, score, "NVD")
 
 
-def _conditions(node: Mapping[str, Any]) -> list[str]:
-    """The products that must be there beside the vulnerable one; Linux is taken for granted."""
-    criteria = [str(match.get("criteria", "")) for match in node.get("cpeMatch", []) if not match.get("vulnerable")]
-    return [] if any(":linux:linux_kernel:" in each for each in criteria) else criteria
+def _words(held: Mapping[str, Any]) -> str:
+    return next((str(each.get("value", "")) for each in held.get("descriptions", []) if each.get("lang") == "en"), "")
+
+
+def _score(metrics: Mapping[str, Any]) -> float | None:
+    """The base score: NVD's own before others', of the newest version of the standard that somebody gave."""
+    for key in _METRICS:
+        listed = sorted(metrics.get(key, []), key=lambda each: each.get("type") != "Primary")
+        for each in listed:
+            value = each.get("cvssData", {}).get("baseScore")
+            if isinstance(value, (int, float)):
+                return float(value)
+    return None
 
 
 def matched(
-    cve: str, match: Mapping[str, Any], components: Mapping[str, str], text: str = "", web: frozenset[str] = frozenset()
+    cve: str,
+    match: Mapping[str, Any],
+    components: Mapping[str, str],
+    text: str = "",
+    web: frozenset[str] = frozenset(),
+    condition: str = "",
 ) -> Iterator[Affected]:
     """The range of one CPE match, when it is about one of the components; ``text`` is what the record says in words."""
-    fields = str(match.get("criteria", "")).split(":")
+    fields = applicability.fields(match)
     component = components.get(":".join(fields[3:5])) if len(fields) > 6 else None
     if component is None or not match.get("vulnerable") or not _about_firmware(fields, component in web):
         return
-    version = fields[5].replace("\\", "")
-    if version not in _ANY:
-        update = fields[6].replace("\\", "")
-        exact = version + ("" if update in _ANY else update)
-        if is_version(exact):
-            yield Affected(component, cve, exact, True, exact, True, "NVD")
+    bounds = applicability.bounds(match)
+    if bounds is None or not (bounds.start or bounds.end) or fields[5] == "-":
         return
-    start = str(match.get("versionStartIncluding") or match.get("versionStartExcluding") or "")
-    end = str(match.get("versionEndExcluding") or match.get("versionEndIncluding") or "")
-    if version == "*" and (start or end) and all(is_version(bound) for bound in (start, end) if bound):
-        included = "versionEndIncluding" in match and "versionEndExcluding" not in match
-        start = start or lower_bound(text, end)
-        yield Affected(component, cve, start, "versionStartExcluding" not in match, end, included, "NVD")
+    start = bounds.start or lower_bound(text, bounds.end)
+    yield Affected(component, cve, start, bounds.start_included, bounds.end, bounds.end_included, "NVD", condition)
 
 
 def lower_bound(text: str, end: str) -> str:

@@ -44,7 +44,7 @@ def vulnerabilities() -> Iterator[Affected | Score]:
         for text in entry.affected:
             yield affected(entry.component, entry.id, text, entry.source)
         if entry.score is not None:
-            yield Score(entry.id, entry.score)
+            yield Score(entry.id, entry.score, entry.source)
 
 
 def affected(component: str, cve: str, text: str, source: str = "public advisory") -> Affected:

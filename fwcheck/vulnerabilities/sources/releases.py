@@ -8,6 +8,7 @@ import re
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from fwcheck.vulnerabilities.sources.facts import AsOf, Ending, Release, json_members
 
@@ -22,14 +23,20 @@ def read(sources: Path, calendars: Mapping[str, Sequence[str]]) -> Iterator[Rele
     for name, record in json_members(sources / FILE):
         named = calendars.get(name.rsplit("/", 1)[-1].removesuffix(".json"), ())
         for component in named if isinstance(record, dict) else ():
-            for version in record.get("versions", {}).values():
-                if _DATE.match(str(version.get("date", ""))):
-                    yield Release(component, str(version["name"]), str(version["date"]))
-                    newest = max(newest, str(version["date"]))
-            for branch in record.get("releases", {}).values():
-                if _DATE.match(str(branch.get("eol", ""))):
-                    yield Ending(component, str(branch["name"]), str(branch["eol"]), "endoflife.date")
+            for fact in record_facts(component, record):
+                newest = max(newest, fact.date) if isinstance(fact, Release) else newest
+                yield fact
     yield AsOf("endoflife.date", newest)
+
+
+def record_facts(component: str, record: Mapping[str, Any]) -> Iterator[Release | Ending]:
+    """The releases and endings of one calendar."""
+    for version in record.get("versions", {}).values():
+        if _DATE.match(str(version.get("date", ""))):
+            yield Release(component, str(version["name"]), str(version["date"]))
+    for branch in record.get("releases", {}).values():
+        if _DATE.match(str(branch.get("eol", ""))):
+            yield Ending(component, str(branch["name"]), str(branch["eol"]), "endoflife.date")
 
 
 def openssl(sources: Path) -> Iterator[Ending]:

@@ -1,0 +1,228 @@
+import csv
+import gzip
+import io
+import json
+import lzma
+import tarfile
+import zipfile
+
+import pytest
+import zstandard
+
+from fwcheck.model import Component
+from fwcheck.vulnerabilities.database import Knowledge
+from fwcheck.vulnerabilities.imports.documents import BadDocument
+from fwcheck.vulnerabilities.imports.run import run
+
+
+@pytest.fixture
+def target(tmp_path):
+    return tmp_path / "own" / "knowledge.sqlite"
+
+
+def ids(base, name, version):
+    return {each.id for each in base.vulnerabilities(Component(name=name, version=version))}
+
+
+def cpe(pair, version="*", part="a"):
+    return f"cpe:2.3:{part}:{pair}:{version}:*:*:*:*:*:*:*"
+
+
+def nvd_record(cve, *matches, score=9.8, status="Analyzed", beside=()):
+    nodes = [{"operator": "OR", "negate": False, "cpeMatch": [{"vulnerable": True, **each} for each in matches]}]
+    configuration = {"nodes": nodes}
+    if beside:
+        nodes.append({"operator": "OR", "negate": False, "cpeMatch": [{"vulnerable": False, **each} for each in beside]})
+        configuration["operator"] = "AND"
+    metrics = {"cvssMetricV31": [{"source": "nvd@nist.gov", "type": "Primary", "cvssData": {"baseScore": score}}]}
+    texts = [{"lang": "es", "value": "ñ"}, {"lang": "en", "value": 'all versions before, "quoted\\" {[ and \u20ac'}]
+    held = {"id": cve, "vulnStatus": status, "descriptions": texts, "metrics": metrics, "configurations": [configuration]}
+    return {"cve": held}
+
+
+def feed(*records, **more):
+    head = {"resultsPerPage": len(records), "startIndex": 0, "totalResults": len(records), "format": "NVD_CVE", "version": "2.0"}
+    return {**head, "timestamp": "2026-10-01T03:00:02.410", "vulnerabilities": list(records), **more}
+
+
+DNSMASQ = nvd_record("CVE-2026-0001", {"criteria": cpe("thekelleys:dnsmasq"), "versionEndExcluding": "2.99"})
+CURL = nvd_record(
+    "CVE-2026-0002", {"criteria": cpe("haxx:curl"), "versionStartIncluding": "8.0.0", "versionEndIncluding": "8.20.1"}
+)
+
+
+def put(folder, name, value):
+    path = folder / name
+    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+    if name.endswith(".gz"):
+        raw = gzip.compress(raw)
+    elif name.endswith(".xz"):
+        raw = lzma.compress(raw)
+    elif name.endswith(".zst"):
+        raw = zstandard.compress(raw)
+    path.write_bytes(raw)
+    return path
+
+
+def zipped(members):
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, value in members.items():
+            archive.writestr(name, value if isinstance(value, bytes) else json.dumps(value))
+    return held.getvalue()
+
+
+def tarred(members):
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w") as archive:
+        for name, value in members.items():
+            raw = json.dumps(value).encode()
+            info = tarfile.TarInfo(name)
+            info.size = len(raw)
+            archive.addfile(info, io.BytesIO(raw))
+    return held.getvalue()
+
+
+WRAPPED = {
+    "feed.json": feed(DNSMASQ, CURL),
+    "feed.json.gz": feed(DNSMASQ, CURL),
+    "feed.json.zip": zipped({"nvdcve-2.0-2026.json": feed(DNSMASQ, CURL)}),
+    "feed.zip.zip": zipped({"inner.zip": zipped({"a/feed.json": feed(DNSMASQ, CURL), "README.md": b"x"})}),
+    "pages.tar.xz": tarred({"1.json": feed(DNSMASQ), "2.json": feed(CURL), "other.json": {"hello": 1}}),
+    "pages.tar.zst": tarred({"1.json": feed(DNSMASQ), "2.json": feed(CURL)}),
+}
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_nvd_is_read_in_every_wrapping(tmp_path, target, name):
+    imported = run([put(tmp_path, name, WRAPPED[name])], target)
+    assert (imported.records, imported.unlike) == ({"NVD records": 2}, 0)
+    base = Knowledge.open(target)
+    assert "CVE-2026-0001" in ids(base, "dnsmasq", "2.98")
+    assert "CVE-2026-0001" not in ids(base, "dnsmasq", "2.99")
+    assert [("CVE-2026-0002" in ids(base, "curl", version)) for version in ("7.88.1", "8.0.0", "8.20.1", "8.20.2")] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+    assert base.date == "2026-10-01"
+
+
+def test_a_directory_of_pages_is_read(tmp_path, target):
+    folder = tmp_path / "pages" / "2026"
+    folder.mkdir(parents=True)
+    put(folder, "1.json", feed(DNSMASQ))
+    put(folder, "2.json.gz", feed(CURL))
+    assert run([tmp_path / "pages"], target).records == {"NVD records": 2}
+
+
+def test_a_second_import_of_the_same_data_changes_nothing(tmp_path, target):
+    path = put(tmp_path, "feed.json", feed(DNSMASQ, CURL))
+    assert run([path], target).changed
+    before, stamp = target.read_bytes(), target.stat()
+    assert not run([path], target).changed
+    assert target.read_bytes() == before
+    assert (target.stat().st_ino, target.stat().st_mtime_ns) == (stamp.st_ino, stamp.st_mtime_ns)
+
+
+def test_a_corrected_record_replaces_the_old_one_and_a_rejected_one_takes_it_away(tmp_path, target):
+    run([put(tmp_path, "a.json", feed(DNSMASQ))], target)
+    narrower = nvd_record("CVE-2026-0001", {"criteria": cpe("thekelleys:dnsmasq"), "versionEndExcluding": "2.95"}, score=5.0)
+    run([put(tmp_path, "b.json", feed(narrower))], target)
+    base = Knowledge.open(target)
+    assert "CVE-2026-0001" not in ids(base, "dnsmasq", "2.96")
+    (found,) = [each for each in base.vulnerabilities(Component(name="dnsmasq", version="2.94")) if each.id == "CVE-2026-0001"]
+    assert (found.score, found.fixed_in, found.source) == (5.0, "2.95", "NVD")
+    run([put(tmp_path, "c.json", feed(nvd_record("CVE-2026-0001", status="Rejected")))], target)
+    assert "CVE-2026-0001" not in ids(Knowledge.open(target), "dnsmasq", "2.94")
+
+
+@pytest.mark.parametrize("cut", [0.02, 0.3, 0.7, 0.97, 0.9999])
+@pytest.mark.parametrize("name", ["feed.json", "feed.json.gz", "feed.json.zip", "pages.tar.xz", "pages.tar.zst"])
+def test_a_file_cut_off_leaves_the_old_knowledge_whole(tmp_path, target, name, cut):
+    run([put(tmp_path, "first.json", feed(DNSMASQ))], target)
+    before = target.read_bytes()
+    path = put(tmp_path, name, WRAPPED[name])
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * cut)])
+    with pytest.raises(BadDocument):
+        run([put(tmp_path, "good.json", feed(CURL)), path], target)
+    assert target.read_bytes() == before
+    assert sorted(each.name for each in target.parent.iterdir()) == ["knowledge.sqlite", "knowledge.sqlite.lock"]
+
+
+def table(*rows):
+    held = io.StringIO()
+    csv.writer(held).writerows(rows)
+    return held.getvalue().encode()
+
+
+def test_known_exploitation_is_taken_from_both_forms_and_follows_the_catalogue(tmp_path, target):
+    run([put(tmp_path, "feed.json", feed(DNSMASQ, CURL))], target)
+    listed = [{"cveID": "CVE-2026-0001", "dateAdded": "2026-10-02", "product": "x"}]
+    run(
+        [put(tmp_path, "kev.json", {"catalogVersion": "2026.10.02", "dateReleased": "2026-10-02", "vulnerabilities": listed})],
+        target,
+    )
+    assert Knowledge.open(target).exploited_since("CVE-2026-0001") == "2026-10-02"
+    rows = ["cveID", "vendorProject", "dateAdded"], ["CVE-2026-0002", "haxx, inc", "2026-10-03"]
+    run([put(tmp_path, "kev.csv", table(*rows))], target)
+    base = Knowledge.open(target)
+    assert (base.exploited_since("CVE-2026-0001"), base.exploited_since("CVE-2026-0002")) == (None, "2026-10-03")
+
+
+def test_probabilities_are_read_from_the_table(tmp_path, target):
+    rows = table(["CVE-2026-0001", "0.97", "0.99"], ["CVE-2026-0002", "0.0004", "0.1"], ["CVE-2026-0003", "eleven", "0"])
+    path = put(tmp_path, "epss.csv.gz", b"#model_version:v2025,score_date:2026-10-04T00:00:00+0000\ncve,epss,percentile\n" + rows)
+    imported = run([put(tmp_path, "feed.json", feed(DNSMASQ)), path], target)
+    assert (imported.records["EPSS records"], imported.unlike) == (2, 1)
+    found = {each.id: each for each in Knowledge.open(target).vulnerabilities(Component(name="dnsmasq", version="2.98"))}
+    assert found["CVE-2026-0001"].epss == 0.97
+
+
+def nested(levels):
+    return zipped({f"{levels}.zip": nested(levels - 1)}) if levels else b"{}"
+
+
+BOMB = zipped({"feed.json": b'{"vulnerabilities": [' + b" " * (270 << 20) + b"]}"})
+HOSTILE = {
+    "empty": b"",
+    "text": b"hello",
+    "binary": bytes(range(256)),
+    "open.json": b"{",
+    "deep.json": b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "deep-feed.json": b'{"format":"NVD_CVE","vulnerabilities":[' + b'{"cve":' * 100_000,
+    "deep-record.json": b'{"format":"NVD_CVE","vulnerabilities":[{"cve":' + b"[" * 60 + b"]" * 60 + b"}]}",
+    "wrong.json": b'{"format":"NVD_CVE","vulnerabilities":[{"cve":{"id":7}},{"cve":[]},'
+    b'{"cve":{"id":"CVE-2026-1234","configurations":7}}]}',
+    "behind.json": b'{"format":"NVD_CVE","vulnerabilities":[]}' + b" " * (2 << 20) + b"{}",
+    "string.json": b'{"format":"NVD_CVE","vulnerabilities":[{"cve":"' + b"a" * (40 << 20),
+    "osv.json": b'{"id":"GHSA-1","modified":"2020","affected":[7]}',
+    "cve5.json": b'{"dataType":"CVE_RECORD","cveMetadata":{"cveId":"CVE-2026-1234","state":"PUBLISHED"},"containers":[]}',
+    "vex.json": b'{"@context":"https://openvex.dev/ns","statements":{"a":1}}',
+    "csaf.json": b'{"document":{},"vulnerabilities":[{"cve":"CVE-2026-1234","product_status":[1]}]}',
+    "eol.json": b'[{"cycle":1},7]',
+    "kev.csv": b"cveID,dateAdded\nx,y\n",
+    "bomb.zip": BOMB,
+    "truncated.zip": BOMB[:100],
+    "nested.zip": nested(6),
+    "feed.gz": b"\x1f\x8b\x08garbage",
+    "feed.xz": b"\xfd7zXZ\0garbage",
+    "feed.zst": b"\x28\xb5\x2f\xfdgarbage",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_refused_in_one_sentence(tmp_path, target, name):
+    path = tmp_path / name
+    path.write_bytes(HOSTILE[name])
+    with pytest.raises(BadDocument) as refused:
+        run([path], target)
+    assert "\n" not in str(refused.value)
+    assert name in str(refused.value)
+    assert not target.exists()
+
+
+def test_a_missing_file_is_named(tmp_path, target):
+    with pytest.raises(BadDocument, match=r"absent\.json: No such file"):
+        run([tmp_path / "absent.json"], target)
