@@ -29,11 +29,13 @@ _LIBRARY = re.compile(r"(?i)^lib(?:mbed|polarssl|ssl|crypto|gnutls|wolfssl|cyass
 _LIBRARY_SUBJECT = re.compile(r"(?i)polarssl|mbed ?tls|wolfssl|yassl|matrixssl|axtls|gnutls test|openssl test")
 _SIGNER = re.compile(
     r"(?i)(?:^|[._-])(?:sign(?:ing)?|ota|fota|update|upgrade|fw|firmware|release|image|swupdate|rauc|mender|key-build|verify)"
-    r"(?:[._-].*)?\.?(?:key|pem|priv|sec|der)?$"
+    r"(?:[._-].*)?\.?(?:key|pem|priv|sec|der|jks|keystore)?$"
 )
+_USES = {"static": "Shared VPN key", "HMAC": "Shared secret"}
 _AUTHORIZED = re.compile(r"(?:^|/)authorized_keys2?$")
 _KEY_LINE = re.compile(r"^(?![ \t]*#).*\b(ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+|sk-\S+@openssh\.com)\s+AAAA", re.MULTILINE)
 _MOST_PER_CONTENT = 16
+_HEAD = 64  # bytes before the first key of a key store
 
 
 class _Held(NamedTuple):
@@ -111,7 +113,7 @@ def _judged(held: _Held, trusted: dict[str, str]) -> Finding:
     where = _evidence(node, key)
     name = posixpath.basename(node.path)
     cause = f"private key: {key.fingerprint or f'{key.container} {key.algorithm}'}"
-    dedicated = facts.kind not in ("elf", "binary") or key.offset == 0
+    dedicated = facts.kind not in ("elf", "binary") or key.offset < _HEAD
     verifier = trusted.get(key.fingerprint or "")
     if verifier or key.container in ("usign", "minisign") or (_SIGNER.search(name) and dedicated):
         return _SIGNING.finding(
@@ -148,7 +150,7 @@ def _weighed(
     node, _facts, key = held
     path = node.path if node.path.startswith("/") else ""
     host_key = key.container == "dropbear" or "ssh_host_" in path or "host_key" in path
-    use = "SSH host key" if host_key else "Private key" if key.algorithm != "static" else "Shared VPN key"
+    use = "SSH host key" if host_key else _USES.get(key.algorithm, "Private key")
     if _EXAMPLE.search(path):
         return f"{use} of an example", Severity.LOW, "concern", "tentative"
     if key.encrypted and key.valid:

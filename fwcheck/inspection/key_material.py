@@ -61,10 +61,20 @@ def describe(key: Any) -> tuple[str, int | None]:
     return "DH" if type(key).__name__.startswith("DH") else "unknown", size if isinstance(size, int) else None
 
 
-def fingerprint_of(public: Any) -> str | None:
-    """SHA-256 of the DER SubjectPublicKeyInfo, hexadecimal; None when the library cannot write it."""
+def half(public: Any, algorithm: str = "unknown") -> dict[str, Any]:
+    """What the public half of a key tells of it, as fields of :class:`KeyFact`; of none (None) the ``algorithm`` alone."""
+    if public is None:
+        return {"algorithm": algorithm}
+    name, bits = describe(public)
     encoded = encoded_key(public)
-    return hashlib.sha256(encoded).hexdigest() if encoded else None
+    fingerprint = hashlib.sha256(encoded).hexdigest() if encoded else None
+    return {
+        "algorithm": name,
+        "bits": bits,
+        "fingerprint": fingerprint,
+        "published": published(fingerprint),
+        "public": encoded if len(encoded) <= _PUBLIC_LIMIT else b"",
+    }
 
 
 def encoded_key(public: Any) -> bytes:
@@ -94,20 +104,7 @@ def private_key(der: bytes, offset: int, container: str, *, guess: bool = True) 
         return opened(der, shut, lambda word: load_der_private_key(der, word, unsafe_skip_rsa_key_validation=True))
     except (ValueError, UnsupportedAlgorithm):
         return None
-    algorithm, bits = describe(key)
-    encoded = encoded_key(key.public_key())
-    fingerprint = hashlib.sha256(encoded).hexdigest() if encoded else None
-    return KeyFact(
-        offset=offset,
-        container=container,
-        algorithm=algorithm,
-        bits=bits,
-        private=True,
-        valid=_factors_fit(key, algorithm, bits),
-        fingerprint=fingerprint,
-        published=published(fingerprint),
-        public=encoded if len(encoded) <= _PUBLIC_LIMIT else b"",
-    )
+    return KeyFact(offset=offset, container=container, private=True, valid=_factors_fit(key), **half(key.public_key()))
 
 
 def opened(der: bytes, shut: KeyFact, load: Callable[[bytes], Any]) -> KeyFact:
@@ -124,15 +121,9 @@ def opened(der: bytes, shut: KeyFact, load: Callable[[bytes], Any]) -> KeyFact:
             continue
         if key is None:
             continue
-        algorithm, bits = describe(key)
-        fingerprint = fingerprint_of(key.public_key())
+        told = half(key.public_key())
         return msgspec.structs.replace(
-            shut,
-            algorithm=algorithm,
-            bits=bits,
-            valid=_factors_fit(key, algorithm, bits),
-            fingerprint=fingerprint,
-            published=shut.published or published(fingerprint),
+            shut, valid=_factors_fit(key), **{**told, "published": shut.published or told["published"]}
         )
     return shut
 
@@ -175,7 +166,8 @@ def _published_keys() -> dict[str, str]:
     return {digest: entry["owner"] for entry in data["key"] if entry["use"] == "library-test" for digest in entry["sha256"]}
 
 
-def _factors_fit(key: Any, algorithm: str, bits: int | None) -> bool:
+def _factors_fit(key: Any) -> bool:
+    algorithm, bits = describe(key)
     if algorithm != "RSA":
         return True
     if (bits or 0) > _PRODUCT_LIMIT:
@@ -198,20 +190,7 @@ def public_key(der: bytes, offset: int, container: str) -> KeyFact | None:
 
 def public_fact(key: Any, offset: int, container: str, comment: str = "") -> KeyFact:
     """The fact of a public key object."""
-    algorithm, bits = describe(key)
-    encoded = encoded_key(key)
-    fingerprint = hashlib.sha256(encoded).hexdigest() if encoded else None
-    return KeyFact(
-        offset=offset,
-        container=container,
-        algorithm=algorithm,
-        bits=bits,
-        valid=True,
-        fingerprint=fingerprint,
-        comment=comment,
-        published=published(fingerprint),
-        public=encoded if len(encoded) <= _PUBLIC_LIMIT else b"",
-    )
+    return KeyFact(offset=offset, container=container, valid=True, comment=comment, **half(key))
 
 
 def request_key(der: bytes, offset: int) -> KeyFact | None:

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from fwcheck.inspection import key_material, ssh_keys
+from fwcheck.inspection import key_material, keystores, pgp_keys, putty_keys, ssh_keys, text_keys
 from fwcheck.inspection.patterns import Pattern, Scan
 from fwcheck.model import CertificateFact, KeyFact
 
@@ -25,6 +25,7 @@ _BLOCK_LIMIT = 2048
 _BODY_LIMIT = 64 << 10  # bytes of base64 in one block
 _DER_LIMIT = 32 << 10  # bytes of one DER structure
 
+_ROOMS = (ssh_keys, putty_keys, keystores, pgp_keys, text_keys)  # each with SHAPES and read(content, scan)
 SHAPES: tuple[Pattern, ...] = (
     Pattern("key:pem", rb"-----BEGIN [A-Za-z0-9 ]{1,40}-----"),
     # RSAPrivateKey and DSAPrivateKey: version 0, then a number of at least 512 bits.
@@ -38,13 +39,13 @@ SHAPES: tuple[Pattern, ...] = (
     ),
     # ECPrivateKey: version 1, the private number as octets.
     Pattern("key:sec1", rb"(?s)\x30(?:\x81.|[\x20-\x7f])\x02\x01\x01\x04[\x14\x1c\x20\x30\x42]"),
-    Pattern("key:certificate", rb"(?s)\x30\x82..\x30\x82..\xa0\x03\x02\x01[\x00-\x02]\x02"),
+    Pattern("key:certificate", rb"(?s)\x30(?:\x82..|\x81.)\x30(?:\x82..|\x81.)\xa0\x03\x02\x01[\x00-\x02]\x02"),
     Pattern("key:public-rsa", rb"(?s)\x30(?:\x82..|\x81.)\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03"),
     Pattern("key:public-ec", rb"(?s)\x30(?:\x81.|[\x30-\x7f])\x30[\x10-\x16]\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06"),
     Pattern(
         "key:pkcs12", rb"(?s)\x30(?:\x82..|\x80)\x02\x01\x03\x30(?:\x82..|\x81.|\x80)\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01"
     ),
-    *ssh_keys.SHAPES,
+    *(shape for room in _ROOMS for shape in room.SHAPES),
 )
 _PEM = re.compile(rb"-----BEGIN ([A-Za-z0-9 ]{1,40})-----")
 _ESCAPES = re.compile(rb"(?:\\[nrt]|[\s\x00\"\\])+")  # line ends of files, of C and JSON strings, of string tables
@@ -84,7 +85,8 @@ def read_keys(content: bytes, scan: Scan) -> Found:
         warnings.simplefilter("ignore")  # cryptography warns of odd serial numbers and old curves: they are facts here
         taken = _read_pem(content, scan, keys, certificates, problems)
         _read_der(content, scan, taken, keys, certificates)
-        keys += ssh_keys.read_ssh(content, scan)
+        for room in _ROOMS:
+            keys += room.read(content, scan)
     if len(keys) > KEY_LIMIT:
         problems.append(f"keys: {len(keys)} found, the first {KEY_LIMIT} kept")
     by_offset = sorted(keys, key=lambda key: (not key.private, key.offset))[:KEY_LIMIT]
@@ -155,7 +157,7 @@ def _pem_key(block: _Block, *, guess: bool) -> KeyFact | None:
     if label == "OpenVPN Static key V1":
         return _static_key(block)
     if label.startswith("PGP ") and label.endswith("KEY BLOCK"):
-        return _pgp_key(block)
+        return pgp_keys.armoured_key(block.body, block.offset)
     private = label.endswith("PRIVATE KEY")
     if not private and not label.endswith(("PUBLIC KEY", "CERTIFICATE REQUEST")):
         return None
@@ -202,20 +204,6 @@ def _static_key(block: _Block) -> KeyFact | None:
     return KeyFact(offset=block.offset, container="OpenVPN", algorithm="static", bits=2048, private=True)
 
 
-def _pgp_key(block: _Block) -> KeyFact | None:
-    """An armoured OpenPGP key: the first packet has to be a key packet (RFC 9580, sections 4.2 and 5.5)."""
-    armour, _, checksum = block.body.rpartition(b"=")
-    body = armour if len(checksum) == 4 else block.body
-    # "Version:" and "Comment:" headers were cut off with the other headers.
-    der = _decoded(body)
-    if der is None or len(der) < 16 or not der[0] & 0x80:
-        return None
-    tag = der[0] & 0x3F if der[0] & 0x40 else der[0] >> 2 & 0x0F
-    if tag not in {5, 6, 7, 14}:
-        return None
-    return KeyFact(offset=block.offset, container="OpenPGP", algorithm="unknown", private=tag in {5, 7})
-
-
 # --------------------------------------------------------------------------- DER
 
 
@@ -252,7 +240,8 @@ def _read_der(
             keys.append(found)
 
 
-_DER_SHAPES = tuple(shape.id for shape in SHAPES if shape.id != "key:pem" and shape not in ssh_keys.SHAPES)
+_OTHERS = {"key:pem"} | {shape.id for room in _ROOMS for shape in room.SHAPES}
+_DER_SHAPES = tuple(shape.id for shape in SHAPES if shape.id not in _OTHERS)
 
 
 def _pkcs12(der: bytes, offset: int, *, guess: bool) -> KeyFact | None:

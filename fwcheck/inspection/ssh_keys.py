@@ -1,4 +1,4 @@
-"""SSH keys (OpenSSH, dropbear, PuTTY, public lines) and the small signing keys of usign, signify and minisign.
+"""SSH keys (OpenSSH, dropbear, public lines) and the small signing keys of usign, signify and minisign.
 
 Sources: RFC 4253 section 6.6 and RFC 8709 (key blobs), OpenSSH ``PROTOCOL.key``, dropbear ``signkey.c`` (host keys: the public
 blob followed by the private numbers), OpenBSD ``signify(1)`` and OpenWrt usign (structures of 42 and 104 bytes in base64).
@@ -34,11 +34,6 @@ SHAPES: tuple[Pattern, ...] = (
         "key:usign",
         rb"untrusted comment:[ \t]*(?P<comment>[^\r\n\x00]{0,200})\r?\n(?P<blob>[A-Za-z0-9+/]{40,300}={0,2})",
         rb"untrusted comment:",
-    ),
-    Pattern(
-        "key:putty",
-        rb"PuTTY-User-Key-File-[123]: (?P<type>[A-Za-z0-9@.-]{3,64})\r?\nEncryption: (?P<cipher>[a-z0-9-]{3,32})\r?\n",
-        rb"PuTTY-User-Key-File-",
     ),
 )
 _CURVES = {b"nistp256": "SECP256R1", b"nistp384": "SECP384R1", b"nistp521": "SECP521R1"}
@@ -76,15 +71,14 @@ class _Fields:
         return int.from_bytes(self._data[self.at - 4 : self.at], "big")
 
 
-def read_ssh(content: bytes, scan: Scan) -> list[KeyFact]:
+def read(content: bytes, scan: Scan) -> list[KeyFact]:
     """The keys at the places that ``scan`` found."""
     readers: tuple[tuple[str, Callable[[bytes, re.Match[bytes]], KeyFact | None]], ...] = (
         ("key:dropbear", _dropbear),
         ("key:ssh-public", _public_line),
         ("key:usign", _signing_key),
-        ("key:putty", _putty),
     )
-    found = (read(content, match) for id, read in readers for match in scan.matches.get(id, ()))
+    found = (reader(content, match) for id, reader in readers for match in scan.matches.get(id, ()))
     return [key for key in found if key is not None]
 
 
@@ -100,29 +94,29 @@ def openssh_key(raw: bytes, offset: int) -> KeyFact | None:
         hidden = fields.string()
     except _Short:
         return None
-    public = _public_of(blob)
+    public = public_of(blob)
     encrypted = cipher != b"none"
-    algorithm, bits = key_material.describe(public) if public is not None else ("unknown", None)
     return KeyFact(
         offset=offset,
         container="OpenSSH",
-        algorithm=algorithm,
-        bits=bits,
         private=True,
         encrypted=encrypted,
         # Both check numbers agree when the private part is in the clear.
-        valid=public is not None and (encrypted or (len(hidden) > 8 and hidden[:4] == hidden[4:8])),
-        fingerprint=key_material.fingerprint_of(public) if public is not None else None,
+        valid=public is not None and not encrypted and len(hidden) > 8 and hidden[:4] == hidden[4:8],
         comment=cipher.decode("ascii", "replace")[:_COMMENT_LIMIT] if encrypted else "",
+        **key_material.half(public),
     )
 
 
-def _public_of(blob: bytes) -> Any:
+def public_of(blob: bytes) -> Any:
+    """The public key object of a blob (RFC 4253, section 6.6); None when the library does not know it."""
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415  # 50 ms, paid by the first key alone
     from cryptography.hazmat.primitives.serialization import load_ssh_public_key  # noqa: PLC0415
 
     try:
         name = _Fields(blob).string()
+        if name == b"ssh-dss":  # newer libraries no longer read it
+            return _dss(_Fields(blob, len(name) + 4))
         return load_ssh_public_key(name + b" " + base64.b64encode(blob))
     except (_Short, ValueError, TypeError, UnsupportedAlgorithm):
         return None
@@ -137,7 +131,7 @@ def _public_line(_content: bytes, match: re.Match[bytes]) -> KeyFact | None:
     if name != match["type"]:
         return None
     comment = (match["comment"] or b"").decode("utf-8", "replace").strip()[:_COMMENT_LIMIT]
-    public = _public_of(blob)
+    public = public_of(blob)
     if public is not None:
         return key_material.public_fact(public, match.start(), "SSH public", comment)
     algorithm = "DSA" if name == b"ssh-dss" else "unknown"
@@ -155,16 +149,9 @@ def _dropbear(content: bytes, match: re.Match[bytes]) -> KeyFact | None:
         return None
 
 
-def _host_key(offset: int, algorithm: str, bits: int, public: Any) -> KeyFact:
-    return KeyFact(
-        offset=offset,
-        container="dropbear",
-        algorithm=algorithm,
-        bits=bits,
-        private=True,
-        valid=True,
-        fingerprint=key_material.fingerprint_of(public) if public is not None else None,
-    )
+def _host_key(offset: int, public: Any, algorithm: str, bits: int) -> KeyFact:
+    told = {"algorithm": algorithm, "bits": bits} if public is None else key_material.half(public)
+    return KeyFact(offset=offset, container="dropbear", private=True, valid=True, **told)
 
 
 def _dropbear_rsa(fields: _Fields, offset: int) -> KeyFact | None:
@@ -176,7 +163,7 @@ def _dropbear_rsa(fields: _Fields, offset: int) -> KeyFact | None:
     # Whatever the factors: the private exponent undoes the public one, or these are not the numbers of one key.
     if pow(pow(2, exponent, modulus), private, modulus) != 2:
         return None
-    return _host_key(offset, "RSA", modulus.bit_length(), rsa.RSAPublicNumbers(exponent, modulus).public_key())
+    return _host_key(offset, rsa.RSAPublicNumbers(exponent, modulus).public_key(), "RSA", modulus.bit_length())
 
 
 def _dropbear_dss(fields: _Fields, offset: int) -> KeyFact | None:
@@ -189,7 +176,14 @@ def _dropbear_dss(fields: _Fields, offset: int) -> KeyFact | None:
         key = dsa.DSAPublicNumbers(public, dsa.DSAParameterNumbers(p, q, g)).public_key()
     except ValueError:
         key = None
-    return _host_key(offset, "DSA", p.bit_length(), key)
+    return _host_key(offset, key, "DSA", p.bit_length())
+
+
+def _dss(fields: _Fields) -> Any:
+    from cryptography.hazmat.primitives.asymmetric import dsa  # noqa: PLC0415
+
+    p, q, g, public = (fields.number() for _ in range(4))
+    return dsa.DSAPublicNumbers(public, dsa.DSAParameterNumbers(p, q, g)).public_key()
 
 
 def _dropbear_ed25519(fields: _Fields, offset: int) -> KeyFact | None:
@@ -200,7 +194,8 @@ def _dropbear_ed25519(fields: _Fields, offset: int) -> KeyFact | None:
     if len(both) != 64:
         return None
     public = ed25519.Ed25519PrivateKey.from_private_bytes(both[:32]).public_key()
-    return _host_key(offset, "Ed25519", 256, public) if public.public_bytes(Encoding.Raw, PublicFormat.Raw) == both[32:] else None
+    fits = public.public_bytes(Encoding.Raw, PublicFormat.Raw) == both[32:]
+    return _host_key(offset, public, "Ed25519", 256) if fits else None
 
 
 def _dropbear_ec(fields: _Fields, offset: int) -> KeyFact | None:
@@ -212,7 +207,7 @@ def _dropbear_ec(fields: _Fields, offset: int) -> KeyFact | None:
     curve = getattr(ec, _CURVES[name])()
     if ec.derive_private_key(private, curve).public_key() != ec.EllipticCurvePublicKey.from_encoded_point(curve, point):
         return None
-    return _host_key(offset, "EC", curve.key_size, ec.EllipticCurvePublicKey.from_encoded_point(curve, point))
+    return _host_key(offset, ec.EllipticCurvePublicKey.from_encoded_point(curve, point), "EC", curve.key_size)
 
 
 def _signing_key(_content: bytes, match: re.Match[bytes]) -> KeyFact | None:
@@ -232,16 +227,15 @@ def _signing_key(_content: bytes, match: re.Match[bytes]) -> KeyFact | None:
         return None
     clear = raw[2:4] == b"\0\0" if len(raw) == 158 else raw[4:8] == b"\0\0\0\0"
     public = _ed25519(raw[10:42] if not secret else raw[72:104] if len(raw) == 104 else b"")
+    told = key_material.half(public if clear or not secret else None)
     return KeyFact(
         offset=match.start(),
         container=container,
-        algorithm="Ed25519",
-        bits=256,
         private=secret,
         encrypted=secret and not clear,
         valid=public is not None and not (secret and not clear),
-        fingerprint=key_material.fingerprint_of(public) if public is not None and (clear or not secret) else None,
         comment=comment,
+        **{**told, "algorithm": "Ed25519", "bits": 256},
     )
 
 
@@ -252,14 +246,3 @@ def _ed25519(raw: bytes) -> Any:
         return ed25519.Ed25519PublicKey.from_public_bytes(raw)
     except ValueError:
         return None
-
-
-def _putty(content: bytes, match: re.Match[bytes]) -> KeyFact | None:
-    """A PuTTY private key file (PuTTY manual, appendix C): told by its header and its private lines."""
-    if b"Private-Lines:" not in content[match.end() : match.end() + 8192]:
-        return None
-    names = {b"ssh-rsa": "RSA", b"ssh-dss": "DSA", b"ssh-ed25519": "Ed25519"}
-    algorithm = names.get(match["type"], "EC" if match["type"].startswith(b"ecdsa") else "unknown")
-    return KeyFact(
-        offset=match.start(), container="PuTTY", algorithm=algorithm, private=True, encrypted=match["cipher"] != b"none"
-    )

@@ -65,6 +65,7 @@ def test_dropbear_host_keys_are_found_as_files_and_in_raw_flash(content, algorit
         assert (found.container, found.algorithm, found.bits) == ("dropbear", algorithm, bits)
         assert (found.offset, found.private, found.valid) == (len(before), True, True)
         assert found.fingerprint
+        assert found.public
 
 
 def test_a_key_that_is_only_public_is_no_host_key():
@@ -110,7 +111,7 @@ def test_openssh_keys_open_and_encrypted(keygen, kind, algorithm):
     assert line.fingerprint == found.fingerprint
     locked, _ = keygen(kind, "secret word")
     (found,) = inspect(locked).keys
-    assert (found.private, found.encrypted, found.comment) == (True, True, "aes256-ctr")
+    assert (found.private, found.encrypted, found.valid, found.comment) == (True, True, False, "aes256-ctr")
 
 
 def test_lines_of_authorized_keys_are_found_with_their_offsets(keygen):
@@ -141,12 +142,3 @@ def test_signing_keys_of_usign():
 def test_a_signature_is_no_key():
     text = b"untrusted comment: signed by key 1\n" + base64.b64encode(b"Ed" + bytes(72)) + b"\n"
     assert inspect(text).keys == ()
-
-
-def test_putty_files_are_private_keys():
-    head = b"PuTTY-User-Key-File-2: ssh-rsa\r\nEncryption: %s\r\nComment: x\r\n"
-    head += b"Public-Lines: 1\r\nAAAA\r\nPrivate-Lines: 1\r\nAAAA\r\n"
-    (found,) = inspect(head % b"none").keys
-    assert (found.container, found.algorithm, found.private, found.encrypted) == ("PuTTY", "RSA", True, False)
-    assert inspect(head % b"aes256-cbc").keys[0].encrypted
-    assert inspect(head.replace(b"Private", b"Other") % b"none").keys == ()
