@@ -201,6 +201,7 @@ class PatternHit(Value, frozen=True, kw_only=True):
     offset: int
     text: str  # masked if the rule says that it is a secret
     meta: dict[str, str] = {}
+    secret: str = ""  # what is masked; never written to the cache
 
 
 class CallFact(Value, frozen=True, kw_only=True):
@@ -544,6 +545,7 @@ class Finding(Value, frozen=True, kw_only=True):
     criteria: tuple[str, ...] = ()
     location: Location = Location()
     evidence: str = ""  # masked quotation, one line
+    secret: str = ""  # what is masked in it, where that is known; it never reaches a report unless asked for
     witnesses: tuple[Evidence, ...] = ()  # further places that say the same
     explanation: str = ""  # why it matters, one or two sentences
     refuted_by: str = ""  # what would show that the finding is wrong
@@ -551,6 +553,10 @@ class Finding(Value, frozen=True, kw_only=True):
     cause: str = ""  # stable key of the cause (no offsets, dates, build ids); the fingerprint is made from it
     fingerprint: str = ""
     waived: bool = False
+
+    def __repr__(self) -> str:
+        """Without the secret: no log or message shows it by accident."""
+        return f"Finding({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__struct_fields__ if name != 'secret')})"
 
 
 class Verdict(StrEnum):

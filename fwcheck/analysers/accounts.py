@@ -128,6 +128,7 @@ def _cracked(account: Account, source: Origin, ways: Ways) -> Finding:
         verdict="violation" if source != "copy" and not closed else "concern",
         confidence=sure,
         witnesses=witnesses,
+        secret=account.plain,
         explanation=f"{_CRACKED.explanation} Found: {mask(account.plain)}."
         + (ways.sentence() if _is_system(account) else "")
         + (_COPY if source == "copy" else ""),

@@ -114,7 +114,7 @@ def _hashes(root: FileSystem, node: Node, facts: Facts, compared: list[tuple[Cal
     hashing = [(call, text) for call in facts.calls if call.function in ("crypt", "crypt_r") for text in _texts(call)]
     for call, text in [*compared, *hashing]:
         if _CRYPT.fullmatch(text):
-            yield _HASH.finding(_evidence(root, node, call, secret=text), f"{node.path} {text[:3]} {call.function}")
+            yield _HASH.finding(_evidence(root, node, call, secret=text), f"{node.path} {text[:3]} {call.function}", secret=text)
 
 
 def _pairs(root: FileSystem, node: Node, compared: list[tuple[CallFact, str]]) -> Iterator[Finding]:
@@ -137,6 +137,7 @@ def _pairs(root: FileSystem, node: Node, compared: list[tuple[CallFact, str]]) -
                         f"{node.path} {user}",
                         title=f"{posixpath.basename(node.path)} compares with the user name {user} and a constant password",
                         witnesses=(_evidence(root, node, first),),
+                        secret=word,
                     )
                     break
 

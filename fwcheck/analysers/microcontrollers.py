@@ -36,6 +36,7 @@ def _secrets(firmware: Firmware) -> Iterator[Finding]:
             title=f"The settings shipped hold a secret: {name}" + (" (erased, still readable)" if each.erased else ""),
             verdict="concern" if each.erased else "violation",
             severity=Severity.MEDIUM if each.erased else Severity.HIGH,
+            secret=each.value,
         )
 
 

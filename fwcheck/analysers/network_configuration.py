@@ -128,7 +128,8 @@ def _wireless(root: FileSystem) -> Iterator[Finding]:
                 where = root.evidence(
                     "/etc/config/wireless", f"option {option} '{shown}'", line=section.lines.get(option, section.line)
                 )
-                yield _MANAGEMENT.finding(where, f"wireless {option}", title="WPS is on by default")
+                pin = value if option == "wps_pin" else ""
+                yield _MANAGEMENT.finding(where, f"wireless {option}", title="WPS is on by default", secret=pin)
 
 
 def _switches(root: FileSystem) -> Iterator[Finding]:

@@ -89,6 +89,7 @@ def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
             confidence=first.confidence,
             severity=first.severity,
             witnesses=tuple(each.where for each in places[1 : _MOST_WITNESSES + 1]),
+            secret=first.hit.secret,
         )
 
 

@@ -46,11 +46,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         explanation: str = "",
         refuted_by: str = "",
         remediation: str = "",
+        secret: str = "",
     ) -> Finding:
         """A finding of this rule at ``where``; what is not given comes from the rule.
 
         ``cause`` names what is wrong in words that survive a rebuild (account name, service, key fingerprint: never an
-        offset, a date or a build id).
+        offset, a date or a build id). ``secret`` is what the evidence masks: shown only to whom asks for it.
         """
         return Finding(
             rule=self.id,
@@ -61,6 +62,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             criteria=self.criteria if criteria is None else criteria,
             location=where.location,
             evidence=where.text,
+            secret=secret,
             witnesses=witnesses,
             explanation=explanation or self.explanation,
             refuted_by=refuted_by or self.refuted_by,

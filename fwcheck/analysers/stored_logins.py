@@ -50,6 +50,7 @@ def _findings(firmware: Firmware, device: Device) -> Iterator[Finding]:
             f"boot loader password: {name}",
             title=f"The boot loader's prompt opens with a fixed password ({name})",
             confidence="firm" if guess else "tentative",
+            secret=guess,
             explanation=_BOOT.explanation + (f" Found: {mask(guess)}." if guess else ""),
         )
 
@@ -99,6 +100,7 @@ def _fixed(held: list[StoredLogin], found: str, *, served: bool) -> Finding:
         verdict=verdict,
         confidence="firm" if first.factory else "tentative",
         witnesses=tuple(each.where for each in held[1:]),
+        secret=plain or first.secret,
         explanation=_STORED.explanation
         + (f" Found: {mask(plain)}." if plain else " The password itself was not found.")
         + ("" if served else " No server that would take it was seen to start by default."),
@@ -143,5 +145,6 @@ def _services(firmware: Firmware, device: Device) -> Iterator[Finding]:
                 title=f"{secret.what} is the same in all units",
                 severity=Severity.MEDIUM if running else Severity.LOW,
                 confidence="firm" if running else "tentative",
+                secret=secret.value,
                 verdict="concern" if running else "info",
             )

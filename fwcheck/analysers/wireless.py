@@ -77,7 +77,7 @@ def _is_pin(value: str) -> bool:
     return sum(int(digit) * (3 if place % 2 == 0 else 1) for place, digit in enumerate(value)) % 10 == 0
 
 
-def _secret(where: Evidence, name: str, kind: str, *, used: bool | None, title: str) -> Finding:
+def _secret(where: Evidence, name: str, kind: str, value: str, *, used: bool | None, title: str) -> Finding:
     """One ACC-010: a violation where the network is on by default, else a concern."""
     return _WIRELESS.finding(
         where,
@@ -86,6 +86,7 @@ def _secret(where: Evidence, name: str, kind: str, *, used: bool | None, title: 
         verdict="violation" if used else "concern",
         confidence="firm" if used is not False else "tentative",
         severity=_WIRELESS.severity if used is not False else Severity.MEDIUM,
+        secret=value,
     )
 
 
@@ -110,6 +111,7 @@ def _openwrt(fs: FileSystem) -> Iterator[Finding]:
             _shown(fs, path, "key", key, line),
             section.get("ssid", section.name),
             "passphrase",
+            key,
             used=used,
             title=f"Fixed passphrase of the wireless network {section.get('ssid', section.name)}",
         )
@@ -127,13 +129,14 @@ def _hostapd(fs: FileSystem, path: str, text: str, *, starts: bool) -> Iterator[
                 _shown(fs, path, name, value, line),
                 name,
                 "passphrase",
+                value,
                 used=used,
                 title=f"Fixed passphrase of the wireless network {network}",
             )
     pin, line = held.get("ap_pin", ("", 0))
     if _is_pin(pin):
         yield _secret(
-            _shown(fs, path, "ap_pin", pin, line), "ap_pin", "PIN", used=used, title="Fixed WPS PIN of the access point"
+            _shown(fs, path, "ap_pin", pin, line), "ap_pin", "PIN", pin, used=used, title="Fixed WPS PIN of the access point"
         )
 
 
@@ -150,13 +153,14 @@ def _ralink(fs: FileSystem, path: str, text: str) -> Iterator[Finding]:
                 _shown(fs, path, f"WPAPSK{number}", value, line),
                 f"WPAPSK{number}",
                 "passphrase",
+                value,
                 used=None,
                 title=f"Fixed passphrase of the wireless network {name}",
             )
     pin, line = held.get("WscVendorPinCode", ("", 0))
     if _is_pin(pin):
         yield _secret(
-            _shown(fs, path, "WscVendorPinCode", pin, line), "WscVendorPinCode", "PIN", used=None, title="Fixed WPS PIN"
+            _shown(fs, path, "WscVendorPinCode", pin, line), "WscVendorPinCode", "PIN", pin, used=None, title="Fixed WPS PIN"
         )
 
 
@@ -165,7 +169,12 @@ def _defaults(fs: FileSystem, path: str, text: str) -> Iterator[Finding]:
     for name, (value, line) in _lines(text).items():
         if _NVRAM_KEY.fullmatch(name) and _is_psk(value):
             yield _secret(
-                _shown(fs, path, name, value, line), name, "passphrase", used=None, title=f"Fixed wireless passphrase in {name}"
+                _shown(fs, path, name, value, line),
+                name,
+                "passphrase",
+                value,
+                used=None,
+                title=f"Fixed wireless passphrase in {name}",
             )
         elif _NVRAM_PIN.fullmatch(name) and _is_pin(value):
-            yield _secret(_shown(fs, path, name, value, line), name, "PIN", used=None, title=f"Fixed WPS PIN in {name}")
+            yield _secret(_shown(fs, path, name, value, line), name, "PIN", value, used=None, title=f"Fixed WPS PIN in {name}")

@@ -28,6 +28,7 @@ class ServiceSecret(NamedTuple):
     what: str
     programs: str  # a regular expression over service names
     where: Evidence
+    value: str
 
 
 def service_secrets(fs: FileSystem) -> Iterator[ServiceSecret]:
@@ -36,26 +37,26 @@ def service_secrets(fs: FileSystem) -> Iterator[ServiceSecret]:
         for number, words in _rows(fs, path):
             if len(words) >= 3 and _is_secret(words[2]) and not words[0].lower().startswith(("username", "user@")):
                 where = fs.evidence(path, f"{words[0]} {words[1]} ******", line=number)
-                yield ServiceSecret(f"The PPP secret of {words[0]}", r"pppd|xl2tpd|pptpd|l2tpd|accel|sstp", where)
+                yield ServiceSecret(f"The PPP secret of {words[0]}", r"pppd|xl2tpd|pptpd|l2tpd|accel|sstp", where, words[2])
     for path in ("/etc/ipsec.secrets", "/etc/racoon/psk.txt", "/etc/psk.txt"):
         for number, words in _rows(fs, path):
             if "psk.txt" in path and len(words) == 2 and _is_secret(words[1]):
-                yield ServiceSecret(
-                    f"The IPsec key for {words[0]}", "racoon", fs.evidence(path, f"{words[0]} ******", line=number)
-                )
+                where = fs.evidence(path, f"{words[0]} ******", line=number)
+                yield ServiceSecret(f"The IPsec key for {words[0]}", "racoon", where, words[1])
             elif "PSK" in words[:-1] and _is_secret(words[-1]):
                 peers = " ".join(word for word in words[: words.index("PSK")] if word != ":") or "everybody"
                 where = fs.evidence(path, f"{peers} : PSK ******", line=number)
-                yield ServiceSecret(f"The IPsec key for {peers}", "ipsec|charon|pluto|strongswan|swan", where)
+                yield ServiceSecret(f"The IPsec key for {peers}", "ipsec|charon|pluto|strongswan|swan", where, words[-1])
     for path in ("/etc/snmp/snmpd.conf", "/etc/snmpd.conf", "/var/lib/snmp/snmpd.conf", "/var/net-snmp/snmpd.conf"):
         for number, words in _rows(fs, path):
             if words[0] == "createUser" and len(words) >= 4 and _is_secret(words[3]):
                 where = fs.evidence(path, f"createUser {words[1]} {words[2]} ******", line=number)
-                yield ServiceSecret(f"The SNMPv3 password of {words[1]}", "snmpd", where)
+                yield ServiceSecret(f"The SNMPv3 password of {words[1]}", "snmpd", where, words[3])
     for path in ("/etc/redis.conf", "/etc/redis/redis.conf"):
         for number, words in _rows(fs, path):
             if words[0] == "requirepass" and len(words) == 2 and _is_secret(words[1]):
-                yield ServiceSecret("The Redis password", "redis", fs.evidence(path, "requirepass ******", line=number))
+                where = fs.evidence(path, "requirepass ******", line=number)
+                yield ServiceSecret("The Redis password", "redis", where, words[1])
 
 
 def _rows(fs: FileSystem, path: str) -> Iterator[tuple[int, list[str]]]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from fwcheck.inspection.databases import read_tables
-from fwcheck.inspection.inspect import INSPECTOR_VERSION, inspect
+from fwcheck.inspection.inspect import INSPECTOR_VERSION, inspect, secret_patterns
 from fwcheck.inspection.text import text_of
 from fwcheck.model import Facts
 
@@ -84,8 +84,7 @@ class FactsCache:
         digest = sha256 or hashlib.sha256(content).hexdigest()
         facts = self.get(digest)
         if facts is not None and facts.size == len(content):
-            tables = read_tables(content).tables if facts.kind == "sqlite" else ()
-            return msgspec.structs.replace(facts, text=text_of(content, facts.kind), tables=tables)
+            return _completed(facts, content)
         facts = inspect(content, digest)
         self.put(facts)
         return facts
@@ -112,7 +111,7 @@ class FactsCache:
     def put(self, facts: Facts) -> None:
         """Keeps facts, without text and tables. Facts with problems are not kept: another run may read what was not read."""
         if self._connection is not None and not facts.problems:
-            self._add(facts.sha256, self._encoder.encode(msgspec.structs.replace(facts, text=None, tables=())))
+            self._add(facts.sha256, self._encoder.encode(_without_secrets(facts)))
 
     def flush(self) -> None:
         """Writes what waits to be written; entries that cannot be written now are dropped."""
@@ -159,6 +158,19 @@ class FactsCache:
         self._pending.append((sha256, self._version, _today(), data))
         if len(self._pending) >= _BATCH or now - self._since > _DELAY:
             self.flush()
+
+
+def _without_secrets(facts: Facts) -> Facts:
+    """What may be written: no text, no rows, nothing that a pattern has masked."""
+    patterns = tuple(msgspec.structs.replace(hit, secret="") if hit.secret else hit for hit in facts.patterns)
+    return msgspec.structs.replace(facts, text=None, tables=(), patterns=patterns)
+
+
+def _completed(facts: Facts, content: bytes | memoryview) -> Facts:
+    """Facts as kept, with what was left out made again from the content."""
+    tables = read_tables(content).tables if facts.kind == "sqlite" else ()
+    patterns = secret_patterns(content, facts.kind) if facts.patterns else ()
+    return msgspec.structs.replace(facts, text=text_of(content, facts.kind), tables=tables, patterns=patterns)
 
 
 def _today() -> int:

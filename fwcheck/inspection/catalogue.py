@@ -206,14 +206,17 @@ def _entropy(raw: bytes) -> float:
 
 def _secret_hit(entry: SecretEntry, match: re.Match[bytes], base: int) -> PatternHit:
     whole, start = match[0], match.start()
+    masked = b""
     if not entry.secret:
         shown = printable(whole)
     elif "secret" in match.re.groupindex and match["secret"] is not None:
         before, after = whole[: match.start("secret") - start], whole[match.end("secret") - start :]
-        hidden = mask(printable(match["secret"]))
-        again = match["secret"] if len(match["secret"]) > 2 else None  # the same word typed a second time
+        masked = match["secret"]
+        hidden = mask(printable(masked))
+        again = masked if len(masked) > 2 else None  # the same word typed a second time
         shown = printable(before) + hidden + printable(after if again is None else after.replace(again, hidden.encode()))
     else:
+        masked = whole
         shown = mask(printable(whole))
     meta = {"description": entry.description, "severity": entry.severity}
     if entry.credential:
@@ -224,7 +227,8 @@ def _secret_hit(entry: SecretEntry, match: re.Match[bytes], base: int) -> Patter
             meta["filler"] = "yes"
     meta.update({name: printable(value) for name, value in match.groupdict().items() if name != "secret" and value})
     lead = len(whole) - len(whole.lstrip(b"\0\r\n\t \"'"))
-    return PatternHit(rule=entry.id, offset=base + start + lead, text=shown[:_QUOTE].strip(), meta=meta)
+    secret = printable(masked)
+    return PatternHit(rule=entry.id, offset=base + start + lead, text=shown[:_QUOTE].strip(), meta=meta, secret=secret)
 
 
 def mask(value: str) -> str:

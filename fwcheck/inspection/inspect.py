@@ -79,6 +79,13 @@ def inspect(content: bytes | memoryview, sha256: str | None = None) -> Facts:
     )
 
 
+def secret_patterns(content: bytes | memoryview, kind: str) -> tuple[PatternHit, ...]:
+    """The secret shapes of a content held in memory alone, for facts that were kept without the secrets themselves."""
+    raw, problems = _whole(content), list[str]()
+    scan = _guarded("patterns", lambda: catalogue.builtin().patterns.scan(raw, _MATCHES), Scan({}, noisy=False), problems)
+    return tuple(catalogue.secret_hits(catalogue.builtin(), scan, kind))
+
+
 def _whole(content: bytes | memoryview) -> bytes:
     """A content as bytes: without a copy where the view shows all of a bytes object."""
     if not isinstance(content, memoryview):

@@ -106,6 +106,7 @@ def _values(report: Report, lang: Lang, *, show_secrets: bool) -> dict[str, Any]
         "gate_state": view.gate_state(report.gate),
         "place": view.place,
         "title": lambda row: view.title(row, lang),
+        "show_secrets": show_secrets,
         "password": lambda account: view.password(account, lang, show_secrets=show_secrets),
         "traits": [(name, rows) for name in _TRAITS if (rows := getattr(report.device, name))],
         "size": size,

@@ -1,6 +1,6 @@
 """The JSON report: the published contract, checked against ``report.schema.json`` of this package.
 
-Key order is that of the model; the same report gives the same bytes. Password fields are left out unless asked for.
+Key order is that of the model; the same report gives the same bytes. Passwords and other secrets are left out unless asked for.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 from fwcheck.model import Report
 from fwcheck.reports.printable import encodable
 
-_SECRETS = ("secret", "plain")
+_SECRETS = ("secret", "plain")  # of accounts and findings
 
 
 def render(report: Report, *, lang: Literal["en", "ja"] = "en", show_secrets: bool = False) -> str:  # noqa: ARG001  # one signature for all formats
@@ -31,9 +31,9 @@ def as_dict(report: Report, *, show_secrets: bool = False) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(report)
     plain["device"].pop("components", None)
     if not show_secrets:
-        for account in plain["device"]["accounts"]:
+        for each in (*plain["device"]["accounts"], *plain["findings"]):
             for key in _SECRETS:
-                account.pop(key, None)
+                each.pop(key, None)
     return plain
 
 

@@ -119,6 +119,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "source": ("From", "入力元"),
     "sink": ("To", "書き込み先"),
     "verified": ("Verified by", "検証"),
+    "secret": ("Secret", "秘密の値"),
     "cracked": ("cracked", "解読済み"),
     "yes": ("yes", "はい"),
     "no": ("no", "いいえ"),

@@ -53,7 +53,7 @@ def _lines(report: Report, lang: Lang, *, show_secrets: bool) -> Iterator[str]:
         yield f"- {label('gate', lang)}: **{label(view.gate_state(report.gate), lang)}** ({', '.join(report.gate.asked)})"
         yield from (f"  - {escape(reason)}" for reason in report.gate.reasons)
     yield from _criteria(report, lang)
-    yield from _findings(report, lang)
+    yield from _findings(report, lang, show_secrets=show_secrets)
     yield from _needs(report, lang)
     yield from _components(report, lang)
     yield from _accounts(report, lang, show_secrets=show_secrets)
@@ -73,20 +73,21 @@ def _criteria(report: Report, lang: Lang) -> Iterator[str]:
         yield f"| {row.id} {escape(view.title(row, lang))} | {shown} | {escape(row.reason)} | {row.lost:.1f} |"
 
 
-def _findings(report: Report, lang: Lang) -> Iterator[str]:
+def _findings(report: Report, lang: Lang, *, show_secrets: bool) -> Iterator[str]:
     groups = view.adverse(report.findings)
     tally = ", ".join(f"{len(held)} {label(severity.value, lang)}" for severity, held in groups)
     yield ""
     yield f"## {label('findings', lang)}: {tally or label('none', lang)}"
     for severity, held in groups:
         for rule, same in view.by_rule(held):
-            yield from (line for finding in same[:_PER_RULE] for line in _finding(finding, severity.value, lang))
+            for finding in same[:_PER_RULE]:
+                yield from _finding(finding, severity.value, lang, show_secrets=show_secrets)
             if len(same) > _PER_RULE:
                 yield ""
                 yield label("more_of_rule", lang, count=len(same) - _PER_RULE, rule=rule)
 
 
-def _finding(finding: Finding, severity: str, lang: Lang) -> Iterator[str]:
+def _finding(finding: Finding, severity: str, lang: Lang, *, show_secrets: bool) -> Iterator[str]:
     yield ""
     yield f"### {label(severity, lang)}: {finding.rule} {escape(finding.title)}"
     yield ""
@@ -95,6 +96,8 @@ def _finding(finding: Finding, severity: str, lang: Lang) -> Iterator[str]:
     yield f"- {_code(view.place(finding.location))}"
     if finding.evidence:
         yield f"- {_code(finding.evidence)}"
+    if show_secrets and finding.secret:
+        yield f"- {label('secret', lang)}: {_code(finding.secret)}"
     if finding.remediation:
         yield f"- {label('fix', lang)}: {escape(finding.remediation)}"
 

@@ -14,7 +14,7 @@ import msgspec
 
 from fwcheck.model import SCHEMA_VERSION, Report
 
-_OPTIONAL = {"Account": {"secret", "plain"}}
+_OPTIONAL = {"Account": {"secret", "plain"}, "Finding": {"secret"}}
 _ABSENT = {"Device": {"components"}}
 _BOUNDS: dict[str, dict[str, dict[str, Any]]] = {
     "TierVerdict": {"score": {"minimum": 0, "maximum": 100}, "decidable": {"minimum": 0}, "total": {"minimum": 1}},

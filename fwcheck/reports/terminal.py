@@ -288,6 +288,8 @@ class _Printer:
         if finding.evidence:
             shown = plain(finding.evidence)
             self._line(shown if len(shown) <= _EVIDENCE else shown[: _EVIDENCE - 1] + "…", indent=4)
+        if self.show_secrets and finding.secret:
+            self._line((f"{self.word('secret')}: ", "bold"), plain(finding.secret), indent=4)
         if finding.remediation:
             self._line((f"{self.word('fix')}: ", "bold"), plain(finding.remediation), indent=4)
 

@@ -101,10 +101,12 @@ def test_a_script_that_a_service_runs_makes_it_certain() -> None:
     assert (finding.verdict, finding.location.line) == ("violation", 2)
 
 
-def test_a_secret_never_stands_in_the_report() -> None:
-    for finding in found({"/usr/bin/a.sh": "#!/bin/sh\ncurl -u cam:k33p0ut ftp://a.net/\nsshpass -p 'Qwe123ty!' ssh a@b\n"}):
+def test_a_secret_stands_in_its_own_field_and_nowhere_else() -> None:
+    both = found({"/usr/bin/a.sh": "#!/bin/sh\ncurl -u cam:k33p0ut ftp://a.net/\nsshpass -p 'Qwe123ty!' ssh a@b\n"})
+    for finding in both:
         assert "k33p0ut" not in repr(finding)
         assert "Qwe123ty" not in repr(finding)
+    assert {each.secret for each in both} == {"k33p0ut", "Qwe123ty!"}
 
 
 def test_hostile_texts_cost_little() -> None:

@@ -31,6 +31,7 @@ def test_an_access_point_with_a_fixed_key_is_a_violation():
     (finding,) = judged(openwrt())
     assert (finding.rule, finding.verdict, finding.location.line) == ("ACC-010", "violation", 9)
     assert "sunrise" not in str(finding)
+    assert finding.secret == "sunrise-gate"
 
 
 def test_a_radio_that_ships_off_is_a_guess():

@@ -18,6 +18,7 @@ from fwcheck.inspection.preload import preload
 
 SCRIPT = b"#!/bin/sh\nhttp_passwd=admin\n" + b"# filler line\n" * 2000
 NOISE = random.Random(1).randbytes(40_000)
+PROGRAM = NOISE + b"\0wget http://upd:w0lfram@fw.maker.net/a\0" + NOISE
 
 
 def _database() -> bytes:
@@ -49,7 +50,7 @@ def calls(monkeypatch):
     return seen
 
 
-@pytest.mark.parametrize("content", [SCRIPT, NOISE, DATABASE])
+@pytest.mark.parametrize("content", [SCRIPT, NOISE, DATABASE, PROGRAM])
 def test_cached_facts_equal_inspected_ones_text_included(folder, calls, content):
     first = FactsCache.open(folder)
     assert first.inspect(content) == inspect(content)
@@ -62,10 +63,13 @@ def test_texts_and_tables_are_never_written(folder):
     cache = FactsCache.open(folder)
     cache.inspect(SCRIPT)
     cache.inspect(DATABASE)
+    assert {hit.secret for hit in cache.inspect(PROGRAM).patterns} >= {"w0lfram"}
     cache.close()
     written = b"".join(path.read_bytes() for path in folder.iterdir())
     assert b"filler line" not in written
+    assert b"passwd=admin" not in written
     assert b"secret-of-admin" not in written
+    assert b"w0lfram" not in written
     assert hashlib.sha256(DATABASE).hexdigest().encode() in written
     assert hashlib.sha256(SCRIPT).hexdigest().encode() in written
 

@@ -168,6 +168,8 @@ def test_secrets_stay_out_unless_asked_for() -> None:
     assert "hunter2secret" not in html.render(whole())
     assert "HASHHASH" not in html.render(whole(), show_secrets=True)
     assert "hunter2secret" in html.render(whole(), show_secrets=True)
+    assert "f0und-it" not in html.render(whole())
+    assert "f0und-it" in html.render(whole(), show_secrets=True)
 
 
 def test_japanese_pages_say_so_and_use_japanese_titles() -> None:

@@ -23,6 +23,11 @@ def test_level_findings_criteria_and_needs_are_there() -> None:
     assert len(re.findall(r"^\| S1\.1-\d\d ", text, re.MULTILINE)) == 16
 
 
+def test_secrets_of_findings_are_shown_on_demand() -> None:
+    assert "f0und-it" not in markdown.render(report_of())
+    assert "- Secret: `f0und-it`" in markdown.render(report_of(), show_secrets=True)
+
+
 def test_text_from_the_image_forms_no_markup() -> None:
     found = [finding_of("NET-001", "S1.1-13", severity=Severity.HIGH, title=HOSTILE, path=f"/{HOSTILE}", evidence=HOSTILE)]
     text = markdown.render(report_of(found, coverage_of(gaps=[Gap(node=HOSTILE, reason=HOSTILE)]), name=HOSTILE))

@@ -24,6 +24,7 @@ def test_no_format_shows_secrets_unasked(name: str) -> None:
     text = content if isinstance(content, str) else content.decode("latin-1")
     assert "hunter2secret" not in text
     assert "HASHHASH" not in text
+    assert "f0und-it" not in text
 
 
 def test_an_unknown_format_is_an_error_that_names_the_others() -> None:

@@ -151,6 +151,7 @@ def test_an_image_cannot_drive_the_terminal(monkeypatch: pytest.MonkeyPatch) -> 
 def test_secrets_stay_out_unless_asked_for() -> None:
     assert "hunter2secret" not in terminal.render(whole())
     assert "hunter2secret" in terminal.render(whole(), show_secrets=True)
+    assert "Secret: f0und-it" in terminal.render(whole(), show_secrets=True)
 
 
 def test_many_findings_of_a_rule_are_cut_with_their_number() -> None:

@@ -49,6 +49,7 @@ def finding_of(
     evidence: str = "",
     waived: bool = False,
     cause: str = "",
+    secret: str = "",
 ) -> Finding:
     """A finding of ``rule`` that bears on ``criteria``."""
     where = Location(chain=ROOT, path=path, line=line, offset=offset)
@@ -61,6 +62,7 @@ def finding_of(
         criteria=criteria,
         location=where,
         evidence=evidence,
+        secret=secret,
         explanation="It lets a stranger in.",
         refuted_by="A first-boot script that replaces it.",
         remediation="Remove it from the image.",
@@ -155,6 +157,7 @@ def findings_of_router() -> tuple[Finding, ...]:
             path="/etc/shadow",
             line=1,
             evidence="root:$1****** (28 characters)",
+            secret="f0und-it",
             cause="root",
         ),
         finding_of(
