@@ -127,7 +127,7 @@ def _command_line(node: Node, text: str) -> Iterator[Finding]:
 def _delay_of(facts: Facts | None, node: Node) -> str:
     if facts is None or facts.text is None or "bootdelay=" not in facts.text or "bootcmd=" not in facts.text:
         return ""
-    if node.path.endswith((".sh", ".c", ".md", ".html", ".js", ".lua")) or facts.kind == "script":
+    if node.path.endswith((".sh", ".c", ".md", ".html", ".js", ".lua", "default-environment")) or facts.kind == "script":
         return ""
     found = _DELAY.search(facts.text)
     return found.group(1) if found else ""

@@ -1,111 +1,79 @@
-"""The boot chain as far as the image shows it: loader, kernel, root file system, and what protects each against change.
+"""The boot chain as far as the image shows it, link by link: what starts what, who checks it, and why it is judged as it is.
 
-Whether the loader enforces a check (fuses, keys in its own memory) cannot be seen in an image: a signature found here is one that
-could be verified, nothing more.
+ROM, loaders, kernel, initial RAM file system, root file system; or ROM, loader and application of a microcontroller.
+Whether a chip's ROM or a loader outside the image enforces a check (fuses, keys in its own memory) cannot be seen: a link is
+called verified by signature only where something in the image demands it. ``docs/updates.md`` has the list of what proves what.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 
-from fwcheck.device._update_scripts import Verified
-from fwcheck.device.firmware import FileSystem, Firmware
-from fwcheck.model import BootStep, Evidence, Location, Node, NodeKind
+import msgspec
 
-_LOADERS = {
-    "u-boot": "U-Boot",
-    "barebox": "barebox",
-    "redboot": "RedBoot",
-    "cfe": "CFE",
-    "opensbi": "OpenSBI",
-    "trusted_firmware-a": "Trusted Firmware-A",
-    "grub2": "GRUB",
-    "edk2": "EDK II",
-    "mcuboot": "MCUboot",
-}
-_KERNEL_FORMATS = re.compile(r"(?i)uimage|fit|android|trx|tp-?link|seama|chk|dlob|zimage|bzimage|vmlinu|linux")
-_APPLICATION_FORMATS = re.compile(r"(?i)esp|mcuboot|nrf|nordic|dfu|gbl|stm32|zigbee|matter")
-_MEANT: dict[str, Verified] = {"checksum": "checksum", "hash": "hash"}
-_REASONS = {
-    "none": "it carries nothing that could be checked, and what starts it is not known",
-    "checksum": "a checksum is all it carries",
-    "hash": "a hash without a signature is all it carries",
-    "signature": "it is signed, but nothing in the image insists on the signature",
-}
-_VERITY = re.compile(
-    r"dm-mod\.create=[^\n]*\bverity\b|\broothash=[0-9a-f]{32,}|\bveritysetup\b|\bdm=\"[^\"]*verity|\bavb_?slot|androidboot\.veritymode"
-)
+from fwcheck.device.booting.context import Context
+from fwcheck.device.booting.efi import firmware_steps
+from fwcheck.device.booting.kernels import kernels, modules
+from fwcheck.device.booting.loaders import SECURE, Link, loaders
+from fwcheck.device.booting.microcontrollers import microcontrollers
+from fwcheck.device.booting.roots import roots
+from fwcheck.device.firmware import Firmware
+from fwcheck.model import BootStep, Evidence, ImageSignature
+
 _MOST = 64
 
 
-def boot_chain(firmware: Firmware) -> tuple[BootStep, ...]:
-    """The steps in boot order: loaders, kernels or applications with their containers, root file systems."""
-    steps = [*_loaders(firmware), *_containers(firmware), *_roots(firmware)]
-    once = {(step.stage, step.detail, step.verified): step for step in reversed(steps)}
-    return tuple(step for step in steps if once[step.stage, step.detail, step.verified] is step)[:_MOST]
+def boot_chain(firmware: Firmware, signatures: Sequence[ImageSignature] = ()) -> tuple[BootStep, ...]:
+    """The links in boot order. ``signatures``: those of the image, judged; without them no signature proves anything."""
+    context = Context(firmware, signatures)
+    links = loaders(context)
+    links += [Link(rank, node, step) for rank, node, step in firmware_steps(context)]
+    held = kernels(context)
+    links += held
+    links += roots(context, held)
+    links += modules(context)
+    links += microcontrollers(context)
+    return _chained(context, links)
 
 
-def _loaders(firmware: Firmware) -> Iterator[BootStep]:
-    """Boot loaders by their version banners, outside file systems."""
-    for node, facts in firmware.loose:
-        for hit in facts.banners:
-            if hit.component in _LOADERS:
-                where = Evidence(location=Location(chain=node.chain, path=node.path, offset=hit.offset), text=hit.text[:120])
-                yield BootStep(stage="boot loader", detail=f"{_LOADERS[hit.component]} {hit.version}", evidence=(where,))
+def _chained(context: Context, links: list[Link]) -> tuple[BootStep, ...]:
+    """In boot order, equal links once, each with what it starts."""
+    links = sorted(links, key=lambda link: link.rank)
+    once: dict[tuple[str, str, str, str], Link] = {}
+    for link in links:
+        once.setdefault((link.step.stage, link.step.detail, link.step.verified, link.step.reason), link)
+    held = list(once.values())[:_MOST]
+    return tuple(_starting(context, link, held) for link in held)
 
 
-def _containers(firmware: Firmware) -> Iterator[BootStep]:
-    for node in firmware.nodes:
-        if node.kind is not NodeKind.CONTAINER or not node.format or "integrity" not in node.detail:
-            continue
-        stage = (
-            "kernel" if _KERNEL_FORMATS.search(node.format) else "application" if _APPLICATION_FORMATS.search(node.format) else ""
+def _starting(context: Context, link: Link, links: list[Link]) -> BootStep:
+    """A link with what it starts: the next rank that is there; of the last loader, the command that does it."""
+    following = sorted({each.rank for each in links if each.rank > link.rank and each.step.stage != "kernel modules"})
+    targets = [each.step for each in links if following and each.rank == following[0]]
+    words = ""
+    if targets:
+        words = f"{targets[0].stage} {targets[0].detail}" if len(targets) == 1 else f"{targets[0].stage}, one of {len(targets)}"
+    evidence = link.step.evidence
+    last = link.step.stage == "boot loader" and not any(
+        each.step.stage == "boot loader" for each in links if each.rank > link.rank
+    )
+    if last and link.rank > SECURE and (told := _commanded(context)) is not None:
+        words = f"{words}: {told[0]}" if words else told[0]
+        evidence = (*evidence, told[1])[:6]
+    return msgspec.structs.replace(link.step, starts=" ".join(words.split())[:300], evidence=evidence)
+
+
+def _commanded(context: Context) -> tuple[str, Evidence] | None:
+    """The command of U-Boot's environment that starts what comes next; the whole of bootcmd where it is not understood."""
+    walk, environment = context.walk, context.environment
+    if walk is None or environment is None:
+        return None
+    if not walk.starts:
+        vendor = f" ({walk.unknown[0]} is a command of the vendor)" if walk.unknown else ""
+        return f"bootcmd of the {environment.words}: {environment.values['bootcmd'][:120]}{vendor}", environment.evidence(
+            "bootcmd"
         )
-        if str(node.detail.get("os", "")) == "U-Boot" or "u-boot" in str(node.detail.get("name", "")).lower():
-            stage = "boot loader"
-        if stage:
-            yield _step(node, stage)
-
-
-def _step(node: Node, stage: str) -> BootStep:
-    words = str(node.detail.get("integrity_detail", ""))
-    name = str(node.detail.get("name", node.detail.get("image_name", "")))
-    where = Evidence(
-        location=Location(chain=node.chain, path=node.path, offset=node.offset), text=f"{node.format}: {words}"[:240]
-    )
-    return BootStep(
-        stage=stage,
-        detail=f"{node.format}{f' {name!r}' if name else ''}{f': {words}' if words else ''}",
-        verified=_MEANT.get(str(node.detail["integrity"]), "unknown"),
-        reason=_REASONS.get(str(node.detail["integrity"]), ""),
-        evidence=(where,),
-    )
-
-
-def _roots(firmware: Firmware) -> Iterator[BootStep]:
-    for fs in firmware.filesystems:
-        if not fs.is_root:
-            continue
-        proof = _verity(firmware, fs)
-        where = Evidence(location=Location(chain=fs.chain), text=fs.format)
-        if proof is not None:
-            yield BootStep(
-                stage="root file system", detail=f"{fs.format}, dm-verity set up", verified="hash", evidence=(proof, where)
-            )
-        else:
-            yield BootStep(
-                stage="root file system", detail=f"{fs.format}, no integrity check seen", verified="unknown", evidence=(where,)
-            )
-
-
-def _verity(firmware: Firmware, fs: FileSystem) -> Evidence | None:
-    """A sign that dm-verity protects the root: a command line or script that sets it up."""
-    for node, facts in firmware.loose:
-        if facts.text is not None and (hit := _VERITY.search(facts.text)):
-            return Evidence(location=Location(chain=node.chain, path=node.path, offset=hit.start()), text=hit[0][:160])
-    for path in ("/etc/fstab", "/init", "/etc/inittab", "/boot/cmdline.txt", "/boot/extlinux/extlinux.conf", "/etc/preinit"):
-        text = fs.text(path) or ""
-        if hit := _VERITY.search(text):
-            return fs.evidence(path, hit[0], line=text.count("\n", 0, hit.start()) + 1)
-    return None
+    start = walk.starts[0]
+    load = f" after {start.load}" if start.load else ""
+    more = f", and {len(walk.starts) - 1} more ways" if len(walk.starts) > 1 else ""
+    return f"{start.line}{load} ({start.variable} of the {environment.words}){more}", environment.evidence(start.variable)

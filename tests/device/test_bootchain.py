@@ -32,14 +32,16 @@ def test_loader_kernel_and_root_stand_in_order():
 
 def test_a_signature_that_nothing_insists_on_verifies_nothing():
     detail = {"integrity": "signature", "integrity_detail": "RSA-3072"}
-    node = Node(chain=("x.bin", "esp@0x0"), path="", kind=NodeKind.CONTAINER, format="esp", offset=0, detail=detail)
-    (step,) = boot_chain(Firmware(Image(name="x.bin", size=1, sha256="b" * 64, format="esp"), [node], {}, Coverage()))
+    node = Node(
+        chain=("x.bin", "esp@0x0"), path="", kind=NodeKind.CONTAINER, format="esp", offset=0, detail=detail | {"elf_sha256": "0"}
+    )
+    *_, step = boot_chain(Firmware(Image(name="x.bin", size=1, sha256="b" * 64, format="esp"), [node], {}, Coverage()))
     assert (step.stage, step.verified, step.evidence[0].location.offset) == ("application", "unknown", 0)
-    assert "insists" in step.reason
+    assert "has to fit" in step.reason
 
 
 def test_a_root_under_dm_verity_is_told_with_its_line():
-    line = 'dm-mod.create="root,,,ro, 0 8192 verity 1 /dev/mmcblk0p2"'
+    line = f'dm-mod.create="root,,,ro, 0 8192 verity 1 /dev/mmcblk0p2 /dev/mmcblk0p2 4096 4096 8192 8193 sha256 {"ab" * 32} -"'
     (step,) = boot_chain(firmware_of({**ROOT, "/boot/cmdline.txt": f"console=ttyS0\n{line}\n"}))
     assert (step.verified, step.evidence[0].location.line) == ("hash", 2)
 

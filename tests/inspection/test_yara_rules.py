@@ -16,6 +16,10 @@ MCUBOOT = bytes.fromhex("fc5701dc6135e1323847bdc40f04d2e5bee5833b23c29f93593d000
 XZ = bytes.fromhex("f30f1efa554889f54c89ce5389fb81e7000000804883ec28488954241848894c2410")
 
 SAMPLES: dict[str, tuple[bytes, bytes]] = {
+    "boot_fit_signature": (b"Failed to verify required signature '%s'\n\0", b"Failed to verify the signature\0"),
+    "boot_image_checks": (b"Verifying Checksum ... \0Bad Data CRC\n\0", b"Bad CRC\0"),
+    "boot_avb": (b"androidboot.vbmeta.digest\0", b"androidboot.slot_suffix\0"),
+    "boot_rom_authentication": (b"\0hab_auth_img\0addr length offset\0", b"\0hab_status\0"),
     "backdoor_dlink_xmlset": (ELF + b"xmlset_roodkcableoj28840ybtide\0", ELF + b"xmlset_user\0"),
     "backdoor_alphanetworks_telnet": (
         b'telnetd -l "/usr/sbin/login" -u Alphanetworks:$image_sign -i br0 &\n',

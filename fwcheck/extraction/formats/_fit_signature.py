@@ -150,6 +150,24 @@ def control_keys(tree: DeviceTree) -> tuple[bytes, ...]:
     return tuple(key for key in found if key)
 
 
+def required_keys(tree: DeviceTree) -> dict[str, str]:
+    """The keys of ``/signature`` that have to fit, by what they have to fit: SHA-256 of the DER SubjectPublicKeyInfo of each.
+
+    ``required-mode = "any"``: one of them is enough. A key that cannot be read is ``unreadable``: it cannot be told apart.
+    """
+    node = tree.node("/signature")
+    found: dict[str, list[str]] = {}
+    for child in list(node.children.values())[:_KEYS] if node is not None else []:
+        wanted = child.text("required")
+        if wanted in ("conf", "image"):
+            key = _key(child)
+            found.setdefault(wanted, []).append(hashlib.sha256(key).hexdigest() if key else "unreadable")
+    out = {f"required_{wanted}_keys": " ".join(keys) for wanted, keys in found.items()}
+    if out and node is not None and node.text("required-mode") == "any":
+        out["required_mode"] = "any"
+    return out
+
+
 def _key(node: DeviceTreeNode) -> bytes:
     if modulus := node.raw("rsa,modulus"):
         exponent = int.from_bytes(node.raw("rsa,exponent") or b"\x01\x00\x01", "big")

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats._devicetree import DeviceTree, DeviceTreeNode
-from fwcheck.extraction.formats._fit_signature import configuration_blocks, control_keys, image_blocks
+from fwcheck.extraction.formats._fit_signature import configuration_blocks, control_keys, image_blocks, required_keys
 from fwcheck.extraction.formats._parts import crc32, part
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
@@ -69,6 +69,7 @@ def _plain(tree: DeviceTree) -> dict[str, str | int]:
         "bootargs": chosen.text("bootargs") if chosen else "",
         "stdout_path": (chosen.text("stdout-path") or chosen.text("linux,stdout-path")) if chosen else "",
         "verified_boot_keys": _keys(tree.node("/signature")),
+        **required_keys(tree),
         **_uboot_config(tree.node("/config")),
     }
     return {key: value for key, value in found.items() if value} | {"integrity": "none", "integrity_detail": "no check"}

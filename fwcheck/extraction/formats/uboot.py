@@ -19,14 +19,16 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import Final
 
 from fwcheck.extraction.errors import FormatError
-from fwcheck.extraction.format import Container, Format, Signature
+from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats._parts import code
 from fwcheck.extraction.formats.uboot_env import defaults, is_environment
 from fwcheck.extraction.limits import DEFAULT, Limits
-from fwcheck.extraction.source import ByteSource
+from fwcheck.extraction.source import ByteSource, Memory
+from fwcheck.model import NodeKind
 
 _LARGEST: Final = 4 << 20
 _BANNER_WITHIN: Final = 2 << 20
@@ -108,11 +110,20 @@ class UBoot(Format):
             "extent": "announced by the code" if size == announced else "up to what follows",
             "device_tree_appended": "yes" if tree and tree.start() == limit and limit - size < _BLOCK else "no",
         }
+        said, environment = defaults(data[:size])
         return Container(
             format=self.name,
             size=size,
-            entries=[code(source, "u-boot", offset, size)],
-            detail=detail | defaults(data[:size]) | {"integrity": "none", "integrity_detail": "no check of its own"},
+            entries=[code(source, "u-boot", offset, size), *_environment(environment)],
+            detail=detail | said | {"integrity": "none", "integrity_detail": "no check of its own"},
+        )
+
+
+def _environment(text: bytes) -> Iterator[Entry]:
+    """The default environment as a text of its own: one variable on each line."""
+    if text:
+        yield Entry(
+            path="default-environment", kind=NodeKind.REGION, size=len(text) + 1, role="part", open=lambda: Memory(text + b"\n")
         )
 
 

@@ -75,16 +75,17 @@ def is_environment(source: ByteSource, offset: int) -> bool:
     return any(_environment(source, offset, header) is not None for header in (4, 5))
 
 
-def defaults(data: memoryview) -> dict[str, str | int]:
-    """The default environment inside a boot loader's code: what it says of booting; empty when there is none."""
+def defaults(data: memoryview) -> tuple[dict[str, str | int], bytes]:
+    """The default environment inside a boot loader's code: what it says of booting, and its text; empty when there is none."""
     command = bytes(data).find(_COMMAND)
     if command < 0:
-        return {}
+        return {}, b""
     near = bytes(data[max(0, command - _NEAR) : command + _NEAR])
     inside = command - max(0, command - _NEAR) + 1
     found = next((each[0] for each in _DEFAULTS.finditer(near) if each.start() <= inside < each.end()), b"")
-    values = _values(found.rstrip(b"\0").split(b"\0"))
-    return {f"default_{name}": values[name][:300] for name in _SHOWN if name in values}
+    variables = found.rstrip(b"\0").split(b"\0")
+    values = _values(variables)
+    return {f"default_{name}": values[name][:300] for name in _SHOWN if name in values}, b"\n".join(variables)
 
 
 def _from_inside(source: ByteSource, offset: int) -> Container:

@@ -79,10 +79,12 @@ def seeds() -> list[bytes]:
 def test_it_reaches_to_the_filling_behind_it(data, architecture):
     image = b"\xff" * 4096 + data + b"\xff" * 20_000
     container = UBOOT.open(Memory(image), 4096)
-    (entry,) = container.entries
+    entry, *environment = container.entries
     assert (container.size, container.detail["architecture"]) == (len(data), architecture)
     assert container.detail["version"] == "U-Boot 2013.07 (Mar 01 2018 - 10:00:00)"
     assert entry.open().read(0, entry.size) == data
+    texts = [each.open().read(0, each.size) for each in environment]
+    assert texts == ([DEFAULTS.rstrip(b"\0").replace(b"\0", b"\n") + b"\n"] if DEFAULTS in data else [])
 
 
 def test_a_single_branch_counts_at_the_beginning_of_a_source_alone():

@@ -120,13 +120,15 @@ def test_an_environment_of_unusual_variables_is_met_at_its_bootcmd(redundant):
 
 def test_default_variables_of_a_boot_loader_are_read_without_a_crc():
     code = b"\x27\xbd\xff\xe0" * 500 + b"%s: error\0" + TEXT + b"\x01\x02" * 900
-    assert defaults(memoryview(code)) == {
+    said, text = defaults(memoryview(code))
+    assert said == {
         "default_bootcmd": "bootm 0x9f020000",
         "default_bootargs": "console=ttyS0,115200 root=/dev/mtdblock2",
         "default_bootdelay": "1",
         "default_ipaddr": "192.168.1.1",
     }
-    assert defaults(memoryview(b"\0bootcmd=\1\2\3" * 20)) == {}
+    assert text.splitlines() == TEXT.rstrip(b"\0").split(b"\0")
+    assert defaults(memoryview(b"\0bootcmd=\1\2\3" * 20)) == ({}, b"")
 
 
 def anchored(data: bytes) -> Memory:
