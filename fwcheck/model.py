@@ -49,10 +49,13 @@ class SignedBlock(Value, frozen=True, kw_only=True):
     span: tuple[int, int] | None = None
     carried: bytes = b""  # the key or certificate that came with it, DER
     chain: tuple[bytes, ...] = ()  # further certificates that came with it, DER
+    vouched: tuple[bytes, ...] = ()  # message and Ed25519 signature by which another key vouches for the one carried
     key_hint: str = ""  # what it says of its key: a name, a key identifier, the hash of the key
     covers: str = ""  # in words
     intact: bool | None = None  # whether hashes that the signed message holds fit the content; None: it holds none
-    role: Literal["update", "content"] = "update"  # what is signed: the image that is handed over, or a program or package in it
+    bound: bytes = b""  # of one that stands apart from its content: the digest that the signed message holds of it
+    # What is signed: the image that is handed over, a program or package in it, or a file beside the one with the signature.
+    role: Literal["update", "content", "detached"] = "update"
 
 
 class Node(Value, frozen=True, kw_only=True):

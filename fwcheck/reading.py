@@ -105,7 +105,7 @@ class Reader:
             out.gaps.append(Gap(node=node.label, reason=f"not read: {type(error).__name__}: {error}"[:200], bytes=node.size))
             return
         detail = node.detail if self._sink is None else {**node.detail, **self._sink(node, content)}
-        signed = signatures(held) if held is not None and self._sink is None else ()
+        signed = signatures(held, node.path) if held is not None and self._sink is None else ()
         out.nodes[-1] = msgspec.structs.replace(
             node, sha256=facts.sha256, size=facts.size, detail=detail, signatures=signed or node.signatures
         )

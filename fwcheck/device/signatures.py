@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from fwcheck.device.detached import detached
 from fwcheck.device.firmware import Firmware
 from fwcheck.model import Evidence, ImageSignature, Location, Node, SignedBlock, Value
 
@@ -50,7 +51,8 @@ def image_signatures(firmware: Firmware, given: Sequence[PublicKey] = ()) -> tup
     ``given``: the keys the user vouches for; where there are some, a signature that none of them fits stays unverified even when
     a key of the image fits.
     """
-    signed = [(node, block) for node in firmware.nodes for block in node.signatures]
+    signed = [(node, block) for node in firmware.nodes for block in node.signatures if block.role != "detached"]
+    signed += detached(firmware)
     if not signed:
         return ()
     keys = list(_load(given, given=True)) + list(_of_image(firmware))
@@ -160,6 +162,8 @@ def _judged(firmware: Firmware, node: Node, block: SignedBlock, keys: Sequence[_
     carried = _carried(block)
     if block.intact is False:
         return _told(node, block, "invalid", _CHANGED, carried)
+    if not (block.digest or block.message or block.span):
+        return _told(node, block, "unverified", "what is signed, or how, cannot be read here", carried)
     # Programs and packages have other keys than the update around them: those of the image count for them in any case.
     asked = block.role == "update" and any(each.given for each in keys)
     beside = carried.public.der if carried is not None else b""
@@ -195,8 +199,12 @@ def _certified(block: SignedBlock, key: Any) -> bool:
     """Whether a key certified the signer: its certificate, or one above it among those that came with the signature."""
     from cryptography import x509  # noqa: PLC0415
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
 
     faults = (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature)
+    if block.vouched:
+        message, signature = block.vouched
+        return isinstance(key, Ed25519PublicKey) and _verified(key, signature, message)
     try:
         at = x509.load_der_x509_certificate(block.carried)
     except faults:
@@ -211,6 +219,16 @@ def _certified(block: SignedBlock, key: Any) -> bool:
         others.remove(above)
         at = x509.load_der_x509_certificate(above)
     return False
+
+
+def _verified(key: Any, signature: bytes, message: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
+
+    try:
+        key.verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
 
 
 def _above(certificate: Any, raw: bytes) -> bool:
@@ -259,7 +277,7 @@ def _told(
         key=named,
         key_from=key.public.origin if key is not None else "",
         evidence=(where,),
-        role=block.role,
+        role="update" if block.role == "update" else "content",
     )
 
 

@@ -1,4 +1,4 @@
-"""Files that carry their own signature behind their content: kernel modules, and what the kernel signs in the same way.
+"""Files that carry a signature: kernel modules behind their content, and signatures that stand in a file of their own.
 
 Behind the content: signer's name and key identifier (both empty since Linux 4.3), the signature, a block of 12 bytes (algorithm,
 hash, kind of identifier, lengths of name and identifier, three unused, length of the signature as a big-endian word) and the text
@@ -6,6 +6,9 @@ hash, kind of identifier, lengths of name and identifier, three unused, length o
 rule. Kind 1, of Linux 3.7 to 4.2, is an RSA signature with its length in two bytes in front. Kernels for kexec end the
 same way on some machines. Sources: ``include/uapi/linux/module_signature.h``, ``scripts/sign-file.c`` and, for the older kind,
 ``kernel/module_signing.c`` of Linux.
+
+A file of its own is a CMS message without content in DER, or the bare number of RSA (``openssl dgst -sign``) or numbers of ECDSA
+in a file whose name says that it is a signature. What they are over is known where the other file is: beside them.
 """
 
 from __future__ import annotations
@@ -26,11 +29,41 @@ _X509, _PKCS7 = 1, 2
 _RSA: Final = 1
 _HASHES: Final = {1: "md5", 2: "sha1", 4: "sha256", 5: "sha384", 6: "sha512", 7: "sha224"}
 _LIMIT: Final = 64 << 10  # bytes of name, identifier and signature
+_SMALLEST: Final = 64
+_SUFFIXES: Final = (".sig", ".sign", ".signature", ".sgn", ".p7s", ".p1", ".sha256.rsa")
+_RSA_SIZES: Final = (256, 384, 512)
+_SEQUENCE, _NUMBER = 0x30, 0x02
 _SCHEME, _COVERS = "Linux module signature", "kernel module"
 
 
-def signatures(content: memoryview) -> tuple[SignedBlock, ...]:
-    """The signatures at the end of a file; none for what does not end with one, or whose lengths do not fit. Never raises."""
+def signatures(content: memoryview, path: str) -> tuple[SignedBlock, ...]:
+    """The signatures of a file: those at its end, or it is one itself (role ``detached``). Never raises."""
+    return _appended(content) or (_detached(bytes(content), path) if _SMALLEST <= len(content) <= _LIMIT else ())
+
+
+def _detached(content: bytes, path: str) -> tuple[SignedBlock, ...]:
+    if content[0] == _SEQUENCE and content[1] in (0x82, 0x83):
+        try:
+            message = cms.message(content) if cms.length(content[:6]) == len(content) else None
+        except FormatError:
+            message = None
+        if message is not None and message.content is None and not message.inner:
+            blocks = cms.blocks(message, {}, "CMS signature file", "")
+            bound = [one.message_digest or b"" for one in message.signers]
+            return tuple(
+                msgspec.structs.replace(block, bound=held, role="detached") for block, held in zip(blocks, bound, strict=False)
+            )
+    if not path.lower().endswith(_SUFFIXES):
+        return ()
+    if len(content) in _RSA_SIZES:
+        return (SignedBlock(scheme="signature file", algorithm="RSA", signature=content, role="detached"),)
+    if content[0] == _SEQUENCE and content[1] + 2 == len(content) and content[2] == _NUMBER:
+        return (SignedBlock(scheme="signature file", algorithm="ECDSA", signature=content, role="detached"),)
+    return ()
+
+
+def _appended(content: memoryview) -> tuple[SignedBlock, ...]:
+    """Behind the content; none for what does not end with the mark, one that is told where the lengths do not fit."""
     end = len(content) - len(_MARK) - _BLOCK.size
     if end <= 0 or bytes(content[-len(_MARK) :]) != _MARK:
         return ()

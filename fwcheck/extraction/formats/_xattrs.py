@@ -9,6 +9,7 @@ _NAMES = (
     "lease", "audit_write", "audit_control", "setfcap", "mac_override", "mac_admin", "syslog", "wake_alarm", "block_suspend",
     "audit_read", "perfmon", "bpf", "checkpoint_restore",
 )  # fmt: skip
+_SIGNATURE = 2200  # characters of a signature in hexadecimal: that of RSA-8192 with its header
 _SIZES = {1: 12, 2: 20, 3: 24}  # by revision
 
 
@@ -38,4 +39,4 @@ def attribute(name: str, value: bytes) -> tuple[str, str]:
         return name, capabilities(value)
     text = value.rstrip(b"\0")
     shown = text.decode("ascii", "replace") if text.isascii() and text.decode("ascii").isprintable() else value.hex()
-    return name, shown[:200]
+    return name, shown[: _SIGNATURE if name == "security.ima" else 200]

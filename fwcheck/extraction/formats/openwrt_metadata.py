@@ -8,12 +8,10 @@ attributes hold signatures and certificates of usign (openwrt/ucert), or plain t
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
-import re
 import struct
 import zlib
+from datetime import UTC, datetime
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -21,6 +19,7 @@ import msgspec
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
 from fwcheck.extraction.formats._parts import part
+from fwcheck.extraction.formats._ucert import Chain, chain
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import CHUNK, ByteSource
 from fwcheck.model import SignedBlock
@@ -30,7 +29,7 @@ _HEADER = 8
 _SIGNATURE, _INFO = 0, 1
 _LIMIT = 64 << 10  # fwtool takes 30 KiB of metadata and 1 KiB of signature at most
 _USIGN = b"untrusted comment:"
-_USIGN_TEXT = re.compile(rb"untrusted comment:[^\n]{0,200}\n([A-Za-z0-9+/=]{100})")
+_LAST = 253402300799  # seconds of the last day that can be written
 _MESSAGE_LIMIT = 64 << 10  # bytes that are kept where the image does not hold them as they are
 
 
@@ -42,7 +41,7 @@ class OpenWrtMetadata(Format):
     specification = "openwrt/fwtool, fwimage.h"
     category = "firmware"
     reads = "metadata in JSON, signature blob of usign or ucert; CRC32 of the image recomputed"
-    not_read = "certificate chains of ucert: the signature over the image is verified where its key is at hand"
+    not_read = "whether a certificate of ucert is revoked; the signature is verified where its key is at hand"
     signatures = (Signature(pattern=rb"FWx0.{4}[\x00\x01]\x00{3}\x00\x00..", width=16),)
     priority = 20
 
@@ -62,9 +61,12 @@ class OpenWrtMetadata(Format):
             detail = _metadata(source.read(begin + _HEADER, before - _HEADER), problems)
             entry = part(source, "metadata.json", begin + _HEADER, before - _HEADER)
         else:
-            detail = _signature(source.read(begin, before))
+            raw = source.read(begin, before)
+            found = chain(raw)
+            detail = _signature(raw, found)
+            problems += [f"ucert: {found.broken}"] if found.broken else []
             entry = part(source, "signature", begin, before)
-            blocks = _blocks(source, begin, source.read(begin, before))
+            blocks = _blocks(source, begin, found)
         entry.role = "meta"
         right = _crcs(source, offset, limits) == crc
         if not right:
@@ -110,32 +112,31 @@ def _shown(value: object) -> str:
     return "".join(char if char.isprintable() else "?" for char in str(value)[:300])
 
 
-def _signature(raw: bytes) -> dict[str, str | int]:
+def _signature(raw: bytes, found: Chain) -> dict[str, str | int]:
     if raw.startswith(_USIGN):
         kind = "usign (Ed25519) signature"
     elif _USIGN in raw:
         kind = f"ucert chain with {raw.count(_USIGN)} usign (Ed25519) texts"
     else:
         kind = f"signature of {len(raw)} bytes"
-    return {"type": "signature", "signature": kind}
+    detail: dict[str, str | int] = {"type": "signature", "signature": kind}
+    if found.expires:
+        detail["certificate_expires"] = datetime.fromtimestamp(min(found.expires, _LAST), UTC).date().isoformat()
+    return detail
 
 
-def _blocks(source: ByteSource, end: int, raw: bytes) -> tuple[SignedBlock, ...]:
-    """The first usign signature: of everything in front of the trailer. Others sign the certificates of a ucert chain."""
-    found = _USIGN_TEXT.search(raw)
+def _blocks(source: ByteSource, end: int, found: Chain) -> tuple[SignedBlock, ...]:
+    """The signature of everything in front of the trailer, with the certificates that lead to its key."""
+    if found.last is None:
+        return ()
     place = list(source.extents(0, end))
-    try:
-        signature = base64.b64decode(found[1], validate=True) if found is not None else b""
-    except binascii.Error:
-        return ()
-    if len(signature) != 74 or signature[:2] != b"Ed":
-        return ()
     whole = place[0] if len(place) == 1 and place[0][1] == end else None
     message = source.read(0, end) if whole is None and end <= _MESSAGE_LIMIT else b""
     return (
         SignedBlock(
-            scheme="usign", algorithm="Ed25519", signature=signature[10:], span=whole, message=message,
-            key_hint=f"key number {signature[2:10].hex()}", covers="the image in front of the signature",
+            scheme="ucert" if found.key else "usign", algorithm="Ed25519", signature=found.last.signature, span=whole,
+            message=message, carried=found.key, vouched=found.vouched if found.key else (),
+            key_hint=f"key number {found.last.number.hex()}", covers="the image in front of the signature",
         ),
     )  # fmt: skip
 

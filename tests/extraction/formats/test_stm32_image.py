@@ -8,6 +8,8 @@ import struct
 import subprocess
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, utils
 from support.hostile import exercise, truncations
 
 from fwcheck.extraction.errors import FormatError
@@ -15,16 +17,24 @@ from fwcheck.extraction.formats.stm32_image import FORMATS
 from fwcheck.extraction.source import Memory
 
 STM32 = FORMATS[0]
+KEY = ec.derive_private_key(0x57, ec.SECP256R1())
 PAYLOAD = b"\x1f\x20\x03\xd5" * 300
 
 
+def pair(first: int, second: int) -> bytes:
+    return first.to_bytes(32, "big") + second.to_bytes(32, "big")
+
+
 def stm32(major: int = 1, signed: bool = False, flags: int | None = None) -> bytes:
-    signature = random.Random(3).randbytes(64) if signed else bytes(64)
+    signature = random.Random(3).randbytes(64) if signed and major == 2 else bytes(64)
     flags = (0 if signed or major == 2 else 1) if flags is None else flags
     fields = (sum(PAYLOAD), major << 16, len(PAYLOAD), 0x2FFC2500, 0, 0x2FFC2500, 0, 7, flags)
+    point = KEY.public_key().public_numbers()
     head = b"STM2" + signature + struct.pack("<9I", *fields)
     if major == 1:
-        return head + struct.pack("<I64s83xB", 1, bytes(64), 0x10) + PAYLOAD
+        image = head + struct.pack("<I64s83xB", 1, pair(point.x, point.y) if signed else bytes(64), 0x10) + PAYLOAD
+        numbers = utils.decode_dss_signature(KEY.sign(image[72:], ec.ECDSA(hashes.SHA256())))
+        return image[:4] + pair(*numbers) + image[68:] if signed else image
     return head + struct.pack("<II16x", 0x180, 0x10) + bytes(0x180) + PAYLOAD
 
 
@@ -51,7 +61,10 @@ def test_an_encrypted_payload_is_told():
 def test_a_wrong_checksum_is_told_when_signed_and_refused_otherwise():
     image = bytearray(stm32(signed=True))
     image[-1] ^= 1
-    assert STM32.open(Memory(image), 0).problems == ["wrong payload checksum"]
+    assert STM32.open(Memory(image), 0).problems == [
+        "wrong payload checksum",
+        "ECDSA signature (invalid for the key beside it)",
+    ]
     image = bytearray(stm32())
     image[-1] ^= 1
     with pytest.raises(FormatError):
