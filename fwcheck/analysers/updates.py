@@ -89,6 +89,9 @@ def _paths(device: Device) -> Iterator[Finding]:
             through[path.sink] += path.evidence[:1]
         elif path.evidence:
             rest.append(path)
+    wrapped = bool(device.microcontroller) and any(
+        path.source == "container" and path.verified in ("none", "checksum", "hash") for path in rest
+    )  # what the image of a microcontroller is protected by is said once: its updater takes this very image
     called = {path.sink for path in device.update_paths if path.source in _NETWORK and path.mechanism not in _TOOLS}
     for path in rest:
         witnesses = (*path.evidence[1:], *through.get(path.mechanism, ()))
@@ -97,7 +100,7 @@ def _paths(device: Device) -> Iterator[Finding]:
             yield _unchecked(path, witnesses, reached=reached)
         elif path.source == "container" and path.verified in ("none", "checksum", "hash"):
             yield _container(path, witnesses)
-        elif path.verified in ("checksum", "hash") and path.sink != "package manager":
+        elif path.verified in ("checksum", "hash") and path.sink != "package manager" and not wrapped:
             yield _weakly_checked(path, witnesses)
         elif path.verified == "signature":
             yield _SIGNED.finding(
@@ -301,9 +304,12 @@ def _rollback(firmware: Firmware, device: Device) -> Iterator[Finding]:
     for node in firmware.nodes:
         if node.kind is NodeKind.CONTAINER and _counted(node):
             return
-    if all(path.source == "container" for path in device.update_paths) and any(
-        p.verified == "signature" for p in device.update_paths
-    ):
+    wrapping = [path for path in device.update_paths if path.source == "container"]
+    # What the code of a microcontroller tells of its ways belongs to the one image that they all bring.
+    alone = bool(wrapping) if device.microcontroller else len(wrapping) == len(device.update_paths)
+    if any(path.rollback == "protected" for path in device.update_paths):
+        return
+    if alone and any(path.verified == "signature" for path in wrapping):
         return  # the boot loader that checks the signature is not in the image
     readable = False
     for path in device.update_paths:
@@ -318,7 +324,7 @@ def _rollback(firmware: Firmware, device: Device) -> Iterator[Finding]:
             readable = readable or text is not None
             if text is not None and _VERSION_CHECK.search(text):
                 return
-    if readable or all(path.source == "container" for path in device.update_paths):
+    if readable or alone:
         yield _ROLLBACK.finding(device.update_paths[0].evidence[0], "no rollback protection")
 
 

@@ -1,4 +1,4 @@
-"""Microcontroller images: chip, SDK and application, slots and flash encryption, updates over the air, TLS, endpoints in clear.
+"""Microcontroller images: chip, SDK and application, slots and flash encryption, updates, TLS, consoles, servers in clear.
 
 Sources: ESP-IDF (esp_app_desc_t, partition tables, NVS keys of the Wi-Fi driver: ``nvs.net80211``), MCUboot image.h, Zephyr,
 Nordic nRF5 SDK. What a program links in is not what it uses: libraries and functions are told as present.
@@ -7,28 +7,48 @@ Nordic nRF5 SDK. What a program links in is not what it uses: libraries and func
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple, cast
 
+from fwcheck.device._microcontroller_code import addresses, for_people, is_microcontroller, said
 from fwcheck.device.firmware import FileSystem, Firmware
-from fwcheck.model import Evidence, Facts, Location, Node, NodeKind, Trait
+from fwcheck.model import Evidence, Location, Node, NodeKind, Trait
 
 _SDKS = {
-    "esp-idf": "ESP-IDF", "esp8266-sdk": "ESP8266 SDK", "zephyr": "Zephyr", "freertos": "FreeRTOS", "nuttx": "NuttX",
-    "mbed-os": "Mbed OS", "arduino": "Arduino", "threadx": "ThreadX", "rt-thread": "RT-Thread", "riot": "RIOT",
+    "esp-idf": "ESP-IDF", "esp8266_nonos_sdk": "ESP8266 NonOS SDK", "zephyr": "Zephyr", "freertos": "FreeRTOS", "nuttx": "NuttX",
+    "mbed_os": "Mbed OS", "threadx": "ThreadX", "rt-thread": "RT-Thread", "riot": "RIOT", "contiki-ng": "Contiki-NG",
+    "nrf_connect_sdk": "nRF Connect SDK", "nrf5_sdk": "nRF5 SDK", "gecko_software_development_kit": "Gecko SDK",
+    "simplelink_sdk": "TI SimpleLink SDK", "stm32cube": "STM32Cube", "realtek_ameba_sdk": "Realtek Ameba SDK",
+    "bl_iot_sdk": "Bouffalo SDK",
 }  # fmt: skip
-_FORMATS = frozenset({
-    *("esp", "esp-partition-table", "esp-nvs", "mcuboot", "cortex-m", "nordic-dfu", "gbl", "zigbee-ota", "uf2", "beken-rbl"),
-    *("bouffalo", "realtek-ameba", "telink", "ti-oad", "matter-ota", "tuya-ug", "winner-micro", "xradio", "dfuse", "nxp-mbi"),
-})  # fmt: skip
-_LIBRARIES = {"mbedtls": "mbed TLS", "ssl_tls.c": "mbed TLS", "x509_crt.c": "mbed TLS", "esp": "mbed TLS (esp-tls)",
-              "wolf": "wolfSSL", "cya": "wolfSSL", "bear": "BearSSL", "br_err": "BearSSL", "axtls": "axTLS",
-              "tinydtls": "tinydtls", "matrix": "MatrixSSL"}  # fmt: skip
+_FRAMEWORKS = {
+    "arduino-esp32": "Arduino core for ESP32", "arduino-esp8266": "Arduino core for ESP8266", "tasmota": "Tasmota",
+    "esphome": "ESPHome", "mongoose_os": "Mongoose OS", "openbeken": "OpenBeken", "tuya_iot_sdk": "TuyaOS", "esp-at": "ESP-AT",
+    "micropython": "MicroPython", "circuitpython": "CircuitPython", "aws_iot_device_sdk": "AWS IoT Device SDK",
+    "azure_sdk_for_c": "Azure SDK for C", "anjay": "Anjay (LwM2M)",
+}  # fmt: skip
+_ORDER = (
+    *("chip", "SDK", "framework", "application", "boot loader", "A/B slots", "flash encryption", "secure boot"),
+    *("flash encryption in the boot loader", "debug port lock", "ROM functions lock", "new software comes by"),
+    *("new software is written by", "update over the air", "check of images", "signature of updates"),
+    *("protection against older versions", "fall back to the former version", "TLS library", "TLS implementation"),
+    *("verification of servers", "cloud service", "endpoint", "endpoint in clear", "update address in clear", "console"),
+)
+# What is told in words only where nothing says it better.
+_INSTEAD = {
+    "TLS implementation": frozenset({"TLS library"}),
+    "update over the air": frozenset({"new software comes by", "new software is written by"}),
+}
 _SECRET_KEY = re.compile(
     r"(?i)^(?:(?:sta|ap)\.(?:pswd|passwd)|.*(?:passw(?:or)?d|passphrase|pswd|psk|wifi_?pass|wifi_?key|secret|token|apikey|api_key).*|pass|pwd)$"
 )
 _LEAST = 4  # characters of a stored secret
-_MOST = 64
+_MOST = 96
+_MOST_OF_A_SUBJECT = 16
+State = Literal["yes", "no", "unknown"]
+
+__all__ = ["StoredSecret", "is_microcontroller", "microcontroller", "platform", "stored_secrets"]
 
 
 class StoredSecret(NamedTuple):
@@ -41,26 +61,43 @@ class StoredSecret(NamedTuple):
     node: Node
 
 
-def is_microcontroller(firmware: Firmware) -> bool:
-    """Whether the image is one of a microcontroller: formats of these, and no root file system."""
-    formats = {node.format for node in firmware.nodes if node.kind is NodeKind.CONTAINER}
-    return bool(formats & _FORMATS) and not any(fs.is_root for fs in firmware.filesystems)
-
-
 def microcontroller(firmware: Firmware) -> tuple[Trait, ...]:
     """What the image of a microcontroller says of itself, one row per fact; nothing for other images."""
     if not is_microcontroller(firmware):
         return ()
-    told = list(_headers(firmware))
-    by_header = {trait.detail.split(" ")[0] for trait in told if trait.name == "SDK"}
-    code = [row for row in _code(firmware) if row.name != "SDK" or row.detail.split(" ")[0] not in by_header]
-    return tuple([*told, *_slots(firmware), *code][:_MOST])
+    rows: list[Trait] = []
+    seen: set[tuple[str, str]] = set()
+    for row in (*_headers(firmware), *_versions(firmware), *_slots(firmware), *_code(firmware), *_servers(firmware)):
+        if (row.name, row.detail) not in seen and not _told_better(row, rows):
+            seen.add((row.name, row.detail))
+            rows.append(row)
+    held = {row.name for row in rows}
+    counts: Counter[str] = Counter()
+    kept = []
+    for row in sorted(rows, key=lambda row: _ORDER.index(row.name) if row.name in _ORDER else len(_ORDER)):
+        counts[row.name] += 1
+        if counts[row.name] <= _MOST_OF_A_SUBJECT and not _INSTEAD.get(row.name, frozenset()) & held:
+            kept.append(row)
+    return tuple(kept[:_MOST])
 
 
 def platform(rows: tuple[Trait, ...]) -> str:
     """SDK and chip in words, by the rows of :func:`microcontroller`: ``ESP-IDF v5.3.1 on ESP32-C6``; empty when nothing tells."""
     first = {trait.name: trait.detail for trait in reversed(rows)}
-    return " on ".join(part for part in (first.get("SDK", ""), first.get("chip", "")) if part)
+    return " on ".join(part for part in (first.get("SDK", "") or first.get("framework", ""), first.get("chip", "")) if part)
+
+
+def _told_better(row: Trait, rows: list[Trait]) -> bool:
+    """Whether an SDK or framework is there already with its version, or the kernel of an SDK that is named."""
+    same = [each for each in rows if each.name == row.name]
+    if row.name == "SDK" and row.detail == "FreeRTOS":
+        return bool(same)
+    return row.name in ("SDK", "framework") and any(_name(each.detail) == _name(row.detail) for each in same)
+
+
+def _name(detail: str) -> str:
+    """``ESP-IDF`` of ``ESP-IDF v5.1``."""
+    return re.sub(r" v?\d\S*$", "", detail)
 
 
 def _where(node: Node, text: str, offset: int | None = None) -> tuple[Evidence, ...]:
@@ -70,7 +107,6 @@ def _where(node: Node, text: str, offset: int | None = None) -> tuple[Evidence, 
 
 def _headers(firmware: Firmware) -> Iterator[Trait]:
     """Chip, SDK and application by the headers of the images."""
-    seen: set[tuple[str, str]] = set()
     for node in firmware.nodes:
         if node.kind is not NodeKind.CONTAINER:
             continue
@@ -82,9 +118,18 @@ def _headers(firmware: Firmware) -> Iterator[Trait]:
         elif node.format == "mcuboot":
             rows.append(("application", f"version {node.detail.get('version', '?')}"))
         for name, detail in rows:
-            if detail and (name, detail) not in seen:
-                seen.add((name, detail))
+            if detail:
                 yield Trait(name=name, state="yes", detail=detail, evidence=_where(node, f"{node.format}: {detail}"))
+
+
+def _versions(firmware: Firmware) -> Iterator[Trait]:
+    """SDKs and frameworks by their version banners."""
+    for node, facts in firmware.contents():
+        for hit in facts.banners:
+            for topic, names in (("SDK", _SDKS), ("framework", _FRAMEWORKS)):
+                if hit.component in names:
+                    words = f"{names[hit.component]} {hit.version}"
+                    yield Trait(name=topic, state="yes", detail=words, evidence=_where(node, hit.text, hit.offset))
 
 
 def _slots(firmware: Firmware) -> Iterator[Trait]:
@@ -92,7 +137,8 @@ def _slots(firmware: Firmware) -> Iterator[Trait]:
     for node in firmware.containers("esp-partition-table"):
         table = str(node.detail.get("table", ""))
         slots = re.findall(r"\S+ app/ota_\d+", table)
-        detail = f"{len(slots)} slots" if slots else "one application, no slot to fall back to"
+        factory = " and a factory application" if " app/factory" in table else ""
+        detail = f"{len(slots)} slots{factory}" if slots else "one application, no slot to fall back to"
         yield Trait(name="A/B slots", state="yes" if len(slots) > 1 else "no", detail=detail, evidence=_where(node, table))
         encrypted = str(node.detail.get("encrypted_partitions", ""))
         told = encrypted or "no partition is marked to be encrypted"
@@ -102,32 +148,28 @@ def _slots(firmware: Firmware) -> Iterator[Trait]:
 
 
 def _code(firmware: Firmware) -> Iterator[Trait]:
-    """SDKs by their banners; updates, TLS and endpoints by what the code says."""
-    seen: set[tuple[str, str]] = set()
-    for node, facts in firmware.loose:
-        for name, detail, offset, text in _said(facts):
-            if (name, detail) not in seen:
-                seen.add((name, detail))
-                proof = _where(node, text, offset)
-                yield Trait(name=name, state="unknown" if name == "update over the air" else "yes", detail=detail, evidence=proof)
+    """What the texts of the code say: updates, TLS, consoles, locks, cloud services."""
+    for held in said(firmware).values():
+        meta = held[0].hit.meta
+        if "topic" in meta and "says" in meta:
+            state = cast("State", meta.get("state", "yes"))
+            proof = tuple(each.evidence for each in held)
+            yield Trait(name=meta["topic"], state=state, detail=meta["says"], evidence=proof)
 
 
-def _said(facts: Facts) -> Iterator[tuple[str, str, int, str]]:
-    for hit in facts.banners:
-        if hit.component in _SDKS:
-            yield "SDK", f"{_SDKS[hit.component]} {hit.version}", hit.offset, hit.text
-    for found in facts.yara:
-        if found.rule == "mcu-update-over-the-air":
-            yield "update over the air", "the code speaks of it", found.offset, found.text
-        elif found.rule == "mcu-tls-library":
-            low = found.text.lower()
-            name = next((words for key, words in _LIBRARIES.items() if low.startswith(key)), found.text)
-            yield "TLS library", name, found.offset, found.text
-        elif found.rule == "mcu-endpoint-in-clear":
-            yield "endpoint in clear", found.text, found.offset, found.text
-    for found in facts.patterns:
-        if found.rule == "plain-update-address":
-            yield "update address in clear", found.text, found.offset, found.text
+def _servers(firmware: Firmware) -> Iterator[Trait]:
+    """Addresses in the code, with and without encryption, and where updates are fetched from in clear."""
+    updates: set[str] = set()
+    for node, facts in firmware.contents():
+        for found in facts.patterns:
+            if found.rule == "plain-update-address" and node.kind is not NodeKind.CONTAINER and not for_people(found.text):
+                updates.add(found.text)
+                proof = _where(node, found.text, found.offset)
+                yield Trait(name="update address in clear", state="yes", detail=found.text, evidence=proof)
+    for each in addresses(firmware):
+        if not any(each.text.startswith(address) or address.startswith(each.text) for address in updates):
+            name = "endpoint" if each.encrypted else "endpoint in clear"
+            yield Trait(name=name, state="yes", detail=each.text, evidence=(each.said.evidence,))
 
 
 def stored_secrets(firmware: Firmware) -> Iterator[StoredSecret]:

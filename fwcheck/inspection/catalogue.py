@@ -22,7 +22,7 @@ from fwcheck.inspection import text
 from fwcheck.inspection.patterns import Needle, Pattern, PatternSet, Scan
 from fwcheck.model import BannerHit, PatternHit
 
-Where = Literal["any", "elf", "text", "config", "program", "binary"]
+Where = Literal["any", "elf", "text", "config", "program", "binary", "raw"]
 _DATA = ("banners.toml", "credentials.toml", "published_keys.toml", "secrets.toml")
 _JOINT = "¦"  # stands in samples so that nobody's scanner takes them for credentials
 # Words that stand where somebody's secret belongs: fillers, samples, names of variables.
@@ -146,6 +146,8 @@ def applies(where: Where, kind: str) -> bool:
         return True
     if where == "elf":
         return kind == "elf"
+    if where == "raw":
+        return kind != "elf" and kind not in text.TEXTUAL
     if where == "program":
         return kind in _PROGRAM
     if where == "config":

@@ -16,6 +16,7 @@ from fwcheck.pipeline import Options, scan
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus" / "open"
 IMAGE = Image(name="plug.bin", size=1, sha256="0" * 64, format="esp")
+LABELS = b"master secret\0key expansion\0client finished\0server finished"
 CHAIN = ("plug.bin", "esp@0x10000")
 TABLE = "nvs data/nvs 0x9000+0x5000, otadata data/ota 0xe000+0x2000, app0 app/ota_0 0x10000+0x1e0, app1 app/ota_1 0x1f0000+0x1e0"
 
@@ -58,14 +59,67 @@ def test_what_the_code_speaks_of() -> None:
     firmware = plug(code)
     device = build(firmware)
     told = rows(device)
-    assert told["update over the air"][0] == "unknown"  # present is not used
+    assert told["new software comes by"] == ("yes", "HTTPS download (esp_https_ota)")
     assert told["TLS library"] == ("yes", "mbed TLS")
+    assert told["endpoint in clear"] == ("yes", "mqtt://broker.sample-cloud.net")
     found = {each.rule: each for each in microcontrollers.analyse(firmware, device)}
     assert {id: (each.verdict, each.confidence) for id, each in found.items()} == {
         "NET-020": ("concern", "tentative"),
         "UPD-013": ("concern", "tentative"),
     }
     assert found["UPD-013"].location.offset == code.index(b"http://")
+
+
+@pytest.mark.parametrize(
+    ("code", "subject", "told"),
+    [
+        (b"OTA update in progress", "update over the air", ["the texts speak of it"]),
+        (b"OTA update\0OTA image has invalid magic byte (expected 0xE9)", "update over the air", []),  # told better
+        (b"OTA image has invalid magic byte", "new software is written by", ["ESP-IDF (esp_ota_write)"]),
+        (LABELS, "TLS implementation", ["a TLS client or server is linked in"]),
+        (LABELS + b"\0ssl_tls.c", "TLS implementation", []),
+        (b"uart:~$ \0nsh> \0", "console", ["Zephyr shell", "NuttShell"]),
+        (b"Not disabling JTAG - SECURITY COMPROMISED", "debug port lock", ["the boot loader leaves JTAG on"]),
+        (b"Tmr Svc\0", "SDK", ["ESP-IDF v5.1.2"]),  # the kernel of the SDK that the header names
+        (b"Thread Operating System", "SDK", ["ESP-IDF v5.1.2", "RT-Thread"]),
+        (b"ESPHome version 2024.6.1 compiled on %s", "framework", ["ESPHome 2024.6.1"]),
+        (b"\0https://api.sample-cloud.net/v1\0", "endpoint", ["https://api.sample-cloud.net/v1"]),
+        (b"$aws/things/plug/shadow", "cloud service", ["AWS IoT"]),
+    ],
+)  # fmt: skip
+def test_subjects_of_the_code(code: bytes, subject: str, told: list[str]) -> None:
+    assert [trait.detail for trait in build(plug(code)).microcontroller if trait.name == subject] == told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"\0http://iot.sample-cloud.net:8080/v1/report\0", "http://iot.sample-cloud.net:8080/v1/report"),
+        (b"\0http://api.sample-cloud.net\0", "http://api.sample-cloud.net"),
+        (b"\0http://sample.net/device/status?id=%s\0", "http://sample.net/device/status?id=%s"),
+        (b"\0\0\0\x3f\0\x40\x20\x3fhttp://data.sample.net/post\0", "http://data.sample.net/post"),  # behind a table of pointers
+        (b'{"broker":"mqtt://broker.sample.net:1883","x":1}', "mqtt://broker.sample.net:1883"),
+        (b"\0ws://push.sample.net/socket\0", "ws://push.sample.net/socket"),
+        (b"\0http://93.184.216.34/report\0", "http://93.184.216.34/report"),
+        # pages, credits, schemas, manuals, licences, home networks, captive portals
+        (b"\0http://www.sample.net\0http://www.sample.net/\0http://sample.net\0", None),
+        (b"\0http://www.sample.net/help.html\0http://cdn.sample.net/jquery.js\0", None),
+        (b"see http://sample.net/docs/ota for more\0", None),
+        (b'<a href="http://iot.sample.net/v1">x</a>\0', None),
+        (b"\0http://www.w3.org/2000/svg\0http://schemas.xmlsoap.org/soap/envelope/\0http://ns.adobe.com/x/1.0/\0", None),
+        (b"\0http://github.com/maker/plug/issues\0http://docs.sample.net/errors/12\0http://arduino.cc/en/x\0", None),
+        (b"\0http://192.168.4.1/setup\0http://10.0.0.1/x\0http://127.0.0.1/x\0http://plug.local/x\0", None),
+        (b"\0http://connectivitycheck.gstatic.com/generate_204\0http://captive.apple.com/hotspot-detect\0", None),
+        (b"\x86\x22http://crl.sample.net/root/ca.crl0\x1d", None),  # in a certificate
+        (b"\0http://%s/api\0mqtt://%s:%d\0http://\0", None),
+        (b"\0mqtts://broker.sample.net\0https://api.sample.net/x\0wss://api.sample.net/x\0coaps://a.sample.net\0", None),
+    ],
+)  # fmt: skip
+def test_which_addresses_are_servers_in_clear(text: bytes, told: str | None) -> None:
+    firmware = plug(b"\x08\x10\x20\x30" + text)
+    device = build(firmware)
+    assert [each.detail for each in device.microcontroller if each.name == "endpoint in clear"] == ([told] if told else [])
+    assert [each.rule for each in microcontrollers.analyse(firmware, device)] == (["NET-020"] if told else [])
 
 
 def test_addresses_with_encryption_and_placeholders_say_nothing() -> None:
@@ -100,10 +154,10 @@ def test_images_with_a_root_file_system_are_left_to_the_others() -> None:
 @pytest.mark.parametrize(
     ("name", "platform", "rule"),
     [
-        ("tasmota-8.5.0_tasmota.bin", "ESP8266", "UPD-013"),
+        ("tasmota-8.5.0_tasmota.bin", "ESP8266 NonOS SDK 2.2.2 on ESP8266", "UPD-013"),
         ("zb-zigusb-c6_ZigUSB_C6.ota", "ESP-IDF v5.3.1 on ESP32-C6", ""),
         ("ucritair-zephyr_zephyr.signed.bin", "Zephyr 3.7.0", ""),
-        ("marstek-hmg50-156_HMG-50_156.bin", "unknown", "UPD-013"),
+        ("marstek-hmg50-156_HMG-50_156.bin", "FreeRTOS", "UPD-013"),
     ],
 )
 def test_real_images(name: str, platform: str, rule: str) -> None:

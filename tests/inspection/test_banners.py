@@ -11,7 +11,15 @@ from fwcheck.inspection.catalogue import banner_hits, load
 ENTRIES = tomllib.loads(resources.files("fwcheck.inspection").joinpath("banners.toml").read_text())["banner"]
 IDS = [entry["id"] for entry in ENTRIES]
 UNBOUNDED = re.compile(r"(?<!\\)[*+](?!\?)|\{\d+,\}")
-LOOKED_AT = {"elf": "elf", "program": "elf", "binary": "binary", "any": "binary", "text": "text", "config": "text"}
+LOOKED_AT = {
+    "elf": "elf",
+    "raw": "binary",
+    "program": "elf",
+    "binary": "binary",
+    "any": "binary",
+    "text": "text",
+    "config": "text",
+}
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from fwcheck.inspection.inspect import inspect
 
 CATALOGUE = builtin()
 ENTRIES = list(CATALOGUE.secrets.values())
-KIND = {"any": "text", "elf": "elf", "text": "html", "config": "text", "program": "script", "binary": "binary"}
+KIND = {"any": "text", "elf": "elf", "text": "html", "config": "text", "program": "script", "binary": "binary", "raw": "binary"}
 
 
 def hits(entry, text):

@@ -91,9 +91,6 @@ SAMPLES: dict[str, tuple[bytes, bytes]] = {
         b"<?php curl_setopt($c, CURLOPT_SSL_VERIFYPEER, true);",
     ),
     "tls_verification_off_in_config": (b"timeout = 3\ncheck_certificate = off\n", b"check_certificate = on\n"),
-    "mcu_update_over_the_air": (b"E (%d) esp_ota_ops: not found otadata\0", b"rotation_update of the motor"),
-    "mcu_tls_library": (b"mbedtls_ssl_handshake returned -0x%x\0", b"a library for SSL\0"),
-    "mcu_endpoint_in_clear": (b"\0mqtt://broker.sample-cloud.net\0", b"\0mqtts://broker.sample-cloud.net\0mqtt://%s:%d\0"),
     "crypto_private_key_in_program": (ELF + KEY_LINES, ELF + b"-----BEGIN RSA PRIVATE KEY-----\0-----END RSA PRIVATE KEY-----\0"),
     "crypto_android_test_keys": (b"ro.build.id=X\nro.build.tags=test-keys\n", b"ro.build.tags=release-keys\n"),
     "crypto_mcuboot_sample_key": (bytes(16) + MCUBOOT, bytes(16) + MCUBOOT[::-1]),
@@ -105,7 +102,7 @@ SAMPLES: dict[str, tuple[bytes, bytes]] = {
     ),
     "crypto_weak_ssh_algorithms": (b"Ciphers aes128-ctr,3des-cbc\n", b"# Ciphers 3des-cbc\nCiphers aes256-gcm@openssh.com\n"),
 }
-SAMPLED_ELSEWHERE = {"updaters.yar"}  # tests of the update paths
+SAMPLED_ELSEWHERE = {"updaters.yar", "microcontrollers.yar"}  # tests of the update paths; test_yara_microcontrollers.py
 RULES = yara_rules._engine(filtered=True)
 
 
