@@ -10,7 +10,7 @@ import io
 from typing import IO, TYPE_CHECKING
 
 from fwcheck.jcstar.extent import size
-from fwcheck.model import Component, Device, Finding, Report, TierVerdict, Trait, Verdict
+from fwcheck.model import BootStep, Component, Device, Finding, Report, TierVerdict, Trait, Verdict
 from fwcheck.reports import view
 from fwcheck.reports.labels import label
 from fwcheck.reports.printable import plain
@@ -213,10 +213,20 @@ class _Printer:
             state = "" if signature.state == "valid" else f"{self.word(f'signature_{signature.state}')}, "
             words = f"{plain(signature.scheme)} ({plain(signature.algorithm)}): {state}{plain(signature.reason)}"
             self._add(grid, (self.word("signature"), "dim"), (words, style))
-        for step in device.boot_chain[:_LISTED]:
-            detail = f" ({plain(step.detail)})" if step.detail else ""
-            self._add(grid, (self.word("boot"), "dim"), f"{plain(step.stage)}: {step.verified}{detail}")
+        for number, step in enumerate(device.boot_chain[:_LISTED]):
+            self._add(grid, (self.word("boot") if not number else "", "dim"), *self._link(step, first=not number))
+        if len(device.boot_chain) > _LISTED:
+            self._add(grid, "", (self.word("more", count=len(device.boot_chain) - _LISTED), "dim"))
         self._rows(grid)
+
+    def _link(self, step: BootStep, *, first: bool) -> tuple[tuple[str, str]]:
+        """One link of the boot chain: an arrow from the one before it, what it is, and what verifies it."""
+        arrow = "" if first else "↓ " if self.blocks else "v "
+        style = {"signature": "green", "none": "red", "unknown": ""}.get(step.verified, "yellow")
+        by = f" ({plain(step.checked_by)})" if step.checked_by and step.verified != "unknown" else ""
+        state = "" if step.stage == "boot ROM" else f": {self.word(f'link_{step.verified}')}{by}"
+        detail = f" {plain(step.detail)}" if step.detail else ""
+        return ((f"{arrow}{plain(step.stage)}{detail}{state}", style),)
 
     def _microcontroller(self, grid: Table, device: Device) -> None:
         """What the image of a microcontroller says of itself: one line for each subject."""

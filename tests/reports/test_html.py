@@ -13,7 +13,7 @@ from support.reports import MIB, coverage_of, device_of, finding_of, report_of
 from support.wording import claims
 
 from fwcheck.gate import evaluate
-from fwcheck.model import Component, Device, Gap, Report, Service, Span
+from fwcheck.model import BootStep, Component, Device, Gap, Report, Service, Span
 from fwcheck.reports import html
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}&amp;\u202e\x1b[2J\udce9"
@@ -197,3 +197,17 @@ def test_thousands_of_findings_stay_quick() -> None:
     source = html.render(report_of(found))
     assert len(re.findall("<article", source)) == 2000
     assert len(source) < 4_000_000
+
+
+def test_the_boot_chain_is_a_list_of_links_in_order() -> None:
+    steps = (
+        BootStep(stage="boot ROM", detail="chip", starts="boot loader U-Boot"),
+        BootStep(stage="boot loader", detail=HOSTILE, checked_by="boot ROM", reason="fuses decide", starts="kernel: bootm"),
+        BootStep(stage="kernel", detail="uImage", verified="none", reason="go starts what it is given"),
+    )
+    page = Page(html.render(report_of(device=Device(boot_chain=steps))))
+    chain = [held for tag, held in page.tags if tag == "ol" and held.get("class") == "chain"]
+    boxes = [held["class"] for tag, held in page.tags if tag == "li" and held.get("class") in {"fixed", "unknown", "none"}]
+    assert (len(chain), boxes) == (1, ["fixed", "unknown", "none"])
+    assert "Checked by: boot ROM : fuses decide" in page.text.replace("ROM: fuses", "ROM : fuses")
+    assert page.text.index("Starts: kernel: bootm") < page.text.index("no check")

@@ -11,7 +11,7 @@ from support.reports import MIB, coverage_of, device_of, finding_of, findings_of
 from support.wording import claims
 
 from fwcheck.gate import evaluate
-from fwcheck.model import Device, Gap, Report, Severity, Trait
+from fwcheck.model import BootStep, Device, Gap, Report, Severity, Trait
 from fwcheck.reports import terminal
 
 
@@ -177,3 +177,15 @@ def test_no_text_claims_a_positive_verdict(lang) -> None:
 def test_findings_come_worst_first() -> None:
     text = terminal.render(report_of([finding_of("A-1", severity=Severity.LOW), finding_of("B-1", severity=Severity.CRITICAL)]))
     assert text.index("B-1") < text.index("A-1")
+
+
+def test_the_boot_chain_is_drawn_link_by_link() -> None:
+    steps = (
+        BootStep(stage="boot ROM", detail="chip"),
+        BootStep(stage="kernel", detail="uImage", verified="checksum", checked_by="U-Boot"),
+        BootStep(stage="root file system", detail="squashfs"),
+        *(BootStep(stage="application", detail=f"slot {number}") for number in range(12)),
+    )
+    text = flat(terminal.render(report_of(device=Device(boot_chain=steps))))
+    assert "Boot chain boot ROM chip ↓ kernel uImage: checksum (U-Boot) ↓ root file system squashfs: check not decidable" in text
+    assert "and 3 more" in text

@@ -201,7 +201,7 @@ def _fit(context: Context, node: Node) -> tuple[Verified, str, str, tuple[Eviden
     """A FIT image that no demanded key looks at."""
     carries, words = str(node.detail.get("integrity", "")), str(node.detail.get("integrity_detail", ""))
     if carries == "signature":
-        keys = [tree for tree in context.formats.get("fdt", ()) if tree.detail.get("verified_boot_keys")]
+        keys = [tree for tree in context.formats.get("fdt", ()) if tree.detail.get("verified_boot_keys") and not _demands(tree)]
         if keys:
             reason = (
                 "signed, but the loader's device tree does not say that its key is required: an unsigned image is started as well"
@@ -217,6 +217,10 @@ def _fit(context: Context, node: Node) -> tuple[Verified, str, str, tuple[Eviden
         reason = f"{words}: anybody can compute it anew"
         return ("checksum" if carries == "checksum" else "hash"), "U-Boot (bootm)", reason, ()
     return "unknown", "", "it carries no hash and no signature; a loader that demands them would refuse it", ()
+
+
+def _demands(tree: Node) -> bool:
+    return "required_conf_keys" in tree.detail or "required_image_keys" in tree.detail
 
 
 def _legacy(context: Context, node: Node) -> tuple[Verified, str, str, tuple[Evidence, ...]]:

@@ -100,7 +100,7 @@ def loaders(context: Context) -> list[Link]:
 def _rom(first: _Found) -> BootStep:
     return BootStep(
         stage="boot ROM",
-        detail=first.checker,
+        detail=first.checker.removeprefix("boot ROM of the "),
         reason="it lies in the chip, and what it insists on is decided by fuses: neither is in an image",
         evidence=(here(first.node, f"header for the ROM: {first.node.format}"),),
     )

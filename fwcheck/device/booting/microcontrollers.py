@@ -40,7 +40,7 @@ def microcontrollers(context: Context) -> list[Link]:
     if loader is not None and loader.node.format == "esp":
         rom = BootStep(
             stage="boot ROM",
-            detail=f"boot ROM of the {loader.node.detail.get('chip', 'Espressif chip')}",
+            detail=str(loader.node.detail.get("chip", "Espressif chip")),
             reason="it lies in the chip; whether it verifies the boot loader is decided by eFuses: neither is in an image",
             evidence=(here(loader.node, "image header for the ROM"),),
         )
