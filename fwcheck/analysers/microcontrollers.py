@@ -29,11 +29,11 @@ def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
 
 def _secrets(firmware: Firmware) -> Iterator[Finding]:
     for each in stored_secrets(firmware):
-        name = each.name.rsplit("/", 1)[-1]
+        offset = None if each.line else each.node.offset
         yield _SECRET.finding(
-            each.place.evidence(each.node.path, f"{name}={mask(each.value)}", offset=each.node.offset),
-            f"stored secret: {name}",
-            title=f"The settings shipped hold a secret: {name}" + (" (erased, still readable)" if each.erased else ""),
+            each.place.evidence(each.node.path, f"{each.name}={mask(each.value)}", offset=offset, line=each.line),
+            f"stored secret: {each.name}",
+            title=f"The settings shipped hold a secret: {each.name}" + (" (erased, still readable)" if each.erased else ""),
             verdict="concern" if each.erased else "violation",
             severity=Severity.MEDIUM if each.erased else Severity.HIGH,
             secret=each.value,

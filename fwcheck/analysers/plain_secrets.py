@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 
 from fwcheck.analysers.rule import rules_of
 from fwcheck.device.firmware import Firmware
+from fwcheck.device.microcontroller import stored_secrets
 from fwcheck.device.stored_logins import stored_logins
 from fwcheck.model import Device, Evidence, Facts, Finding, Location, Node, NodeKind, PatternHit, Severity
 
@@ -110,6 +111,7 @@ def _all(firmware: Firmware, device: Device) -> Iterator[_Held]:
             continue
         if logins is None:
             logins = {(each.chain, each.path, each.line) for each in (login.where.location for login in stored_logins(firmware))}
+            logins |= {(each.place.chain, each.node.path, each.line) for each in stored_secrets(firmware) if each.line}
         lines = _Lines(facts)
         for hit in facts.patterns:
             line = lines.of(hit.offset)

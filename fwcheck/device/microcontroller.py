@@ -1,7 +1,6 @@
 """Microcontroller images: chip, SDK and application, slots and flash encryption, updates, TLS, consoles, servers in clear.
 
-Sources: ESP-IDF (esp_app_desc_t, partition tables, NVS keys of the Wi-Fi driver: ``nvs.net80211``), MCUboot image.h, Zephyr,
-Nordic nRF5 SDK. What a program links in is not what it uses: libraries and functions are told as present.
+Sources: ESP-IDF (esp_app_desc_t, partition tables), MCUboot image.h, Zephyr, Nordic nRF5 SDK. What a program links in is not what it uses: libraries and functions are told as present.
 """
 
 from __future__ import annotations
@@ -9,10 +8,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Literal, NamedTuple, cast
+from typing import Literal, cast
 
+from fwcheck.device._flash_settings import StoredSecret, stored_secrets
 from fwcheck.device._microcontroller_code import addresses, for_people, is_microcontroller, said
-from fwcheck.device.firmware import FileSystem, Firmware
+from fwcheck.device.firmware import Firmware
 from fwcheck.model import Evidence, Location, Node, NodeKind, Trait
 
 _SDKS = {
@@ -40,25 +40,11 @@ _INSTEAD = {
     "TLS implementation": frozenset({"TLS library"}),
     "update over the air": frozenset({"new software comes by", "new software is written by"}),
 }
-_SECRET_KEY = re.compile(
-    r"(?i)^(?:(?:sta|ap)\.(?:pswd|passwd)|.*(?:passw(?:or)?d|passphrase|pswd|psk|wifi_?pass|wifi_?key|secret|token|apikey|api_key).*|pass|pwd)$"
-)
-_LEAST = 4  # characters of a stored secret
 _MOST = 96
 _MOST_OF_A_SUBJECT = 16
 State = Literal["yes", "no", "unknown"]
 
 __all__ = ["StoredSecret", "is_microcontroller", "microcontroller", "platform", "stored_secrets"]
-
-
-class StoredSecret(NamedTuple):
-    """A secret in the settings a flash image ships: what it is, its value, whether it is in use or erased, and where."""
-
-    name: str
-    value: str
-    erased: bool
-    place: FileSystem
-    node: Node
 
 
 def microcontroller(firmware: Firmware) -> tuple[Trait, ...]:
@@ -170,17 +156,3 @@ def _servers(firmware: Firmware) -> Iterator[Trait]:
         if not any(each.text.startswith(address) or address.startswith(each.text) for address in updates):
             name = "endpoint" if each.encrypted else "endpoint in clear"
             yield Trait(name=name, state="yes", detail=each.text, evidence=(each.said.evidence,))
-
-
-def stored_secrets(firmware: Firmware) -> Iterator[StoredSecret]:
-    """Secrets in the settings that a flash image ships (NVS): passphrases, passwords, tokens by the names of their keys."""
-    for fs in firmware.filesystems:
-        if fs.format != "esp-nvs":
-            continue
-        for node, facts in fs.files():
-            key = node.path.rsplit("/", 1)[-1]
-            if not _SECRET_KEY.fullmatch(key) or facts.text is None:
-                continue
-            value = facts.text.strip("\0 \r\n")
-            if len(value) >= _LEAST and value.isprintable() and not value.isdigit():
-                yield StoredSecret(node.path, value, node.path.startswith("/.erased"), fs, node)
