@@ -214,14 +214,22 @@ class Knowledge:
         version = component.version or ""
         if component.confidence == "tentative" and any(bound.startswith(f"{version}.") for bound in (each.first, each.last)):
             return False  # the version is told less exactly than the range asks
-        if component.name == "openssh" and not _PATCH_LEVEL.search(each.last):
-            version = _PATCH_LEVEL.sub("", version)  # the mark of the portable edition, of no weight for the range
-        if not within(version, each.first, bool(each.inclusive & 1), each.last, bool(each.inclusive & 2)):
+        first, last = each.first, each.last
+        if component.name == "openssh":  # the mark of the portable edition is of no weight for a bound without one
+            version, first, last = _unmarked(version, first, last)
+        if not within(version, first, bool(each.inclusive & 1), last, bool(each.inclusive & 2)):
             return False
         # A statement older than the version cannot know of a fix that came to its branch since.
         branch = re.match(r"\d+\.\d+", version)
         same_branch = branch is not None and branch_of(each.last, branch[0])
         return same_branch or not each.as_of or (self.released(component) or "") <= each.as_of
+
+
+def _unmarked(version: str, first: str, last: str) -> tuple[str, str, str]:
+    """Version and bounds of OpenSSH, as far as the upper bound tells editions apart."""
+    if _PATCH_LEVEL.search(last):
+        return version, first, last
+    return _PATCH_LEVEL.sub("", version), _PATCH_LEVEL.sub("", first), last
 
 
 def _head(path: Path) -> bytes:
