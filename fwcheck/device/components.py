@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -23,6 +24,7 @@ _STRENGTH: tuple[Kind, ...] = ("package", "banner", "library", "directory", "mod
 _HINTS = ("directory", "module")  # name what a thing belongs to, not what it is
 _SURE: tuple[Confidence, ...] = ("certain", "firm", "tentative")
 _EVIDENCE = 8  # places shown of one component
+_LISTS = 4  # versions of one component in one file that make it a list
 _KERNEL_BY_DISTRIBUTION = frozenset({"linux-debian", "linux-ubuntu"})
 _MODULE_DIRECTORY = re.compile(r"^/(?:usr/)?lib/modules/([^/]+)$")
 _PLUGIN_DIRECTORY = re.compile(r"^(?:/[^/]+)*/lib/pppd/(2\.[345]\.\d{1,2}(?:b\d)?)$")
@@ -112,7 +114,10 @@ def _banners(firmware: Firmware) -> Iterator[_Witness]:
     for node, facts in firmware.contents():
         patterns = {hit.pattern for hit in facts.banners}
         names = {hit.component for hit in facts.banners}
+        listed = _listed(facts)
         for hit in facts.banners:
+            if (hit.pattern, hit.component) in listed:
+                continue
             if hit.pattern == "linux" and patterns & _KERNEL_BY_DISTRIBUTION:
                 continue
             if hit.component == "libjpeg" and "libjpeg-turbo" in names:  # whose copyright string names the version it imitates
@@ -122,6 +127,12 @@ def _banners(firmware: Firmware) -> Iterator[_Witness]:
                 continue
             evidence = Evidence(location=_place(node, hit.offset), text=hit.text)
             yield _Witness(hit.component, hit.version, "banner", "tentative" if quoted else hit.confidence, evidence)
+
+
+def _listed(facts: Facts) -> set[tuple[str, str]]:
+    """Patterns and components of which one file names many versions: it lists those of others (vendor identifiers of IKE)."""
+    counts = Counter((hit.pattern, hit.component) for hit in facts.banners)
+    return {key for key, count in counts.items() if count >= _LISTS}
 
 
 def _quotes(hit: BannerHit, facts: Facts) -> set[str]:

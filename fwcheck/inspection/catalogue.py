@@ -42,7 +42,11 @@ _PROGRAM = frozenset({"elf", "script", "lua-bytecode", "pyc", "php"})
 
 
 class BannerEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One entry of ``banners.toml``; ``pattern`` has a group ``version``."""
+    """One entry of ``banners.toml``; ``pattern`` has a group ``version``.
+
+    ``reading``: how the group says the version: as it stands, or as one number, 10,000 x major + 100 x minor + micro.
+    ``releases``: what the group holds, such as the date of a check-in, to the release made from it; others say nothing.
+    """
 
     id: str
     component: str
@@ -50,9 +54,20 @@ class BannerEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     where: Where = "any"
     confidence: Literal["certain", "firm", "tentative"] = "firm"
     find: str = ""
+    reading: Literal["plain", "packed"] = "plain"
+    releases: dict[str, str] = {}
     positive: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
     note: str = ""
+
+    def version(self, held: bytes | None) -> str | None:
+        """The release that the bytes of the group say; None when they say none."""
+        text = (held or b"").decode("ascii", "replace")
+        if self.releases:
+            return self.releases.get(text)
+        if self.reading == "packed" and text.isdecimal():
+            return f"{int(text) // 10_000}.{int(text) // 100 % 100}.{int(text) % 100}"
+        return text
 
 
 class SecretEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -164,7 +179,9 @@ def banner_hits(catalogue: Catalogue, scan: Scan, kind: str, base: int = 0) -> l
         if entry is None or not applies(entry.where, kind):
             continue
         for match in matches:
-            version = (match["version"] or b"").decode("ascii", "replace")
+            version = entry.version(match["version"])
+            if version is None:
+                continue
             hit = BannerHit(
                 component=entry.component,
                 version=version,

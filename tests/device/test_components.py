@@ -164,6 +164,13 @@ def test_a_program_that_needs_a_library_quotes_the_headers_it_was_built_against(
     assert [(each.version, each.confidence) for each in alone] == [("1.0.2", "tentative")]
 
 
+def test_a_file_that_lists_the_versions_of_others_is_no_witness_of_any():
+    table = {"banners": tuple(hit("strongswan", f"4.3.{micro}", offset=micro) for micro in range(5)), "elf": elf()}
+    assert versions(components(firmware({"/usr/libexec/ipsec/pluto": table})), "strongswan") == []
+    two = {"banners": (hit("zlib", "1.2.3"), hit("zlib", "1.2.11", offset=99)), "elf": elf()}
+    assert versions(components(firmware({"/bin/app": two})), "zlib") == ["1.2.11", "1.2.3"]
+
+
 def test_a_distribution_kernel_is_known_by_its_upstream_version():
     banners = (hit("linux_kernel", "6.1.0", "linux"), hit("linux_kernel", "6.1.176", "linux-debian"))
     found = components(firmware({}, ["/lib/modules/6.1.0-50-armmp"], loose=[("0x40", {"kind": "binary", "banners": banners})]))
