@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from fwcheck.analysers.rule import rules_of
+from fwcheck.device._wireless_scripts import written_passphrases
 from fwcheck.device.firmware import Firmware
 from fwcheck.device.microcontroller import stored_secrets
 from fwcheck.device.stored_logins import stored_logins
@@ -110,8 +111,7 @@ def _all(firmware: Firmware, device: Device) -> Iterator[_Held]:
         if _NOBODYS.search(node.path):
             continue
         if logins is None:
-            logins = {(each.chain, each.path, each.line) for each in (login.where.location for login in stored_logins(firmware))}
-            logins |= {(each.place.chain, each.node.path, each.line) for each in stored_secrets(firmware) if each.line}
+            logins = _told_elsewhere(firmware)
         lines = _Lines(facts)
         for hit in facts.patterns:
             line = lines.of(hit.offset)
@@ -119,6 +119,13 @@ def _all(firmware: Firmware, device: Device) -> Iterator[_Held]:
                 continue
             where = Location(chain=node.chain, path=node.path, line=line, offset=None if line else hit.offset)
             yield _weighed(node, facts, hit, Evidence(location=where, text=hit.text), used)
+
+
+def _told_elsewhere(firmware: Firmware) -> set[tuple[tuple[str, ...], str, int | None]]:
+    """Chain, path and line of logins into the device, passphrases of wireless networks, and settings of microcontrollers."""
+    logins = {(each.chain, each.path, each.line) for each in (login.where.location for login in stored_logins(firmware))}
+    logins |= {(each.place.chain, each.node.path, each.line) for each in stored_secrets(firmware) if each.line}
+    return logins | {(fs.chain, each.path, each.line) for fs in firmware.filesystems for each in written_passphrases(fs)}
 
 
 class _Lines:
@@ -156,7 +163,7 @@ def _counts(node: Node, facts: Facts, hit: PatternHit) -> bool:
     if not meta.get("credential") or "filler" in meta or hit.rule in _OF_OTHERS:
         return False
     if hit.rule == "uci-secret" and meta.get("option") == "key":
-        return (facts.interpreter is not None or node.path.endswith(".sh")) and _writes_network(facts, hit)
+        return False  # of a wireless network
     if hit.rule in _BY_NAME:
         name = meta.get("name") or meta.get("option") or ""
         context = f"{posixpath.basename(node.path)} {name}"
@@ -168,12 +175,6 @@ def _counts(node: Node, facts: Facts, hit: PatternHit) -> bool:
     if _NO_HOST.match(meta.get("host", "")) or _NO_USER.match(meta.get("user", "")):
         return False
     return not _PUBLIC_LOGIN.match(meta.get("user", ""))
-
-
-def _writes_network(facts: Facts, hit: PatternHit) -> bool:
-    """Whether a script writes the passphrase into the settings of a wireless network, as OpenWrt's ``wifi detect`` does."""
-    before = (facts.text or "")[max(hit.offset - 400, 0) : hit.offset]
-    return re.search(r"option[ \t]+encryption[ \t]+['\"]?(?:psk|sae|wpa|mixed)", before) is not None
 
 
 def _weighed(node: Node, facts: Facts, hit: PatternHit, where: Evidence, used: frozenset[str]) -> _Held:

@@ -1,4 +1,4 @@
-"""Wireless secrets that every unit ships with: access-point passphrases and WPS PINs in configuration and default settings.
+"""Wireless secrets that every unit ships with: passphrases and WPS PINs in configuration, default settings and scripts.
 
 It proves that the constant stands in a file that configures an access point. Whether production or the first boot writes another
 one into each unit cannot be seen, except where the image itself holds the step.
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from fwcheck.analysers._once import once
 from fwcheck.analysers.rule import mask, rules_of
 from fwcheck.device._uci import read_uci, truth
+from fwcheck.device._wireless_scripts import KEY, WrittenPassphrase, is_psk, written_passphrases
 from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.model import Device, Evidence, Finding, Severity
 
@@ -26,13 +27,7 @@ _NVRAM = re.compile(
     r"(?i)(?:nvram|default|factory|romfile|config|settings?)[^/]*(?:\.(?:txt|cfg|conf|dat|nvm|ini|xml|default|rc|env))?$"
 )
 _SETTING = re.compile(r"^[ \t]*([A-Za-z][\w.-]{1,40})[ \t]*=([^\n]*)$", re.MULTILINE)
-_NVRAM_KEY = re.compile(
-    r"(?i)wl\d?(?:\.\d)?_?\d?_(?:wpa_psk|wpa_passphrase|psk)|(?:wlan|wifi|ap|ssid)\d?_?(?:wpa_?psk|psk|passphrase|wpa_key)\d?|WPAPSK\d?"
-)
 _NVRAM_PIN = re.compile(r"(?i)wps_device_pin|wps_pin(?:code)?|wsc_pin(?:code)?|WscVendorPinCode|secret_code")
-_PLACEHOLDER = re.compile(
-    r"(?i)[$%<{`@].*|x{4,}|\*+|(?:your|my|very)?[ _-]?secret.*|changeme_.*|0+|(?:wpa)?_?(?:psk|passphrase|key)"
-)
 
 
 def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
@@ -44,6 +39,7 @@ def _findings(firmware: Firmware, device: Device) -> Iterator[Finding]:
     starts = any(each.enabled == "yes" and "hostapd" in each.program for each in device.services)
     for fs in firmware.filesystems:
         yield from _openwrt(fs)
+        yield from (_script(fs, each) for each in written_passphrases(fs))
         for node, facts in fs.files():
             if facts.text is None or facts.kind not in ("text", "script", "xml") or "/doc/" in node.path:
                 continue
@@ -64,10 +60,6 @@ def _lines(text: str) -> dict[str, tuple[str, int]]:
         at = hit.start()
         held[hit[1]] = (hit[2].strip().strip("\"'"), line)
     return held
-
-
-def _is_psk(value: str) -> bool:
-    return (8 <= len(value) <= 63 or bool(re.fullmatch(r"[0-9a-fA-F]{64}", value))) and not _PLACEHOLDER.fullmatch(value)
 
 
 def _is_pin(value: str) -> bool:
@@ -101,7 +93,7 @@ def _openwrt(fs: FileSystem) -> Iterator[Finding]:
     off = {each.name for each in sections if each.type == "wifi-device" and truth(each.get("disabled", "0"))}
     for section in sections:
         key = section.get("sae_password") or section.get("key")
-        if section.type != "wifi-iface" or section.get("mode", "ap") != "ap" or not _is_psk(key):
+        if section.type != "wifi-iface" or section.get("mode", "ap") != "ap" or not is_psk(key):
             continue
         if not re.match(r"(?:psk|sae|wpa)", section.get("encryption")):
             continue
@@ -123,7 +115,7 @@ def _hostapd(fs: FileSystem, path: str, text: str, *, starts: bool) -> Iterator[
     used = True if starts else None
     for name in ("wpa_passphrase", "wpa_psk", "sae_password"):
         value, line = held.get(name, ("", 0))
-        if _is_psk(value.split("|")[0]) and (name == "sae_password" or held.get("wpa", ("0", 0))[0] not in ("", "0")):
+        if is_psk(value.split("|")[0]) and (name == "sae_password" or held.get("wpa", ("0", 0))[0] not in ("", "0")):
             network = held.get("ssid", ("", 0))[0]
             yield _secret(
                 _shown(fs, path, name, value, line),
@@ -147,7 +139,7 @@ def _ralink(fs: FileSystem, path: str, text: str) -> Iterator[Finding]:
     for number in range(1, 9):
         value, line = held.get(f"WPAPSK{number}", held.get("WPAPSK", ("", 0)) if number == 1 else ("", 0))
         mode = modes[min(number, len(modes)) - 1]
-        if _is_psk(value) and "PSK" in mode:
+        if is_psk(value) and "PSK" in mode:
             name = held.get(f"SSID{number}", ("", 0))[0]
             yield _secret(
                 _shown(fs, path, f"WPAPSK{number}", value, line),
@@ -167,7 +159,7 @@ def _ralink(fs: FileSystem, path: str, text: str) -> Iterator[Finding]:
 def _defaults(fs: FileSystem, path: str, text: str) -> Iterator[Finding]:
     """Default settings (nvram): keys by their usual names."""
     for name, (value, line) in _lines(text).items():
-        if _NVRAM_KEY.fullmatch(name) and _is_psk(value):
+        if KEY.fullmatch(name) and is_psk(value):
             yield _secret(
                 _shown(fs, path, name, value, line),
                 name,
@@ -178,3 +170,16 @@ def _defaults(fs: FileSystem, path: str, text: str) -> Iterator[Finding]:
             )
         elif _NVRAM_PIN.fullmatch(name) and _is_pin(value):
             yield _secret(_shown(fs, path, name, value, line), name, "PIN", value, used=None, title=f"Fixed WPS PIN in {name}")
+
+
+def _script(fs: FileSystem, each: WrittenPassphrase) -> Finding:
+    """A passphrase that a script writes: a violation where the first boot runs the line, whatever happens."""
+    which = f"the wireless network {each.network}" if each.network else "a wireless network"
+    return _secret(
+        _shown(fs, each.path, each.name, each.value, each.line),
+        each.name,
+        "passphrase joined" if each.joins else "passphrase",
+        each.value,
+        used=True if each.always and not each.joins else False if each.joins else None,
+        title=f"A script writes the passphrase of {which}" + (", which the device joins" if each.joins else ""),
+    )

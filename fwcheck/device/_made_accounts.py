@@ -78,6 +78,7 @@ def scripts(fs: FileSystem) -> Iterator[tuple[str, str]]:
             or "/init.d/" in node.path
             or "/rc" in node.path
             or "/uci-defaults/" in node.path
+            or node.path.endswith(".sh")  # one that is only sourced needs no first line
         ):
             yield node.path, facts.text
 

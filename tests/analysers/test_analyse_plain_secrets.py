@@ -39,7 +39,6 @@ def found(files: dict[str, bytes | str]) -> list[Finding]:
         ("/etc/config/ddns", "config service 'x'\n\toption password 'z00keeper'\n", "concern", "tentative"),
         ("/etc/tr069.cfg", "ACS_PWD:hgw1\n", "concern", "tentative"),
         ("/etc/wpa_supplicant.conf", 'network={\n\tssid="plant"\n\tpsk="sunrise-gate-77"\n}\n', "concern", "tentative"),
-        ("/lib/wifi/ra.sh", f"#!/bin/sh\ncat <<EOF\n{WIFI}EOF\n", "concern", "tentative"),
         ("/usr/share/doc/app/readme.txt", GITHUB, "concern", "tentative"),
         ("/www/js/app.js", f"var k = '{GITHUB}';\n", "concern", "firm"),
     ],
@@ -60,6 +59,7 @@ def test_a_secret_is_found(path: str, text: str, verdict: str, confidence: str) 
         ("/etc/config/ddns", "config service 'x'\n\toption password 'your_password'\n"),
         ("/etc/config/wireless", WIFI),  # told as the passphrase of an access point
         ("/lib/wifi/ra.sh", "#!/bin/sh\ncat <<EOF\noption key 12345670\nEOF\n"),
+        ("/lib/wifi/ra.sh", f"#!/bin/sh\ncat <<EOF\n{WIFI}EOF\n"),  # ACC-010
         ("/etc/a.conf", "# curl -u cam:k33p0ut ftp://files.maker.net/\n"),
         ("/usr/bin/a.sh", "#!/bin/sh\n# wget http://upd:w0lfram@fw.maker.net/a\n"),
         ("/usr/bin/a.sh", "#!/bin/sh\ncurl -u $USER:$PASS https://h.maker.net\n"),
