@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from fwcheck.device._library_names import Confidence, kernel_release, library
+from fwcheck.device._microcontroller_code import is_microcontroller, said
 from fwcheck.device._packages import Package, packages
 from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.device.products import by_cpe, by_package, cpe, products, purl
@@ -56,6 +57,7 @@ def components(firmware: Firmware) -> tuple[Component, ...]:
     for fs in firmware.filesystems:
         witnesses += _packages(fs, banners)
     witnesses += banners
+    witnesses += _small(firmware)
     witnesses += _libraries(firmware, banners)
     witnesses += _modules(firmware)
     return tuple(_joined(witnesses))
@@ -133,6 +135,20 @@ def _listed(facts: Facts) -> set[tuple[str, str]]:
     """Patterns and components of which one file names many versions: it lists those of others (vendor identifiers of IKE)."""
     counts = Counter((hit.pattern, hit.component) for hit in facts.banners)
     return {key for key, count in counts.items() if count >= _LISTS}
+
+
+def _small(firmware: Firmware) -> Iterator[_Witness]:
+    """What microcontrollers run: SoftDevices by their information structure; libraries that tell no version by their texts."""
+    for node in firmware.containers("nrf-softdevice"):
+        told = f"{node.detail.get('softdevice', 'SoftDevice')} {node.detail.get('version', '')}".strip()
+        version = str(node.detail.get("version", "")) or None
+        yield _Witness(
+            "nordic_softdevice", version, "banner", "certain", Evidence(location=_place(node, node.offset or 0), text=told)
+        )
+    if is_microcontroller(firmware):
+        for held in said(firmware).values():
+            if name := held[0].hit.meta.get("component"):
+                yield _Witness(name, None, "banner", "firm", held[0].evidence)
 
 
 def _quotes(hit: BannerHit, facts: Facts) -> set[str]:

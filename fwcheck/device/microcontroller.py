@@ -1,6 +1,7 @@
 """Microcontroller images: chip, SDK and application, slots and flash encryption, updates, TLS, consoles, servers in clear.
 
-Sources: ESP-IDF (esp_app_desc_t, partition tables), MCUboot image.h, Zephyr, Nordic nRF5 SDK. What a program links in is not what it uses: libraries and functions are told as present.
+Sources: ESP-IDF (esp_app_desc_t, partition tables), MCUboot image.h, Zephyr, Nordic nRF5 SDK. What a program links in is not
+what it uses: libraries and functions are told as present.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _MOST = 96
 _MOST_OF_A_SUBJECT = 16
 State = Literal["yes", "no", "unknown"]
 
-__all__ = ["StoredSecret", "is_microcontroller", "microcontroller", "platform", "stored_secrets"]
+__all__ = ["StoredSecret", "is_microcontroller", "microcontroller", "platform", "said", "stored_secrets"]
 
 
 def microcontroller(firmware: Firmware) -> tuple[Trait, ...]:
@@ -97,6 +98,8 @@ def _headers(firmware: Firmware) -> Iterator[Trait]:
         if node.kind is not NodeKind.CONTAINER:
             continue
         rows = [("chip", str(node.detail.get("chip", "")))]
+        if model := node.detail.get("softdevice"):
+            rows += [("chip", "nRF5 series"), ("SDK", f"Nordic SoftDevice {model} {node.detail.get('version', '')}".strip())]
         if idf := node.detail.get("idf_version"):
             rows.append(("SDK", f"ESP-IDF {idf}"))
         if project := node.detail.get("project"):

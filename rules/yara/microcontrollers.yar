@@ -105,6 +105,7 @@ rule mcu_write_rt_thread
         reference = "RT-Thread OTA package as in the boot loader of Beken BK7231"
         topic = "new software is written by"
         says = "RT-Thread OTA (download partition)"
+        component = "rt-thread_ota"
         sink = "rt-thread"
     strings:
         $s1 = "RT-Thread OTA package(V"
@@ -585,6 +586,7 @@ rule mcu_check_mcuboot_loader
         reference = "MCUboot boot/zephyr/main.c, bootutil/src/loader.c"
         topic = "boot loader"
         says = "MCUboot"
+        component = "mcuboot"
     strings:
         $s1 = "Swap type: %s"
         $s2 = "Jumping to the first image slot"
@@ -701,6 +703,7 @@ rule mcu_tls_mbedtls
         reference = "mbed TLS library/error.c, debug texts"
         topic = "TLS library"
         says = "mbed TLS"
+        component = "mbed_tls"
     strings:
         $s1 = "mbedtls_ssl_"
         $s2 = "ssl_tls.c"
@@ -721,6 +724,7 @@ rule mcu_tls_wolfssl
         reference = "wolfSSL debug texts"
         topic = "TLS library"
         says = "wolfSSL"
+        component = "wolfssl"
     strings:
         $s1 = "wolfSSL_"
         $s2 = "wolfSSL Entering"
@@ -739,6 +743,7 @@ rule mcu_tls_bearssl
         reference = "BearSSL error names; Arduino core for ESP8266 BearSSL classes"
         topic = "TLS library"
         says = "BearSSL"
+        component = "bearssl"
     strings:
         $s1 = "BR_ERR_"
         $s2 = "BearSSL::"
@@ -756,6 +761,7 @@ rule mcu_tls_axtls
         reference = "axTLS"
         topic = "TLS library"
         says = "axTLS"
+        component = "axtls"
     strings:
         $s1 = "axTLS"
     condition:
@@ -771,6 +777,7 @@ rule mcu_tls_tinydtls
         reference = "Eclipse TinyDTLS"
         topic = "TLS library"
         says = "tinydtls"
+        component = "tinydtls"
     strings:
         $s1 = "tinydtls"
     condition:
@@ -786,6 +793,7 @@ rule mcu_tls_matrixssl
         reference = "MatrixSSL, Rambus TLS Toolkit"
         topic = "TLS library"
         says = "MatrixSSL"
+        component = "matrixssl"
     strings:
         $s1 = "MatrixSSL"
         $s2 = "matrixSsl"
@@ -1067,6 +1075,7 @@ rule mcu_sdk_arduino_esp8266
         reference = "Arduino core for ESP8266"
         topic = "framework"
         says = "Arduino core for ESP8266"
+        component = "arduino-esp8266"
     strings:
         $s1 = "core_esp8266_main.cpp"
     condition:
@@ -1082,6 +1091,7 @@ rule mcu_sdk_arduino_esp32
         reference = "Arduino core for ESP32"
         topic = "framework"
         says = "Arduino core for ESP32"
+        component = "arduino-esp32"
     strings:
         $s1 = "framework-arduinoespressif32"
         $s2 = "arduino-lib-builder"
@@ -1099,6 +1109,7 @@ rule mcu_sdk_tasmota
         reference = "Tasmota"
         topic = "framework"
         says = "Tasmota"
+        component = "tasmota"
     strings:
         $s1 = "Tasmota %s by Theo Arends"
         $s2 = "TASMOTA_DGR"
@@ -1115,6 +1126,7 @@ rule mcu_sdk_esphome
         reference = "ESPHome"
         topic = "framework"
         says = "ESPHome"
+        component = "esphome"
     strings:
         $s1 = "ESPHome version "
     condition:
@@ -1130,6 +1142,7 @@ rule mcu_sdk_mongoose_os
         reference = "Mongoose OS"
         topic = "framework"
         says = "Mongoose OS"
+        component = "mongoose_os"
     strings:
         $s1 = "mgos_init"
         $s2 = "mgos_sys_config"
@@ -1147,6 +1160,7 @@ rule mcu_sdk_espurna
         reference = "ESPurna"
         topic = "framework"
         says = "ESPurna"
+        component = "espurna"
     strings:
         $s1 = "ESPURNA"
     condition:
@@ -1162,6 +1176,7 @@ rule mcu_sdk_openbeken
         reference = "OpenBeken"
         topic = "framework"
         says = "OpenBeken"
+        component = "openbeken"
     strings:
         $s1 = "OpenBK7"
         $s2 = "OpenBL602"
@@ -1180,6 +1195,7 @@ rule mcu_sdk_tuya
         reference = "TuyaOS, Tuya IoT SDK"
         topic = "framework"
         says = "TuyaOS"
+        component = "tuya_iot_sdk"
     strings:
         $s1 = "TUYA IOT SDK V"
         $s2 = "tuya_iot_init"
@@ -1197,6 +1213,7 @@ rule mcu_sdk_micropython
         reference = "MicroPython"
         topic = "framework"
         says = "MicroPython"
+        component = "micropython"
     strings:
         $s1 = "MicroPython v"
         $s2 = "raw REPL; CTRL-B to exit"
@@ -1213,6 +1230,7 @@ rule mcu_sdk_rt_thread
         reference = "RT-Thread kservice.c, rt_show_version()"
         topic = "SDK"
         says = "RT-Thread"
+        component = "rt-thread"
     strings:
         $s1 = "Thread Operating System"
     condition:
@@ -1228,6 +1246,7 @@ rule mcu_sdk_mbed
         reference = "Mbed OS platform/mbed_error.c"
         topic = "SDK"
         says = "Mbed OS"
+        component = "mbed_os"
     strings:
         $s1 = "++ MbedOS Error Info ++"
         $s2 = "++ MbedOS Fault Handler ++"
@@ -1244,6 +1263,7 @@ rule mcu_sdk_freertos
         reference = "FreeRTOS configTIMER_SERVICE_TASK_NAME"
         topic = "SDK"
         says = "FreeRTOS"
+        component = "freertos"
     strings:
         $s1 = "Tmr Svc"
     condition:
@@ -1275,6 +1295,7 @@ rule mcu_sdk_ameba
         reference = "Realtek Ameba SDK"
         topic = "SDK"
         says = "Realtek Ameba SDK"
+        component = "realtek_ameba_sdk"
     strings:
         $s1 = "rtl8710"
         $s3 = "LwIP_DHCP"
@@ -1291,6 +1312,7 @@ rule mcu_sdk_bouffalo
         reference = "Bouffalo Lab bl_iot_sdk, bouffalo_sdk"
         topic = "SDK"
         says = "Bouffalo SDK"
+        component = "bl_iot_sdk"
     strings:
         $s1 = "bl_iot_sdk"
         $s2 = "bouffalo_sdk"
@@ -1307,6 +1329,7 @@ rule mcu_sdk_simplelink
         reference = "TI SimpleLink SDK paths"
         topic = "SDK"
         says = "TI SimpleLink SDK"
+        component = "simplelink_sdk"
     strings:
         $s1 = "simplelink_cc"
     condition:
@@ -1322,6 +1345,7 @@ rule mcu_sdk_stm32cube
         reference = "STM32Cube paths"
         topic = "SDK"
         says = "STM32Cube"
+        component = "stm32cube"
     strings:
         $s1 = "STM32Cube_FW_"
         $s2 = "stm32f4xx_hal_"
@@ -1413,6 +1437,26 @@ rule mcu_cloud_others
         $s6 = "iotbing.com"
         $s7 = "meethue.com"
         $s8 = "particle.io"
+    condition:
+        uint32(0) != 0x464c457f and any of them
+}
+
+rule mcu_verify_module_off
+{
+    meta:
+        id = "mcu-verify-module-off"
+        description = "verification of servers: the radio module is told not to verify servers"
+        severity = "medium"
+        reference = "AT command manuals: Quectel QSSLCFG seclevel, SIMCom CSSLCFG authmode, ESP-AT CIPSSLCCONF, u-blox USECPRF, Telit SSLSECCFG"
+        topic = "verification of servers"
+        says = "the radio module is told to verify no server"
+        state = "no"
+    strings:
+        $r1 = /AT\+QSSLCFG="seclevel",[ ]?(%d|[0-5]),[ ]?0[\x00-\x2b\x3b]/
+        $r2 = /AT\+CSSLCFG="authmode",[ ]?(%d|[0-9]),[ ]?0[\x00-\x2b\x3b]/
+        $r3 = /AT\+CIPSSLCCONF=0[\x00-\x2b]/
+        $r4 = /AT\+USECPRF=(%d|[0-4]),0,0[\x00-\x2b]/
+        $r5 = /AT#SSLSECCFG=(%d|[1-6]),[0-9]{1,2},0[\x00-\x2b]/
     condition:
         uint32(0) != 0x464c457f and any of them
 }

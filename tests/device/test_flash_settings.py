@@ -1,4 +1,4 @@
-"""Secrets in the settings that flash images of microcontrollers ship: by the names of settings, never texts of pages or fillers."""
+"""Secrets in the settings that flash images of microcontrollers ship: by the names of settings, never texts of pages."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def secrets(files: dict[str, bytes | str], format: str = "littlefs") -> dict[tup
 @pytest.mark.parametrize(
     ("path", "text", "found"),
     [
-        ("/config.json", '{"wifi": {"ssid": "Home", "password": "correct-horse"}, "ap_pass": "12345678"}', {"password", "ap_pass"}),
-        ("/conf9.json", '{"mqtt":{"enable":true,"user":"u1","pass":"Gq77-xx2"},"wifi":{"sta":{"ssid":"x","pass":"my net key!"}}}', {"pass"}),
+        ("/config.json", '{"wifi": {"ssid": "Home", "password": "cor-horse"}, "ap_pass": "12345678"}', {"password", "ap_pass"}),
+        ("/conf9.json", '{"mqtt":{"enable":true,"user":"u1","pass":"Gq77"},"sta":{"ssid":"x","pass":"my net key!"}}', {"pass"}),
         ("/net.json", '[{"ssid":"a","psk":"one-two-three"},{"ssid":"b","psk":"four-five-six"}]', {"psk"}),
         ("/settings.toml", '# shipped\nCIRCUITPY_WIFI_PASSWORD = "let-me-in-please"\nCIRCUITPY_WEB_API_PASSWORD="passw0rd"\n', {
             "CIRCUITPY_WIFI_PASSWORD"}),  # the other names what it is
@@ -31,15 +31,15 @@ def secrets(files: dict[str, bytes | str], format: str = "littlefs") -> dict[tup
         ("/wifi.txt", "ssid=Factory\r\npsk=linelineline\r\n", {"psk"}),
         ("/mqtt.conf", "mqtt_user plug\nmqtt_token: ab12-cd34-ef56\n", {"mqtt_token"}),
         # what looks like it and is none
-        ("/config.json", '{"password": "", "token": null, "ap_pass": "", "wifi_password_len": "12345678", "secret": "your_secret"}', set()),
-        ("/config.json", '{"password": "${WIFI_PASSWORD}", "psk": "%PSK%", "api_key": "<key>", "pass": "********", "token": 42}', set()),
+        ("/config.json", '{"password": "", "token": null, "ap_pass": "", "psk_len": "12345678", "secret": "your_secret"}', set()),
+        ("/config.json", '{"password": "${WIFI_PASSWORD}", "psk": "%PSK%", "api_key": "<key>", "pass": "****"}', set()),
         ("/config.json", '{"password": "string", "token": "YOUR_TOKEN", "pwd": "1234", "pass_count": "12345678"}', set()),
         ("/config.json", '{"password": {"type": "text"}, "password_file": "/keys/pw", "token_url": "https://a.b/c"}', set()),
         ("/lang/de.json", '{"wifi_password": "WLAN-Zugang", "token": "Marke"}', set()),
         ("/strings.json", '{"wifi_password": "Enter the passphrase"}', set()),
         ("/labels.json", '{"wifi_password": "Wi-Fi-Kennwort", "api_key": "The API key"}', set()),
         ("/index.html", '<input name="password" value="x1y2z3w4">', set()),
-        ("/main.py", "password = config['password']\ntoken = get_token()\npsk = os.getenv('PSK')\n# password = 'not-this-one'\n", set()),
+        ("/main.py", "password = config['password']\ntoken = get_token()\n# psk = 'not-this-one'\n", set()),
         ("/README.md", "password: correct-horse\n", set()),
     ],
 )  # fmt: skip

@@ -127,6 +127,38 @@ def test_addresses_with_encryption_and_placeholders_say_nothing() -> None:
     assert list(microcontrollers.analyse(firmware, build(firmware))) == []
 
 
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        (b'AT+QSSLCFG="seclevel",1,0\r\n', ("TLS-024", "high")),
+        (b"Continuing with insecure option because CONFIG_ESP_HTTPS_OTA_ALLOW_HTTP is set.", ("TLS-024", "high")),
+        (b"Not disabling JTAG - SECURITY COMPROMISED", ("DBG-022", "medium")),
+        (b"Not disabling UART bootloader encryption", ("DBG-022", "medium")),
+        (b"Entering gdb stub now.", ("DBG-023", "medium")),
+        (b"================= CORE DUMP START =================", ("DBG-023", "low")),
+        (b'AT+QSSLCFG="seclevel",1,2\r\n', None),
+        (b"No option for server verification is enabled in esp_http_client config.", None),
+        (b"Disable JTAG...\0uart:~$ \0Skipping SSL Verification. INSECURE!\0", None),  # there, but not proven to be in use
+    ],
+)
+def test_options_that_a_build_was_made_with(code: bytes, found: tuple[str, str] | None) -> None:
+    firmware = plug(b"\0" + code + b"\0")
+    told = [(each.rule, str(each.severity)) for each in microcontrollers.analyse(firmware, build(firmware))]
+    assert told == ([found] if found else [])
+
+
+def test_what_runs_there_are_components_with_or_without_a_version() -> None:
+    node = Node(chain=("p", "nrf-softdevice@0x0"), path="", kind=NodeKind.CONTAINER, format="nrf-softdevice", detail={
+        "softdevice": "S140", "version": "7.2.0"})  # fmt: skip
+    code = inspect(b"\x08\0\0\0wolfSSL_CTX_new\0Tmr Svc\0MicroPython v1.22.1 on 2024-01-05\0raw REPL; CTRL-B to exit\0")
+    region = Node(chain=("p", "cortex-m@0x1000"), path="code", kind=NodeKind.REGION, sha256=code.sha256)
+    device = build(Firmware(IMAGE, [node, region], {code.sha256: code}, Coverage(bytes_total=1, bytes_explained=1)))
+    assert {(each.name, each.version) for each in device.components} == {
+        ("nordic_softdevice", "7.2.0"), ("wolfssl", None), ("freertos", None), ("micropython", "1.22.1"),
+    }  # fmt: skip
+    assert device.platform == "Nordic SoftDevice S140 7.2.0 on nRF5 series"
+
+
 def settings(values: dict[str, bytes | str]) -> Firmware:
     return firmware_of(values, format="esp-nvs")
 
