@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat, load_ssh_public_key
 from elf import build
 
 Tree = dict[str, tuple[int, bytes | str]]
@@ -47,6 +47,17 @@ def computable_key() -> bytes:
     halves = [pow(65537, power, product) + product * ((1 << 1023) // product + more) for power, more in ((1234, 0), (99, 12))]
     odd = [half if half % 2 else half + product for half in halves]
     return _rsa_public(odd[0] * odd[1])
+
+
+def published_key() -> bytes:
+    """The public half of the key that Vagrant gives to every box, whose private half it publishes."""
+    blob = (
+        "AAAAB3NzaC1yc2EAAAABIwAAAQEA6NF8iallvQVp22WDkTkyrtvp9eWW6A8YVr+kz4TjGYe7gHzIw+niNltGEFHzD8+v1I2YJ6oXevct1YeS0o9HZyN1Q9qgCgzU"
+        "FtdOKLv6IedplqoPkcmF0aYet2PkEDo3MlTBckFXPITAMzF8dJSIFo9D8HfdOV0IAdx4O7PtixWKn5y2hMNG0zQPyUecp4pzC6kivAIhyfHilFR61RGL+GPXQ2MW"
+        "ZWFYbAGjyiYJnAmCP3NOTd0jMZEnDkbUvxhMmBYSdETk1rRgm+R4LOzFUGaHqHDLKLX+FIPKcF96hrucXzcWyLbIbEgE98OHlnVYCzRdK8jlqm8tehUc9c9WhQ=="
+    )
+    key = load_ssh_public_key(f"ssh-rsa {blob}".encode())
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def ssh_public_key(number: int) -> str:

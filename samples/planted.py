@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from contents import REPAIRED, Tree, certificate, computable_key, private_key, short_key, ssh_public_key, text
+from contents import REPAIRED, Tree, certificate, computable_key, private_key, published_key, short_key, ssh_public_key, text
 from elf import build
 
 Change = tuple[int, bytes | str] | None  # None: the file is taken out
@@ -348,6 +348,11 @@ PLANTED = (
         "transport-computable-key",
         (("CRY-003", "/etc/cloud/server.pub"),),
         {"/etc/cloud/server.pub": (0o644, computable_key())},
+    ),
+    Plant(
+        "transport-published-key",
+        (("CRY-004", "/etc/cloud/server.pub"),),
+        {"/etc/cloud/server.pub": (0o644, published_key())},
     ),
     # --- updates
     Plant(

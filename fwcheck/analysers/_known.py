@@ -9,9 +9,14 @@ from importlib import resources
 from typing import Any
 
 
-def _rows(use: str) -> Iterator[dict[str, Any]]:
+@cache
+def _table() -> tuple[dict[str, Any], ...]:
     text = resources.files("fwcheck.inspection").joinpath("published_keys.toml").read_text("utf-8")
-    return (row for row in tomllib.loads(text)["key"] if row["use"] == use)
+    return tuple(tomllib.loads(text)["key"])
+
+
+def _rows(use: str) -> Iterator[dict[str, Any]]:
+    return (row for row in _table() if row["use"] == use)
 
 
 @cache
@@ -22,5 +27,17 @@ def library_test_keys() -> dict[str, str]:
 
 @cache
 def signing_test_keys() -> dict[str, str]:
-    """Public test keys for signing images: fingerprint or stored key hash to name."""
-    return {digest: row["owner"] for row in _rows("signing-test") for digest in (*row.get("sha256", ()), *row.get("hash", ()))}
+    """Public test keys for signing images: fingerprint, stored key hash, or serial number of the certificate, to name."""
+    kinds = ("sha256", "hash", "serial")
+    return {digest: row["owner"] for row in _rows("signing-test") for kind in kinds for digest in row.get(kind, ())}
+
+
+@cache
+def sample_keys() -> dict[str, str]:
+    """Keys that come with examples, tests and products for everybody to read: fingerprint to name."""
+    return {digest: row["owner"] for row in _rows("sample") for digest in row["sha256"]}
+
+
+def published_by(fingerprint: str | None) -> str:
+    """Who publishes the private half of a key that no library holds as a constant; "" where nobody is known to."""
+    return sample_keys().get(fingerprint or "", "") or signing_test_keys().get(fingerprint or "", "")

@@ -13,8 +13,9 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from fwcheck.analysers._known import library_test_keys
+from fwcheck.analysers._known import library_test_keys, published_by
 from fwcheck.analysers._once import once
+from fwcheck.analysers._places import EXAMPLE, LIBRARY
 from fwcheck.analysers.rule import rules_of
 from fwcheck.device.firmware import Firmware
 from fwcheck.model import Device, Evidence, Facts, Finding, KeyFact, Location, Node, NodeKind, Severity
@@ -24,8 +25,6 @@ _SHIPPED = RULES["TLS-004"]
 _SIGNING = RULES["UPD-007"]
 _ADMITTED = RULES["ACC-006"]
 
-_EXAMPLE = re.compile(r"(?i)/(?:docs?|examples?|samples?|demos?|tests?|testdata|test[-_]?certs?|unittests?)/|/man\d?/")
-_LIBRARY = re.compile(r"(?i)^lib(?:mbed|polarssl|ssl|crypto|gnutls|wolfssl|cyassl|axtls|matrixssl|tls|nss|ssh|curl)")
 _LIBRARY_SUBJECT = re.compile(r"(?i)polarssl|mbed ?tls|wolfssl|yassl|matrixssl|axtls|gnutls test|openssl test")
 _SIGNER = re.compile(
     r"(?i)(?:^|[._-])(?:sign(?:ing)?|ota|fota|update|upgrade|fw|firmware|release|image|swupdate|rauc|mender|key-build|verify)"
@@ -83,7 +82,7 @@ def _is_library_test(node: Node, facts: Facts, key: KeyFact) -> bool:
         return facts.kind not in ("pem", "text")
     if facts.kind != "elf":
         return False
-    if _LIBRARY.match(posixpath.basename(node.path)):
+    if LIBRARY.match(posixpath.basename(node.path)):
         return True
     test_constants = any(each.fingerprint in library_test_keys() for each in facts.keys)
     return (key.encrypted and test_constants) or any(
@@ -125,14 +124,16 @@ def _judged(held: _Held, trusted: dict[str, str]) -> Finding:
             explanation=_SIGNING.explanation + (f" Its public half stands in {verifier}." if verifier else ""),
         )
     use, severity, verdict, confidence = _weighed(held, dedicated=dedicated)
+    owner = published_by(key.fingerprint)
     return _SHIPPED.finding(
         where,
         cause,
-        title=f"{use} shipped ({_kind(key)})",
+        title=f"{use} shipped ({_kind(key)})" + (f", published by {owner}" if owner else ""),
         severity=severity,
         verdict=verdict,
         confidence=confidence,
         explanation=_SHIPPED.explanation
+        + (f" Nobody needs the image to have it: {owner} is where it is published." if owner else "")
         + (
             " Its passphrase is no protection: it was opened with one of the first that are tried."
             if key.encrypted and key.valid
@@ -151,7 +152,7 @@ def _weighed(
     path = node.path if node.path.startswith("/") else ""
     host_key = key.container == "dropbear" or "ssh_host_" in path or "host_key" in path
     use = "SSH host key" if host_key else _USES.get(key.algorithm, "Private key")
-    if _EXAMPLE.search(path):
+    if EXAMPLE.search(path):
         return f"{use} of an example", Severity.LOW, "concern", "tentative"
     if key.encrypted and key.valid:
         return f"{use} under a passphrase that everybody tries first,", Severity.CRITICAL, "violation", "certain"
@@ -207,7 +208,7 @@ def _authorized(firmware: Firmware, device: Device) -> Iterator[Finding]:
             lines = [(facts.text.count("\n", 0, hit.start()) + 1, hit) for hit in _KEY_LINE.finditer(facts.text)]
             if not lines:
                 continue
-            example = bool(_EXAMPLE.search(node.path))
+            example = bool(EXAMPLE.search(node.path))
             prints = [key.fingerprint or "" for key in facts.keys if key.container == "SSH public"]
             yield _ADMITTED.finding(
                 fs.evidence(node.path, _key_line(facts.text, lines[0][0]), line=lines[0][0]),

@@ -14,7 +14,7 @@ from fwcheck.analysers._known import signing_test_keys
 from fwcheck.analysers._once import once
 from fwcheck.analysers.rule import rules_of
 from fwcheck.device.firmware import FileSystem, Firmware
-from fwcheck.model import Device, Evidence, Facts, Finding, Location, Node, NodeKind, Severity, UpdatePath
+from fwcheck.model import CertificateFact, Device, Evidence, Facts, Finding, Location, Node, NodeKind, Severity, UpdatePath
 
 RULES = rules_of(__name__)
 _NONE = RULES["UPD-001"]
@@ -242,12 +242,21 @@ def _test_keys(firmware: Firmware) -> Iterator[Finding]:
                 )
                 yield _TEST_KEY.finding(where, f"test key: {known[key.fingerprint]}")
         for certificate in facts.certificates:
+            if owner := known.get(certificate.key_fingerprint) or _by_serial(certificate):
+                where = Evidence(location=Location(chain=node.chain, path=node.path, offset=certificate.offset), text=owner)
+                yield _TEST_KEY.finding(where, f"test key: {owner}", title=f"Certificate of the published test key {owner}")
+                continue
             found = _TEST_SUBJECT.search(certificate.subject)
             if found and (_KEYRINGS.search(node.path) or "DO NOT" in found[0]):
                 where = Evidence(
                     location=Location(chain=node.chain, path=node.path, offset=certificate.offset), text=certificate.subject[:160]
                 )
                 yield _TEST_KEY.finding(where, f"test certificate: {found[0]}", confidence="firm")
+
+
+def _by_serial(certificate: CertificateFact) -> str:
+    """Whose test certificate it is by its serial number, which counts under the name of its publisher alone."""
+    return signing_test_keys().get(certificate.serial, "") if "android@android.com" in certificate.subject else ""
 
 
 # --------------------------------------------------------------------------- addresses
