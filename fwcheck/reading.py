@@ -20,6 +20,7 @@ from fwcheck.extraction.signed_files import signatures
 from fwcheck.extraction.source import ByteSource, Memory
 from fwcheck.inspection.cache import FactsCache
 from fwcheck.inspection.inspect import glance, inspect, inspect_stream
+from fwcheck.inspection.text import LIMIT, is_left_out
 from fwcheck.model import Facts, Gap, Node, NodeKind
 
 WHOLE = 64 << 20  # contents up to this size are held in memory as one piece
@@ -31,6 +32,14 @@ _BANNER = re.compile(rb"Linux version [2-9]\.\d")
 OPAQUE = 64 << 10  # random-looking files of at least this size are reported as unread
 OPAQUE_ENTROPY = 7.98  # bits per byte over the inspector's sample
 
+
+# Texts that decide who gets in and what is started: where one of them is too long to be read, that has to be told.
+_DECIDES = re.compile(
+    r"(?i)/(?:[\w.-]*passwd[\w.-]*|g?shadow-?|group-?|inittab|fstab|sudoers|authorized_keys|crontab|rcS|rc\.local|securetty|profile)$"
+    r"|/(?:init\.d|rc\w?\.d|crontabs|cron\.d|pam\.d|sudoers\.d|uci-defaults|xinetd\.d|systemd/system|init)/[^/]{1,255}$"
+    r"|/etc(?:_ro)?/(?:.{0,512}\.(?:conf|cfg|ini|config|rules|rc)|config/[^/]{1,255})$|/init[^/]{0,64}\.rc$"
+)
+_TOO_LONG = f"configuration of more than {LIMIT >> 10} KiB: its text is not read"
 
 Sink = Callable[[Node, ByteSource], dict[str, str | int]]
 """Takes each content as it is read; what it gives is added to the detail of its node."""
@@ -111,6 +120,8 @@ class Reader:
         )
         out.facts.append(facts)
         out.gaps += [Gap(node=node.label, reason=problem) for problem in facts.problems]
+        if self._sink is None and is_left_out(facts.kind, facts.size) and (_DECIDES.search(node.path) or _is_shell(facts)):
+            out.gaps.append(Gap(node=node.label, reason=_TOO_LONG, bytes=facts.size))
         if item.source is None:
             self._inside(item, content, held, facts, out)
 
@@ -173,6 +184,10 @@ class Reader:
         elif carve and facts.size >= OPAQUE and (facts.entropy or 0.0) >= OPAQUE_ENTROPY:
             out.gaps.append(Gap(node=node.label, reason="file as even as a cipher's output: not read", bytes=facts.size))
             out.paints += [(begin, length, Class.ENCRYPTED) for begin, length in content.extents(0, content.size)]
+
+
+def _is_shell(facts: Facts) -> bool:
+    return facts.kind == "script" and facts.interpreter is not None and facts.interpreter.endswith("sh")
 
 
 def _parts_of_kernel(items: list[Item]) -> list[Item]:

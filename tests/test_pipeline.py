@@ -98,3 +98,29 @@ def test_a_kernel_that_lies_as_a_file_is_opened_and_a_program_that_names_one_is_
     assert [node.path for node in firmware.nodes].count("/boot/vmlinux") == 1
     code = next(node.sha256 for node in firmware.nodes if node.path == "/boot/vmlinux")
     assert [node.path for node in firmware.nodes if node.sha256 == code] == ["/boot/vmlinux"]
+
+
+LONG = b"# a line that says nothing of the matter\n" * 8000
+
+
+@pytest.mark.parametrize(
+    ("path", "head", "told"),
+    [
+        ("etc/passwd", b"root::0:0:root:/root:/bin/sh\n", True),
+        ("etc/shadow", b"root::0:0:99999:7:::\n", True),
+        ("etc/ssh/sshd_config.conf", b"PermitEmptyPasswords yes\n", True),
+        ("etc/init.d/S50telnet", b"telnetd -l /bin/sh\n", True),
+        ("opt/app/start", b"#!/bin/sh\ntelnetd -l /bin/sh\n", True),
+        ("usr/share/words.txt", b"a\nb\n", False),
+        ("www/app.js", b"function a() { return 1; }\nvar x = 1;\n", False),
+    ],
+)
+def test_a_configuration_that_is_too_long_to_be_read_is_a_gap(tmp_path: Path, path: str, head: bytes, told: bool) -> None:
+    image = tmp_path / "root.tar"
+    with tarfile.open(image, "w") as tar:
+        for name, content in ((path, head + LONG), (f"short/{path}", head)):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    gaps = [(gap.node, gap.bytes) for gap in extract(image, Options(jobs=1)).coverage.gaps if "KiB" in gap.reason]
+    assert gaps == ([(f"root.tar › tar@0x0 › /{path}", len(head + LONG))] if told else [])

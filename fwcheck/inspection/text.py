@@ -12,6 +12,11 @@ TEXTUAL = _CONFIGURATION | _PAGES
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 
 
+def is_left_out(kind: str, size: int) -> bool:
+    """Whether a configuration file or script of ``size`` bytes is over the limit, so that its text is not read."""
+    return kind in _CONFIGURATION and size > LIMIT
+
+
 def text_of(content: bytes | memoryview, kind: str) -> str | None:
     """The decoded text of a content of this kind, None when the kind is no text or the content is over its limit.
 
