@@ -92,6 +92,7 @@ def _paths(device: Device) -> Iterator[Finding]:
     wrapped = bool(device.microcontroller) and any(
         path.source == "container" and path.verified in ("none", "checksum", "hash") for path in rest
     )  # what the image of a microcontroller is protected by is said once: its updater takes this very image
+    writers: dict[str, list[UpdatePath]] = defaultdict(list)
     called = {path.sink for path in device.update_paths if path.source in _NETWORK and path.mechanism not in _TOOLS}
     for path in rest:
         witnesses = (*path.evidence[1:], *through.get(path.mechanism, ()))
@@ -100,7 +101,9 @@ def _paths(device: Device) -> Iterator[Finding]:
             yield _unchecked(path, witnesses, reached=reached)
         elif path.source == "container" and path.verified in ("none", "checksum", "hash"):
             yield _container(path, witnesses)
-        elif path.verified in ("checksum", "hash") and path.sink != "package manager" and not wrapped:
+        elif device.microcontroller and path.verified in ("checksum", "hash"):
+            writers[path.sink].append(path)
+        elif path.verified in ("checksum", "hash") and path.sink != "package manager":
             yield _weakly_checked(path, witnesses)
         elif path.verified == "signature":
             yield _SIGNED.finding(
@@ -109,6 +112,9 @@ def _paths(device: Device) -> Iterator[Finding]:
                 title=f"Signature on updates: {path.mechanism}, {path.detail}"[:160],
                 witnesses=witnesses,
             )
+    for ways in writers.values():
+        if not wrapped:
+            yield _weak_writer(ways)
 
 
 def _unchecked(path: UpdatePath, witnesses: tuple[Evidence, ...], *, reached: bool) -> Finding:
@@ -147,6 +153,22 @@ def _weakly_checked(path: UpdatePath, witnesses: tuple[Evidence, ...]) -> Findin
         confidence="firm",
         witnesses=witnesses,
         explanation=f"{_HASH_ONLY.explanation} Seen: {path.detail}.",
+    )
+
+
+def _weak_writer(ways: list[UpdatePath]) -> Finding:
+    """UPD-003 on what writes the flash of a microcontroller, once for all ways that lead to it."""
+    first = ways[0]
+    return _HASH_ONLY.finding(
+        first.evidence[0],
+        f"{first.verified} only: {first.sink}",
+        title=f"{first.sink} checks updates by a {first.verified} only ({', '.join(dict.fromkeys(way.source for way in ways))})"[
+            :200
+        ],
+        verdict="concern",
+        confidence="firm",
+        witnesses=tuple(each for way in ways for each in way.evidence)[1:8],
+        explanation=f"{_HASH_ONLY.explanation} Seen: {first.detail}.",
     )
 
 

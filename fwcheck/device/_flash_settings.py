@@ -100,7 +100,7 @@ def _is_secret(name: str, value: str) -> bool:
         return False
     if value.isdigit() and (len(value) < _DIGITS or re.search(r"(?i)token|secret", name)):
         return False
-    return not (_FILLER.match(value) or _WORDS.search(value))
+    return not (_FILLER.match(value) or (_WORDS.search(value) and not any(each.isdigit() for each in value)))
 
 
 def _from_json(text: str) -> Iterator[tuple[str, str, int | None]]:

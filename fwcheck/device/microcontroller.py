@@ -31,15 +31,15 @@ _FRAMEWORKS = {
 }  # fmt: skip
 _ORDER = (
     *("chip", "SDK", "framework", "application", "boot loader", "A/B slots", "flash encryption", "secure boot"),
-    *("flash encryption in the boot loader", "debug port lock", "ROM functions lock", "new software comes by"),
-    *("new software is written by", "update over the air", "check of images", "signature of updates"),
-    *("protection against older versions", "fall back to the former version", "TLS library", "TLS implementation"),
-    *("verification of servers", "cloud service", "endpoint", "endpoint in clear", "update address in clear", "console"),
+    *("debug port lock", "ROM functions lock", "update source"),
+    *("update writer", "update over the air", "image check", "update signature"),
+    *("older versions", "fall-back", "TLS library", "TLS implementation"),
+    *("server check", "cloud service", "endpoint", "endpoint in clear", "update address in clear", "console"),
 )
 # What is told in words only where nothing says it better.
 _INSTEAD = {
     "TLS implementation": frozenset({"TLS library"}),
-    "update over the air": frozenset({"new software comes by", "new software is written by"}),
+    "update over the air": frozenset({"update source", "update writer"}),
 }
 _MOST = 96
 _MOST_OF_A_SUBJECT = 16

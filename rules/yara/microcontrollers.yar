@@ -8,10 +8,10 @@ rule mcu_write_esp_idf
 {
     meta:
         id = "mcu-write-esp-idf"
-        description = "new software is written by: ESP-IDF (esp_ota_write)"
+        description = "update writer: ESP-IDF (esp_ota_write)"
         severity = "info"
         reference = "ESP-IDF app_update/esp_ota_ops.c"
-        topic = "new software is written by"
+        topic = "update writer"
         says = "ESP-IDF (esp_ota_write)"
         sink = "esp-idf"
     strings:
@@ -27,10 +27,10 @@ rule mcu_write_arduino_esp32
 {
     meta:
         id = "mcu-write-arduino-esp32"
-        description = "new software is written by: Arduino Update (ESP32)"
+        description = "update writer: Arduino Update (ESP32)"
         severity = "info"
         reference = "Arduino core for ESP32, libraries/Update"
-        topic = "new software is written by"
+        topic = "update writer"
         says = "Arduino Update (ESP32)"
         sink = "arduino-esp32"
     strings:
@@ -43,10 +43,10 @@ rule mcu_write_arduino_esp8266
 {
     meta:
         id = "mcu-write-arduino-esp8266"
-        description = "new software is written by: Arduino Updater (ESP8266)"
+        description = "update writer: Arduino Updater (ESP8266)"
         severity = "info"
         reference = "Arduino core for ESP8266, cores/esp8266/Updater.cpp"
-        topic = "new software is written by"
+        topic = "update writer"
         says = "Arduino Updater (ESP8266)"
         sink = "arduino-esp8266"
     strings:
@@ -61,10 +61,10 @@ rule mcu_write_mcuboot
 {
     meta:
         id = "mcu-write-mcuboot"
-        description = "new software is written by: the secondary slot of MCUboot"
+        description = "update writer: the secondary slot of MCUboot"
         severity = "info"
         reference = "Zephyr subsys/dfu, nRF Connect SDK dfu_target"
-        topic = "new software is written by"
+        topic = "update writer"
         says = "the secondary slot of MCUboot"
         sink = "mcuboot"
     strings:
@@ -82,10 +82,10 @@ rule mcu_write_nordic_dfu
 {
     meta:
         id = "mcu-write-nordic-dfu"
-        description = "new software is written by: the boot loader of the nRF5 SDK"
+        description = "update writer: the boot loader of the nRF5 SDK"
         severity = "info"
         reference = "nRF5 SDK components/libraries/bootloader/dfu"
-        topic = "new software is written by"
+        topic = "update writer"
         says = "the boot loader of the nRF5 SDK"
         sink = "nordic-dfu"
     strings:
@@ -100,10 +100,10 @@ rule mcu_write_rt_thread
 {
     meta:
         id = "mcu-write-rt-thread"
-        description = "new software is written by: RT-Thread OTA (download partition)"
+        description = "update writer: RT-Thread OTA (download partition)"
         severity = "info"
         reference = "RT-Thread OTA package as in the boot loader of Beken BK7231"
-        topic = "new software is written by"
+        topic = "update writer"
         says = "RT-Thread OTA (download partition)"
         component = "rt-thread_ota"
         sink = "rt-thread"
@@ -117,10 +117,10 @@ rule mcu_write_realtek
 {
     meta:
         id = "mcu-write-realtek"
-        description = "new software is written by: Realtek Ameba OTA"
+        description = "update writer: Realtek Ameba OTA"
         severity = "info"
         reference = "Realtek Ameba SDK ota_8710c.c, ota_8195a.c"
-        topic = "new software is written by"
+        topic = "update writer"
         says = "Realtek Ameba OTA"
         sink = "realtek"
     strings:
@@ -136,10 +136,10 @@ rule mcu_write_bouffalo
 {
     meta:
         id = "mcu-write-bouffalo"
-        description = "new software is written by: Bouffalo OTA"
+        description = "update writer: Bouffalo OTA"
         severity = "info"
         reference = "Bouffalo Lab bl_iot_sdk: hosal_ota.c"
-        topic = "new software is written by"
+        topic = "update writer"
         says = "Bouffalo OTA"
         sink = "bouffalo"
     strings:
@@ -153,10 +153,10 @@ rule mcu_write_tuya
 {
     meta:
         id = "mcu-write-tuya"
-        description = "new software is written by: Tuya OTA"
+        description = "update writer: Tuya OTA"
         severity = "info"
         reference = "TuyaOS: tkl_ota.h, tuya_iot_com_api.h"
-        topic = "new software is written by"
+        topic = "update writer"
         says = "Tuya OTA"
         sink = "tuya"
     strings:
@@ -171,10 +171,10 @@ rule mcu_fetch_https_ota
 {
     meta:
         id = "mcu-fetch-https-ota"
-        description = "new software comes by: HTTPS download (esp_https_ota)"
+        description = "update source: HTTPS download (esp_https_ota)"
         severity = "info"
         reference = "ESP-IDF esp_https_ota.c"
-        topic = "new software comes by"
+        topic = "update source"
         says = "HTTPS download (esp_https_ota)"
         source = "http download"
     strings:
@@ -187,10 +187,10 @@ rule mcu_fetch_arduino_http
 {
     meta:
         id = "mcu-fetch-arduino-http"
-        description = "new software comes by: HTTP download (Arduino HTTPUpdate)"
+        description = "update source: HTTP download (Arduino HTTPUpdate)"
         severity = "info"
         reference = "Arduino ESP8266httpUpdate, HTTPUpdate"
-        topic = "new software comes by"
+        topic = "update source"
         says = "HTTP download (Arduino HTTPUpdate)"
         source = "http download"
     strings:
@@ -206,10 +206,10 @@ rule mcu_fetch_arduino_push
 {
     meta:
         id = "mcu-fetch-arduino-push"
-        description = "new software comes by: push from the local network (ArduinoOTA)"
+        description = "update source: push from the local network (ArduinoOTA)"
         severity = "info"
         reference = "Arduino ArduinoOTA, ESPmDNS enableArduino()"
-        topic = "new software comes by"
+        topic = "update source"
         says = "push from the local network (ArduinoOTA)"
         source = "network push"
     strings:
@@ -223,10 +223,10 @@ rule mcu_fetch_web_upload
 {
     meta:
         id = "mcu-fetch-web-upload"
-        description = "new software comes by: web upload"
+        description = "update source: web upload"
         severity = "info"
         reference = "Arduino ESP8266HTTPUpdateServer, ElegantOTA, Tasmota"
-        topic = "new software comes by"
+        topic = "update source"
         says = "web upload"
         source = "web upload"
     strings:
@@ -242,10 +242,10 @@ rule mcu_fetch_tasmota
 {
     meta:
         id = "mcu-fetch-tasmota"
-        description = "new software comes by: HTTP download (Tasmota OtaUrl)"
+        description = "update source: HTTP download (Tasmota OtaUrl)"
         severity = "info"
         reference = "Tasmota: OtaUrl"
-        topic = "new software comes by"
+        topic = "update source"
         says = "HTTP download (Tasmota OtaUrl)"
         source = "http download"
     strings:
@@ -259,10 +259,10 @@ rule mcu_fetch_esphome
 {
     meta:
         id = "mcu-fetch-esphome"
-        description = "new software comes by: push from the local network (ESPHome)"
+        description = "update source: push from the local network (ESPHome)"
         severity = "info"
         reference = "ESPHome ota component"
-        topic = "new software comes by"
+        topic = "update source"
         says = "push from the local network (ESPHome)"
         source = "network push"
     strings:
@@ -276,10 +276,10 @@ rule mcu_fetch_mongoose_os
 {
     meta:
         id = "mcu-fetch-mongoose-os"
-        description = "new software comes by: update service of Mongoose OS (OTA.Update)"
+        description = "update source: update service of Mongoose OS (OTA.Update)"
         severity = "info"
         reference = "Mongoose OS libraries ota-common, rpc-service-ota"
-        topic = "new software comes by"
+        topic = "update source"
         says = "update service of Mongoose OS (OTA.Update)"
         source = "http download"
     strings:
@@ -294,10 +294,10 @@ rule mcu_fetch_matter
 {
     meta:
         id = "mcu-fetch-matter"
-        description = "new software comes by: Matter OTA requestor"
+        description = "update source: Matter OTA requestor"
         severity = "info"
         reference = "Matter SDK src/app/clusters/ota-requestor"
-        topic = "new software comes by"
+        topic = "update source"
         says = "Matter OTA requestor"
         source = "Matter"
     strings:
@@ -311,10 +311,10 @@ rule mcu_fetch_zigbee
 {
     meta:
         id = "mcu-fetch-zigbee"
-        description = "new software comes by: Zigbee OTA cluster"
+        description = "update source: Zigbee OTA cluster"
         severity = "info"
         reference = "ZBOSS, TI Z-Stack, EmberZNet"
-        topic = "new software comes by"
+        topic = "update source"
         says = "Zigbee OTA cluster"
         source = "Zigbee OTA"
     strings:
@@ -331,10 +331,10 @@ rule mcu_fetch_ble
 {
     meta:
         id = "mcu-fetch-ble"
-        description = "new software comes by: Bluetooth LE DFU"
+        description = "update source: Bluetooth LE DFU"
         severity = "info"
         reference = "nRF5 SDK bootloader, Zephyr mcumgr transport"
-        topic = "new software comes by"
+        topic = "update source"
         says = "Bluetooth LE DFU"
         source = "Bluetooth LE"
     strings:
@@ -351,10 +351,10 @@ rule mcu_fetch_serial
 {
     meta:
         id = "mcu-fetch-serial"
-        description = "new software comes by: serial line (YMODEM, recovery mode)"
+        description = "update source: serial line (YMODEM, recovery mode)"
         severity = "info"
         reference = "YMODEM of boot loaders, MCUboot boot_serial"
-        topic = "new software comes by"
+        topic = "update source"
         says = "serial line (YMODEM, recovery mode)"
         source = "serial line"
     strings:
@@ -368,10 +368,10 @@ rule mcu_fetch_usb_dfu
 {
     meta:
         id = "mcu-fetch-usb-dfu"
-        description = "new software comes by: USB DFU"
+        description = "update source: USB DFU"
         severity = "info"
         reference = "ST UM0424, DfuSe memory names"
-        topic = "new software comes by"
+        topic = "update source"
         says = "USB DFU"
         source = "USB"
     strings:
@@ -385,10 +385,10 @@ rule mcu_fetch_tuya
 {
     meta:
         id = "mcu-fetch-tuya"
-        description = "new software comes by: cloud of Tuya"
+        description = "update source: cloud of Tuya"
         severity = "info"
         reference = "TuyaOS cloud interfaces"
-        topic = "new software comes by"
+        topic = "update source"
         says = "cloud of Tuya"
         source = "cloud agent"
     strings:
@@ -405,10 +405,10 @@ rule mcu_fetch_aws
 {
     meta:
         id = "mcu-fetch-aws"
-        description = "new software comes by: AWS IoT OTA jobs"
+        description = "update source: AWS IoT OTA jobs"
         severity = "info"
         reference = "FreeRTOS OTA library (AWS IoT jobs and streams)"
-        topic = "new software comes by"
+        topic = "update source"
         says = "AWS IoT OTA jobs"
         source = "cloud agent"
     strings:
@@ -423,10 +423,10 @@ rule mcu_fetch_azure
 {
     meta:
         id = "mcu-fetch-azure"
-        description = "new software comes by: Azure Device Update"
+        description = "update source: Azure Device Update"
         severity = "info"
         reference = "Azure Device Update for IoT Hub agent"
-        topic = "new software comes by"
+        topic = "update source"
         says = "Azure Device Update"
         source = "cloud agent"
     strings:
@@ -439,10 +439,10 @@ rule mcu_fetch_lwm2m
 {
     meta:
         id = "mcu-fetch-lwm2m"
-        description = "new software comes by: LwM2M firmware object"
+        description = "update source: LwM2M firmware object"
         severity = "info"
         reference = "OMA LwM2M object 5: Zephyr, Anjay"
-        topic = "new software comes by"
+        topic = "update source"
         says = "LwM2M firmware object"
         source = "LwM2M"
     strings:
@@ -457,10 +457,10 @@ rule mcu_fetch_hawkbit
 {
     meta:
         id = "mcu-fetch-hawkbit"
-        description = "new software comes by: update server (hawkBit, UpdateHub, Mender, Golioth, Memfault)"
+        description = "update source: update server (hawkBit, UpdateHub, Mender, Golioth, Memfault)"
         severity = "info"
         reference = "Zephyr mgmt/hawkbit, updatehub; mender-mcu, Golioth and Memfault SDKs"
-        topic = "new software comes by"
+        topic = "update source"
         says = "update server (hawkBit, UpdateHub, Mender, Golioth, Memfault)"
         source = "cloud agent"
     strings:
@@ -478,10 +478,10 @@ rule mcu_fetch_radio_module
 {
     meta:
         id = "mcu-fetch-radio-module"
-        description = "new software comes by: AT command to the radio module"
+        description = "update source: AT command to the radio module"
         severity = "info"
         reference = "AT command manuals of Quectel, Espressif, SIMCom, Telit, u-blox"
-        topic = "new software comes by"
+        topic = "update source"
         says = "AT command to the radio module"
         source = "http download"
         sink = "radio module"
@@ -520,10 +520,10 @@ rule mcu_check_esp_signature
 {
     meta:
         id = "mcu-check-esp-signature"
-        description = "signature of updates: a signature is verified before an image is accepted (ESP-IDF)"
+        description = "update signature: a signature is verified before an image is accepted (ESP-IDF)"
         severity = "info"
         reference = "ESP-IDF esp_image_format.c, built with CONFIG_SECURE_SIGNED_ON_UPDATE or secure boot"
-        topic = "signature of updates"
+        topic = "update signature"
         says = "a signature is verified before an image is accepted (ESP-IDF)"
     strings:
         $s1 = "Secure boot signature verification failed"
@@ -535,10 +535,10 @@ rule mcu_check_esp_hash
 {
     meta:
         id = "mcu-check-esp-hash"
-        description = "check of images: checksum byte and SHA-256 (esp_image_verify)"
+        description = "image check: checksum byte and SHA-256 (esp_image_verify)"
         severity = "info"
         reference = "ESP-IDF esp_image_format.c"
-        topic = "check of images"
+        topic = "image check"
         says = "checksum byte and SHA-256 (esp_image_verify)"
     strings:
         $s1 = "(nothing flashed here?)"
@@ -550,10 +550,10 @@ rule mcu_check_anti_rollback
 {
     meta:
         id = "mcu-check-anti-rollback"
-        description = "protection against older versions: the security version is compared with the fuses (ESP-IDF)"
+        description = "older versions: the security version is compared with the fuses (ESP-IDF)"
         severity = "info"
         reference = "ESP-IDF esp_https_ota.c, built with CONFIG_BOOTLOADER_APP_ANTI_ROLLBACK"
-        topic = "protection against older versions"
+        topic = "older versions"
         says = "the security version is compared with the fuses (ESP-IDF)"
     strings:
         $s1 = "security version is less than eFuse programmed"
@@ -565,10 +565,10 @@ rule mcu_check_app_rollback
 {
     meta:
         id = "mcu-check-app-rollback"
-        description = "fall back to the former version: an application that does not confirm itself is given up"
+        description = "fall-back: an application that does not confirm itself is given up"
         severity = "info"
         reference = "ESP-IDF esp_ota_ops.c, built with CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE; Arduino core for ESP32"
-        topic = "fall back to the former version"
+        topic = "fall-back"
         says = "an application that does not confirm itself is given up"
     strings:
         $s1 = "OTA verification failed! Start rollback"
@@ -600,10 +600,10 @@ rule mcu_check_mcuboot_downgrade
 {
     meta:
         id = "mcu-check-mcuboot-downgrade"
-        description = "protection against older versions: MCUboot refuses older versions"
+        description = "older versions: MCUboot refuses older versions"
         severity = "info"
         reference = "MCUboot bootutil/src/loader.c, built with MCUBOOT_DOWNGRADE_PREVENTION"
-        topic = "protection against older versions"
+        topic = "older versions"
         says = "MCUboot refuses older versions"
     strings:
         $s1 = "insufficient version in secondary slot"
@@ -632,10 +632,10 @@ rule mcu_flash_encryption_esp
 {
     meta:
         id = "mcu-flash-encryption-esp"
-        description = "flash encryption in the boot loader: the boot loader turns on flash encryption"
+        description = "flash encryption: the boot loader turns on flash encryption"
         severity = "info"
         reference = "ESP-IDF bootloader_support/src/flash_encrypt.c"
-        topic = "flash encryption in the boot loader"
+        topic = "flash encryption"
         says = "the boot loader turns on flash encryption"
     strings:
         $s1 = "plaintext flashes left"
@@ -823,10 +823,10 @@ rule mcu_verify_bundle
 {
     meta:
         id = "mcu-verify-bundle"
-        description = "verification of servers: root certificates are at hand (esp_crt_bundle)"
+        description = "server check: root certificates are at hand (esp_crt_bundle)"
         severity = "info"
         reference = "ESP-IDF mbedtls/esp_crt_bundle"
-        topic = "verification of servers"
+        topic = "server check"
         says = "root certificates are at hand (esp_crt_bundle)"
         state = "unknown"
     strings:
@@ -840,10 +840,10 @@ rule mcu_verify_demanded
 {
     meta:
         id = "mcu-verify-demanded"
-        description = "verification of servers: esp-tls refuses a connection that nothing verifies"
+        description = "server check: esp-tls refuses a connection that nothing verifies"
         severity = "info"
         reference = "ESP-IDF esp-tls, built without CONFIG_ESP_TLS_SKIP_SERVER_CERT_VERIFY"
-        topic = "verification of servers"
+        topic = "server check"
         says = "esp-tls refuses a connection that nothing verifies"
         state = "unknown"
     strings:
@@ -856,10 +856,10 @@ rule mcu_verify_ota_demanded
 {
     meta:
         id = "mcu-verify-ota-demanded"
-        description = "verification of servers: esp_https_ota refuses a server that nothing verifies"
+        description = "server check: esp_https_ota refuses a server that nothing verifies"
         severity = "info"
         reference = "ESP-IDF esp_https_ota.c, built without CONFIG_ESP_HTTPS_OTA_ALLOW_HTTP"
-        topic = "verification of servers"
+        topic = "server check"
         says = "esp_https_ota refuses a server that nothing verifies"
     strings:
         $s1 = "No option for server verification is enabled in esp_http_client config"
@@ -871,10 +871,10 @@ rule mcu_verify_ota_waived
 {
     meta:
         id = "mcu-verify-ota-waived"
-        description = "verification of servers: esp_https_ota takes updates from servers that nothing verifies"
+        description = "server check: esp_https_ota takes updates from servers that nothing verifies"
         severity = "info"
         reference = "ESP-IDF esp_https_ota.c, built with CONFIG_ESP_HTTPS_OTA_ALLOW_HTTP"
-        topic = "verification of servers"
+        topic = "server check"
         says = "esp_https_ota takes updates from servers that nothing verifies"
         state = "no"
     strings:
@@ -887,10 +887,10 @@ rule mcu_verify_can_skip
 {
     meta:
         id = "mcu-verify-can-skip"
-        description = "verification of servers: the code can connect without (setInsecure)"
+        description = "server check: the code can connect without (setInsecure)"
         severity = "info"
         reference = "Arduino core for ESP32, ssl_client.cpp"
-        topic = "verification of servers"
+        topic = "server check"
         says = "the code can connect without (setInsecure)"
         state = "unknown"
     strings:
@@ -1445,10 +1445,10 @@ rule mcu_verify_module_off
 {
     meta:
         id = "mcu-verify-module-off"
-        description = "verification of servers: the radio module is told not to verify servers"
+        description = "server check: the radio module is told not to verify servers"
         severity = "medium"
         reference = "AT command manuals: Quectel QSSLCFG seclevel, SIMCom CSSLCFG authmode, ESP-AT CIPSSLCCONF, u-blox USECPRF, Telit SSLSECCFG"
-        topic = "verification of servers"
+        topic = "server check"
         says = "the radio module is told to verify no server"
         state = "no"
     strings:

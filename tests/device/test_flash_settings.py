@@ -23,9 +23,10 @@ def secrets(files: dict[str, bytes | str], format: str = "littlefs") -> dict[tup
     [
         ("/config.json", '{"wifi": {"ssid": "Home", "password": "cor-horse"}, "ap_pass": "12345678"}', {"password", "ap_pass"}),
         ("/conf9.json", '{"mqtt":{"enable":true,"user":"u1","pass":"Gq77"},"sta":{"ssid":"x","pass":"my net key!"}}', {"pass"}),
+        ("/app.json", '{"password": "lan-secret-77", "psk": "the secret"}', {"password"}),
         ("/net.json", '[{"ssid":"a","psk":"one-two-three"},{"ssid":"b","psk":"four-five-six"}]', {"psk"}),
-        ("/settings.toml", '# shipped\nCIRCUITPY_WIFI_PASSWORD = "let-me-in-please"\nCIRCUITPY_WEB_API_PASSWORD="passw0rd"\n', {
-            "CIRCUITPY_WIFI_PASSWORD"}),  # the other names what it is
+        ("/settings.toml", '# shipped\nCIRCUITPY_WIFI_PASSWORD = "let-me-in"\nCIRCUITPY_WEB_API_PASSWORD="passw0rd"\n', {
+            "CIRCUITPY_WIFI_PASSWORD", "CIRCUITPY_WEB_API_PASSWORD"}),
         ("/secrets.py", "WIFI_SSID = 'net'\nWIFI_PASSWORD = 'hunter2-hunter2'\n", {"WIFI_PASSWORD"}),
         ("/boot.py", "import network\nsta = network.WLAN(0)\nsta.connect('net', 'pw-of-the-net')\n", {"password"}),
         ("/wifi.txt", "ssid=Factory\r\npsk=linelineline\r\n", {"psk"}),

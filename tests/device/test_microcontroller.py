@@ -59,7 +59,7 @@ def test_what_the_code_speaks_of() -> None:
     firmware = plug(code)
     device = build(firmware)
     told = rows(device)
-    assert told["new software comes by"] == ("yes", "HTTPS download (esp_https_ota)")
+    assert told["update source"] == ("yes", "HTTPS download (esp_https_ota)")
     assert told["TLS library"] == ("yes", "mbed TLS")
     assert told["endpoint in clear"] == ("yes", "mqtt://broker.sample-cloud.net")
     found = {each.rule: each for each in microcontrollers.analyse(firmware, device)}
@@ -75,7 +75,7 @@ def test_what_the_code_speaks_of() -> None:
     [
         (b"OTA update in progress", "update over the air", ["the texts speak of it"]),
         (b"OTA update\0OTA image has invalid magic byte (expected 0xE9)", "update over the air", []),  # told better
-        (b"OTA image has invalid magic byte", "new software is written by", ["ESP-IDF (esp_ota_write)"]),
+        (b"OTA image has invalid magic byte", "update writer", ["ESP-IDF (esp_ota_write)"]),
         (LABELS, "TLS implementation", ["a TLS client or server is linked in"]),
         (LABELS + b"\0ssl_tls.c", "TLS implementation", []),
         (b"uart:~$ \0nsh> \0", "console", ["Zephyr shell", "NuttShell"]),

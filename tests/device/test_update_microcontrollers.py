@@ -136,6 +136,14 @@ def test_the_protection_of_the_image_is_found_once() -> None:
     assert [each.rule for each in updates.analyse(firmware, build(firmware))] == ["UPD-003"]
 
 
+def test_a_dump_without_a_wrapping_is_judged_by_what_writes() -> None:
+    firmware = image(FETCHES + HASHES + WRITES + b"\0zcl_ota_upgrade\0", table=TWO)
+    (found,) = [each for each in updates.analyse(firmware, build(firmware)) if each.rule == "UPD-003"]
+    assert (found.verdict, found.title) == (
+        "concern", "ESP-IDF (esp_ota_write) checks updates by a hash only (http download, Zigbee OTA)",
+    )  # fmt: skip
+
+
 def test_an_image_full_of_texts_stays_bounded() -> None:
     code = b"".join(b"\0esp_https_ota\0zcl_ota_upgrade\0OTA image has invalid magic byte\0" for _ in range(3000))
     assert len(ways(image(*(code + bytes([number]) for number in range(40))))) <= 24
