@@ -439,6 +439,13 @@ PLANTED = (
             "/etc/firmware-version": None,
         },
     ),
+    # --- boot chain
+    Plant("boot-verify-off", (("BOOT-002", "environment"),), boot=BOOT + "verify=n\n"),
+    Plant(
+        "boot-from-network",
+        (("BOOT-003", "environment"),),
+        boot=BOOT.replace("bootcmd=bootm 0x8000", "bootcmd=tftpboot 0x80800000 fw.img && bootm 0x80800000; bootm 0x8000"),
+    ),
     # --- debug access
     Plant("debug-boot-prompt", (("DBG-001", ""),), boot=BOOT.replace("bootdelay=-2", "bootdelay=3")),
     Plant("debug-console", (("DBG-002", "/etc/inittab"),), {"/etc/inittab": _also("/etc/inittab", "ttyS0::respawn:-/bin/sh")}),

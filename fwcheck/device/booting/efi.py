@@ -99,13 +99,9 @@ def _programs(context: Context) -> Iterator[Found]:
 def _program(fs: FileSystem, path: str, title: str, words: str) -> BootStep:
     proofs = [fs.evidence(path, words)]
     said = words or "not read"
-    if title.startswith("GRUB"):
-        for name in _GRUB:
-            text = (fs.text(name) or "")[:_TEXT]
-            for pattern, meaning in ((_ENFORCE, "check_signatures"), (_SUPERUSERS, "superusers")):
-                if found := pattern.search(text):
-                    proofs.append(fs.evidence(name, found[0], line=text.count("\n", 0, found.start()) + 1))
-                    said += f"; {meaning}={found[1]}"
+    for name, value, proof in _settings(fs) if title.startswith("GRUB") else ():
+        proofs.append(proof)
+        said += f"; {name}={value}"
     return BootStep(
         stage="boot loader",
         detail=f"{title} {path}",
@@ -113,3 +109,17 @@ def _program(fs: FileSystem, path: str, title: str, words: str) -> BootStep:
         reason=f"{said}; keys and switch of Secure Boot belong to the device",
         evidence=tuple(proofs[:4]),
     )
+
+
+def grub_settings(context: Context) -> Iterator[tuple[str, str, Evidence]]:
+    """``check_signatures`` and ``superusers`` of GRUB's configuration files: name, value, line."""
+    for fs in context.firmware.filesystems:
+        yield from _settings(fs)
+
+
+def _settings(fs: FileSystem) -> Iterator[tuple[str, str, Evidence]]:
+    for path in _GRUB:
+        text = (fs.text(path) or "")[:_TEXT]
+        for pattern, meaning in ((_ENFORCE, "check_signatures"), (_SUPERUSERS, "superusers")):
+            if found := pattern.search(text):
+                yield meaning, found[1], fs.evidence(path, found[0], line=text.count("\n", 0, found.start(1)) + 1)

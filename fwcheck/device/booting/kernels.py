@@ -30,6 +30,7 @@ _VENDORS = re.compile(
     r"|avm-eva|ubnt|luxul|novatek-\w+|iptime|nvtpack|sercomm|senao|gemtek|jcg|poray|planex|moxa-frm|buffalo|instar-bneg)"
 )
 _LINUX = re.compile(r"(?i)linux|kernel|vmlinu|zimage|openwrt|lede")
+_LOCKED = ("LOCK_DOWN_KERNEL_FORCE_INTEGRITY", "LOCK_DOWN_KERNEL_FORCE_CONFIDENTIALITY")
 _MOST = 24
 
 
@@ -272,6 +273,12 @@ def modules(context: Context) -> list[Link]:
     if configuration.on("MODULE_SIG_FORCE"):
         verified, reason = "signature", "the kernel refuses modules without a signature by a key that it holds"
         proofs = (configuration.evidence("MODULE_SIG_FORCE"),)
+    elif configuration.on("MODULE_SIG") and (forced := [name for name in _LOCKED if configuration.on(name)]):
+        verified, reason = (
+            "signature",
+            "the kernel is locked down as built, and refuses modules without a signature by a key it holds",
+        )
+        proofs = (configuration.evidence("MODULE_SIG", *forced),)
     elif configuration.on("MODULE_SIG") and enforced is not None and "module.sig_enforce=0" not in enforced.text:
         reason = "signatures are demanded by a word of the command line: it holds as far as that can be trusted"
         proofs = (configuration.evidence("MODULE_SIG"), Evidence(location=enforced.location, text=enforced.text[:240]))

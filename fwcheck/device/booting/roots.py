@@ -261,5 +261,7 @@ def _unable(context: Context) -> bool:
     configuration, walk = context.configuration, context.walk
     if configuration is None or walk is None or not walk.complete or not walk.starts or walk.checks:
         return False
+    if any(root.format == "cpio" for root in context.roots):
+        return False  # what an initial RAM file system does before it mounts the root is not followed
     able = any(configuration.options.get(name, "n") != "n" for name in _CHECKERS)
     return not able and all(each.command == "bootm" for each in walk.starts)

@@ -28,6 +28,7 @@ _TURNS = 16
 _STARTS = 64
 _OPEN = "\x01"  # stands for a value that only the running device knows
 _OLD = re.compile(r"\$\((\w{1,64})\)")
+_ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{1,16}|[0-9a-fA-F]{5,16}")
 _CHECKS = frozenset({"hab_auth_img", "auth_cntr", "esbc_validate", "avb", "image_authenticate", "aml_verify", "secure_load"})
 
 
@@ -267,8 +268,7 @@ class _Walker:
         return "yes"
 
     def start(self, name: str, words: list[str]) -> Outcome:
-        address = words[1].partition("#")[0].partition(":")[0] if len(words) > 1 else self.values.get("loadaddr", "")
-        origin, load = self.memory.get(address, self.last)
+        origin, load = self.loaded(words)
         if name in ("bootflow", "bootmenu", "bootp_boot"):
             origin, load = "several", ""
         if name in ("pxe", "nboot", "usbboot"):
@@ -286,6 +286,14 @@ class _Walker:
             self.starts.append(Start(name, line, variable, origin, load, sure, self.values.get("verify", "")))
         return "medium"
 
+    def loaded(self, words: list[str]) -> tuple[Origin, str]:
+        """Where what a command starts was loaded from: by its address, else the last load of which no address is known."""
+        address = words[1].partition("#")[0].partition(":")[0] if len(words) > 1 else self.values.get("loadaddr", "")
+        if _number(address) in self.memory:
+            return self.memory[_number(address)]
+        elsewhere = len(words) > 1 and _ADDRESS.fullmatch(address) and any(held == self.last for held in self.memory.values())
+        return ("memory", "") if elsewhere else self.last
+
     def load(self, name: str, words: list[str]) -> Outcome:
         """Remembers what was loaded from where to which address."""
         line = " ".join(words)[:160]
@@ -295,13 +303,17 @@ class _Walker:
         if name in FAMILIES and not (len(words) > 2 and words[1].partition(".")[0] in ("read", "load", "boot", "readboot")):
             return "medium"  # probe, erase, dev ...
         self.last = (origin, line)
-        for each in words[1:]:
-            if each[:2].lower() == "0x" or re.fullmatch(r"[0-9a-fA-F]{6,16}", each):
-                self.memory[each] = self.last
-                break
+        address = next((each for each in words[1:] if _ADDRESS.fullmatch(each)), self.values.get("loadaddr", ""))
+        if _ADDRESS.fullmatch(address):
+            self.memory[_number(address)] = self.last
         if name in NETWORK and self.values.get("autostart", "")[:1] in ("y", "Y", "1", "t"):
             return self.start("bootm", ["bootm"])
         return "medium"
+
+
+def _number(address: str) -> str:
+    """An address without its prefix and leading zeros."""
+    return address.lower().removeprefix("0x").lstrip("0")
 
 
 def _device(words: list[str]) -> Origin | None:
