@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from fwcheck.extraction.errors import FormatError
+from fwcheck.extraction.errors import FormatError, QuotaExceeded
 from fwcheck.extraction.source import ByteSource
 
 MAGIC = b"\xd0\x0d\xfe\xed"
@@ -104,8 +104,10 @@ class DeviceTree:
                 name = _name(bytes(view[at : at + _NAME_LIMIT]))
                 at += (len(name) + 4) & ~3
                 nodes += 1
-                if nodes > _NODE_LIMIT or len(stack) >= _DEPTH_LIMIT or (root is not None and not stack):
-                    raise FormatError("too many or too deep nodes in a device tree")
+                if nodes > _NODE_LIMIT:
+                    raise QuotaExceeded(f"a device tree of more than {_NODE_LIMIT} nodes")
+                if len(stack) >= _DEPTH_LIMIT or (root is not None and not stack):
+                    raise FormatError("too deep nodes or several roots in a device tree")
                 text = name.decode("utf-8", "replace")
                 parent = stack[-1] if stack else None
                 node = DeviceTreeNode(self._source, f"{parent.path.rstrip('/')}/{text}" if parent else "")
@@ -119,7 +121,9 @@ class DeviceTree:
                 length, name_at = struct.unpack_from(">II", view, at)
                 at += 8
                 properties += 1
-                if length > size - at or properties > _PROPERTY_LIMIT:
+                if properties > _PROPERTY_LIMIT:
+                    raise QuotaExceeded(f"a device tree of more than {_PROPERTY_LIMIT} properties")
+                if length > size - at:
                     raise FormatError("a property reaches beyond its device tree")
                 if name_at not in names:
                     names[name_at] = _name(self._strings[name_at : name_at + _NAME_LIMIT]).decode("utf-8", "replace")

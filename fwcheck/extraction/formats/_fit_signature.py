@@ -13,6 +13,7 @@ import struct
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from fwcheck.extraction.formats._checksums import digest
 from fwcheck.extraction.formats._devicetree import DeviceTree, DeviceTreeNode
 from fwcheck.extraction.formats._signed import ec_key, rsa_key, two_numbers
 from fwcheck.extraction.source import ByteSource
@@ -25,6 +26,7 @@ _CURVES = {"prime256v1": 256, "secp256r1": 256, "secp384r1": 384, "secp224r1": 2
 _SIGNATURES = 64  # of one image
 _HASHED_LIMIT = 4096  # nodes that one signature lists
 _KEYS = 32
+_LOOKED = 300_000  # tokens of the tree, counted anew for each signature: those behind are told without what they cover
 
 
 class _Piece(NamedTuple):
@@ -41,7 +43,7 @@ def configuration_blocks(tree: DeviceTree, source: ByteSource, offset: int, *, i
     """The signatures of configurations; ``intact``: whether the hashes of the images are right."""
     configurations = tree.node("/configurations")
     pieces: list[_Piece] | None = None
-    count = 0
+    count = looked = 0
     for node in configurations.children.values() if configurations is not None else ():
         for child in _signature_nodes(node):
             nodes = child.texts("hashed-nodes")[:_HASHED_LIMIT]
@@ -50,16 +52,24 @@ def configuration_blocks(tree: DeviceTree, source: ByteSource, offset: int, *, i
             if count > _SIGNATURES or not nodes:
                 return
             pieces = _pieces(source, offset) if pieces is None else pieces
-            signed = _covered(source, offset, pieces, frozenset(nodes))
-            if len(strings) == 8:
-                signed += source.peek(offset + _strings_at(source, offset), int.from_bytes(strings[4:], "big"))
-            yield _block(child, signed, f"configuration {node.name}", "FIT configuration", intact=intact)
+            looked += len(pieces)
+            name, hashed = child.text("algo").partition(",")[0], b""
+            if looked <= _LOOKED and name in _HASHES:
+                signed = _covered(source, offset, pieces, frozenset(nodes))
+                if len(strings) == 8:
+                    signed += source.peek(offset + _strings_at(source, offset), int.from_bytes(strings[4:], "big"))
+                hashed = hashlib.new(name, signed, usedforsecurity=False).digest()
+            yield _block(child, hashed, f"configuration {node.name}", "FIT configuration", intact=intact)
 
 
 def image_blocks(node: DeviceTreeNode, source: ByteSource, at: int, size: int) -> Iterator[SignedBlock]:
     """The signatures over an image's data."""
+    known: dict[str, bytes] = {}
     for child in list(_signature_nodes(node))[:_SIGNATURES]:
-        yield _block(child, source.view(at, size), f"the data of image {node.name}", "FIT image", intact=None)
+        name = child.text("algo").partition(",")[0]
+        if name in _HASHES and name not in known:
+            known[name] = digest(name, source, (at, size))
+        yield _block(child, known.get(name, b""), f"the data of image {node.name}", "FIT image", intact=None)
 
 
 def _signature_nodes(node: DeviceTreeNode) -> Iterator[DeviceTreeNode]:
@@ -68,11 +78,9 @@ def _signature_nodes(node: DeviceTreeNode) -> Iterator[DeviceTreeNode]:
             yield child
 
 
-def _block(node: DeviceTreeNode, signed: bytes | memoryview, covers: str, scheme: str, *, intact: bool | None) -> SignedBlock:
+def _block(node: DeviceTreeNode, hashed: bytes, covers: str, scheme: str, *, intact: bool | None) -> SignedBlock:
     name, _, kind = node.text("algo").partition(",")
-    raw, digest = node.raw("value") or b"", b""
-    if name in _HASHES:
-        digest = hashlib.new(name, signed, usedforsecurity=False).digest()
+    raw = node.raw("value") or b""
     algorithm: Literal["RSA", "ECDSA", "unknown"] = "unknown"
     if kind.startswith("rsa"):
         algorithm = "RSA"
@@ -81,7 +89,7 @@ def _block(node: DeviceTreeNode, signed: bytes | memoryview, covers: str, scheme
         raw = two_numbers(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
     hint = node.text("key-name-hint")
     return SignedBlock(
-        scheme=scheme, algorithm=algorithm, hash=name, signature=raw, digest=digest, covers=covers, intact=intact,
+        scheme=scheme, algorithm=algorithm, hash=name, signature=raw, digest=hashed, covers=covers, intact=intact,
         padding="pss" if node.text("padding") == "pss" else "pkcs1v15" if algorithm == "RSA" else "",
         key_hint=f"key {hint!r}" if hint else "",
     )  # fmt: skip

@@ -165,11 +165,14 @@ class _Fit:
 
     def _hashes(self, node: DeviceTreeNode, at: int, size: int) -> str:
         words = []
+        known: dict[str, bytes | None] = {}  # an image may have thousands of nodes for one hash
         for child in node.children.values():
             if not child.name.startswith("hash") or (value := child.raw("value")) is None:
                 continue
             algorithm = child.text("algo")
-            found = _digest(self.source, at, size, algorithm)
+            if algorithm not in known:
+                known[algorithm] = _digest(self.source, at, size, algorithm)
+            found = known[algorithm]
             if found == value:
                 self._right.append(algorithm)
             elif found is not None:

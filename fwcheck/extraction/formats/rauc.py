@@ -16,7 +16,7 @@ from functools import partial
 
 import msgspec
 
-from fwcheck.extraction.errors import ExtractionError, FormatError
+from fwcheck.extraction.errors import ExtractionError, FormatError, QuotaExceeded
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats import _cms as cms
 from fwcheck.extraction.formats._checksums import DIGESTS, digest_of
@@ -96,8 +96,10 @@ class Rauc(Format):
 def _signature(source: ByteSource, at: int) -> cms.Message:
     """The CMS at ``at``, with the trailer behind it that gives its length; raises FormatError."""
     size = cms.length(source.peek(at, 6))
-    if size > cms.LIMIT or source.peek(at + size, _TRAILER) != struct.pack(">Q", size):
+    if source.peek(at + size, _TRAILER) != struct.pack(">Q", size):
         raise FormatError("no RAUC trailer behind a CMS message")
+    if size > cms.LIMIT:
+        raise QuotaExceeded(f"a CMS signature of {size} bytes")
     return cms.message(source.read(at, size))
 
 
