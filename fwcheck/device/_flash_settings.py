@@ -1,4 +1,4 @@
-"""Secrets in settings that a microcontroller's flash is shipped with: files of LittleFS, SPIFFS and FAT, values of NVS.
+"""Secrets in settings that a microcontroller's flash is shipped with: files of LittleFS, SPIFFS and FAT, NVS, Tuya's KV storage.
 
 JSON (Mongoose OS ``conf*.json``, ESP8266 ``config.json``), lines ``name = value`` (CircuitPython ``settings.toml``, Python's
 ``secrets.py``), and ``connect('network', 'passphrase')`` of MicroPython's ``network.WLAN``. What a name calls a secret counts
@@ -15,11 +15,11 @@ from typing import NamedTuple
 from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.model import Facts, Node
 
-_FLASH = frozenset({"littlefs", "spiffs", "fat", "fat12", "fat16", "fat32", "vfat", "esp-nvs"})
+_FLASH = frozenset({"littlefs", "spiffs", "fat", "fat12", "fat16", "fat32", "vfat", "esp-nvs", "tuya-kv"})
 _KINDS = frozenset({"json", "text", "script", "xml"})
 _NAME = re.compile(
     r"(?i)^(?:(?:sta|ap)\.(?:pswd|passwd)|.*(?:passw(?:or)?d|passphrase|pass_?key|pswd|psk|wifi_?(?:pass|key|pw)|secret|token|api_?key"
-    r"|priv(?:ate)?_?key).*|(?:.*[._-])?(?:pass|pwd|pw))$"
+    r"|priv(?:ate)?_?key|auth?_?key|auz_?key|local_?key|lckey|sec_?key|access_?key).*|(?:.*[._-])?(?:pass|pwd|pw))$"
 )
 _ABOUT = re.compile(
     r"(?i)(?:_?(?:len(?:gth)?|min|max|file|path|type|enabled?|age|expir\w*|policy|tries|retries|required|prompt|hint|label|title|text|msg"

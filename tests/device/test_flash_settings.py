@@ -56,6 +56,14 @@ def test_values_of_nvs() -> None:
     assert set(secrets(values, "esp-nvs").values()) == {"correct-horse", "12345678", "former-one"}
 
 
+def test_values_of_tuyas_storage() -> None:
+    values: dict[str, bytes | str] = {
+        "/gw_bi": '{"uuid":"u-1","auz_key":"A1b2C3d4E5f6","ap_ssid":"SmartLife","ap_passwd":null}',
+        "/gw_wsm": '{"nc_tp":9,"ssid":"net","passwd":"correct-horse"}',
+    }  # fmt: skip
+    assert {name for _, name in secrets(values, "tuya-kv")} == {"auz_key", "passwd"}
+
+
 def test_a_secret_has_its_line_and_is_told_once() -> None:
     firmware = firmware_of({"/config.json": '{\n "ssid": "x",\n "mqtt_password": "Gq77-xx2-kk"\n}\n'}, format="spiffs")
     found = [each for each in registry.analyse(firmware, build(firmware)) if each.rule in ("FS-020", "FS-003", "NET-006")]
