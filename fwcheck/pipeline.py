@@ -51,6 +51,7 @@ from fwcheck.workers import Failure, Pool
 if TYPE_CHECKING:
     from fwcheck.device.signatures import PublicKey
     from fwcheck.vulnerabilities.database import Knowledge
+    from fwcheck.vulnerabilities.store import Statement
 
 LARGEST = 32 << 30  # bytes of an image: a sparse file claims any size, and every byte of it is hashed
 UNIT_BYTES = 2 << 20  # contents handed to a worker at once
@@ -84,6 +85,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     second_opinions: tuple[str, ...] = ()  # other extractors that are asked about what stays unknown, in this order
     limits: Limits = Limits()
     update_keys: tuple[Path, ...] = ()  # files with public keys that the signatures of the image are verified with
+    database: Path | None = None  # the knowledge file; None: the user's own, else the one shipped
+    vex: tuple[Path, ...] = ()  # documents that say which known vulnerabilities do not count
     min_tier: str | None = None
     min_score: int | None = None
     fail_on: Severity | None = None
@@ -121,7 +124,10 @@ def _seldom_collected() -> Iterator[None]:
 def _scan(path: Path, options: Options, progress: Progress) -> Report:
     clock = _Clock()
     keys = _update_keys(options.update_keys)
-    firmware = extract(path, options, progress, _later_stages())
+    statements = _statements(options.vex)
+    if options.database is not None:
+        _knowledge(options.database)  # a file that is none is told before the image is read
+    firmware = extract(path, options, progress, _later_stages(options.database))
     clock.mark("extraction_and_inspection")
     gc.freeze()  # the tree and the facts stay
 
@@ -131,10 +137,12 @@ def _scan(path: Path, options: Options, progress: Progress) -> Report:
     device = build(firmware, keys)
     clock.mark("device")
 
+    from fwcheck.device.kernel_configuration import configurations  # noqa: PLC0415
     from fwcheck.vulnerabilities.annotate import annotate  # noqa: PLC0415
 
-    knowledge = _knowledge()
-    device = msgspec.structs.replace(device, components=annotate(device.components, knowledge))
+    knowledge = _knowledge(options.database)
+    known = annotate(device.components, knowledge, statements, configurations(firmware))
+    device = msgspec.structs.replace(device, components=known)
     clock.mark("vulnerabilities")
 
     from fwcheck.analysers.registry import analyse, rules  # noqa: PLC0415
@@ -179,18 +187,32 @@ def _update_keys(paths: Sequence[Path]) -> tuple[PublicKey, ...]:
     return tuple(found)
 
 
-def _later_stages() -> list[Callable[[], object]]:
+def _later_stages(database: Path | None) -> list[Callable[[], object]]:
     """Imports and tables of the stages behind extraction: got ready while the workers read."""
     modules = ("device.build", "analysers.registry", "vulnerabilities.database", "jcstar.mapper", "gate", "reports.json")
     steps: list[Callable[[], object]] = [partial(import_module, f"fwcheck.{module}") for module in modules]
-    return [*steps, lambda: import_module("fwcheck.analysers.registry").registered(), _knowledge]
+    return [*steps, lambda: import_module("fwcheck.analysers.registry").registered(), partial(_knowledge, database)]
 
 
 @cache
-def _knowledge() -> Knowledge:
-    from fwcheck.vulnerabilities.database import Knowledge  # noqa: PLC0415
+def _knowledge(path: Path | None) -> Knowledge:
+    from fwcheck.vulnerabilities.database import Knowledge, user_file  # noqa: PLC0415
 
-    return Knowledge.open()
+    try:
+        return Knowledge.open(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path or user_file()}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _statements(paths: Sequence[Path]) -> tuple[Statement, ...]:
+    if not paths:
+        return ()
+    from fwcheck.vulnerabilities.vex import NotVex, read  # noqa: PLC0415  # few scans are given statements
+
+    try:
+        return tuple(each for path in paths for each in read(path))
+    except NotVex as error:
+        raise InputError(f"--vex {error}") from error
 
 
 def extract(

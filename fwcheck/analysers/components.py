@@ -6,78 +6,97 @@ took over without a new version, nor whether the weak part is compiled in: a ver
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
+from fwcheck.analysers._exposure import Exposed, exposure, using
 from fwcheck.analysers.rule import rules_of
 from fwcheck.device.firmware import Firmware
 from fwcheck.device.products import products
-from fwcheck.model import Component, Device, Evidence, Finding, Location, Service, Severity, Vulnerability
+from fwcheck.model import Component, Device, Evidence, Finding, Location, Severity, Vulnerability
 
 _CRITICAL, _HIGH = 9.0, 7.0  # CVSS 3.1, table 14
+_LIKELY = 0.5  # EPSS: more likely than not within 30 days
+_SHOWN = 0.1  # EPSS that is worth a word
 _NAMED = 5  # vulnerabilities named in the evidence
-_PROGRAMS = {  # programs whose name is not their project's
-    "openssh": ("sshd",),
-    "samba": ("smbd", "nmbd"),
-    "ppp": ("pppd",),
-    "net-snmp": ("snmpd",),
-    "bluez": ("bluetoothd",),
-    "avahi": ("avahi-daemon",),
-    "minidlna": ("minidlnad",),
-    "ntp": ("ntpd",),
-    "http_server": ("httpd", "apache2"),
-    "strongswan": ("charon", "starter", "ipsec"),
-    "goahead": ("goahead", "webs"),
-    "bind": ("named",),
-    "transmission": ("transmission-daemon",),
-}
-
 RULES = rules_of(__name__)
 _VULNERABLE = RULES["CVE-001"]
 _ENDED = RULES["CVE-002"]
+_SET_ASIDE = RULES["CVE-003"]
 
 
-def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:  # noqa: ARG001  # the shape all analysers share
-    """At most one finding of each rule per component version."""
+def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
+    """At most one finding of each rule per component version, what matters most for a release first."""
+    exposed = exposure(firmware, device)
     seen: set[tuple[str, str, str | None]] = set()
-    for component in device.components:
-        for rule, finding in _of(component, device):
+    ranked = sorted(device.components, key=lambda each: _rank(each, exposed))
+    for component in ranked:
+        for rule, finding in _of(component, exposed):
             key = (rule, component.name, component.version)
             if key not in seen:
                 seen.add(key)
                 yield finding
 
 
-def _of(component: Component, device: Device) -> Iterator[tuple[str, Finding]]:
+def _rank(component: Component, exposed: Sequence[Exposed]) -> tuple[bool, bool, float, float]:
+    """Known to be exploited, then used by a service that answers, then score, then probability."""
+    listed = component.vulnerabilities
+    return (
+        not any(each.known_exploited for each in listed),
+        using(component, exposed) is None,
+        -max((each.score or 0.0 for each in listed), default=0.0),
+        -max((each.epss or 0.0 for each in listed), default=0.0),
+    )
+
+
+def _of(component: Component, exposed: Sequence[Exposed]) -> Iterator[tuple[str, Finding]]:
     if component.version is None:
         return
-    if component.vulnerabilities and (finding := _vulnerable(component, device)) is not None:
+    if component.vulnerabilities and (finding := _vulnerable(component, exposed)) is not None:
         yield _VULNERABLE.id, finding
     if component.end_of_life is not None:
         yield _ENDED.id, _ended(component)
+    if component.set_aside:
+        yield _SET_ASIDE.id, _aside(component)
 
 
-def _vulnerable(component: Component, device: Device) -> Finding | None:
+def _vulnerable(component: Component, exposed: Sequence[Exposed]) -> Finding | None:
     network = _network(component)
+    service = using(component, exposed)
     exploited = [each for each in component.vulnerabilities if each.known_exploited]
     worst = max((each.score or 0.0 for each in component.vulnerabilities), default=0.0)
-    if not exploited and worst < (_HIGH if network in ("server", "client") else _CRITICAL):
+    likely = max((each.epss or 0.0 for each in component.vulnerabilities), default=0.0) >= _LIKELY
+    bound = _HIGH if network in ("server", "client") or service is not None else _CRITICAL
+    if not exploited and not likely and worst < bound:
         return None
-    runs = next((each for each in device.services if each.enabled == "yes" and _runs(each, component)), None)
-    severity = Severity.HIGH if exploited and runs is not None else Severity.MEDIUM
-    state = f"; {runs.name} is started by default ({runs.started_by})" if runs is not None else ""
+    grave = exploited or ((likely or worst >= _CRITICAL) and component.package is None)
+    state = f"; {service.told}" if service is not None else ""
     reach = network == "server" and component.name != "linux_kernel"
     return _VULNERABLE.finding(
         _where(component, f"{_listed(component.vulnerabilities)}{state}"),
         f"{component.name} {component.version}",
         title=f"{component.name} {component.version} has known vulnerabilities"
         + (", some known to be exploited" if exploited else ""),
-        severity=severity,
+        severity=Severity.HIGH if grave and service is not None else Severity.MEDIUM,
         confidence=_confidence(component),
         criteria=("S1.1-09", "S1.1-13") if reach else None,
         witnesses=component.evidence[1:],
         refuted_by=_BACKPORTS if component.package is not None else "",
+    )
+
+
+def _aside(component: Component) -> Finding:
+    reasons: dict[str, list[str]] = {}
+    for each in component.set_aside:
+        reasons.setdefault(each.reason, []).append(each.id)
+    told = [f"{', '.join(ids[:_NAMED])}{f' and {len(ids) - _NAMED} more' if len(ids) > _NAMED else ''}: {reason}"
+            for reason, ids in reasons.items()]  # fmt: skip
+    rest = f"; {len(told) - _NAMED} reasons more in the JSON report" if len(told) > _NAMED else ""
+    return _SET_ASIDE.finding(
+        _where(component, "; ".join(told[:_NAMED]) + rest),
+        f"{component.name} {component.version}",
+        title=f"{component.name} {component.version}: {len(component.set_aside)} known vulnerabilities do not count",
+        confidence=_confidence(component),
     )
 
 
@@ -109,13 +128,6 @@ def _confidence(component: Component) -> Literal["certain", "firm", "tentative"]
     return "tentative" if component.package is not None or component.confidence == "tentative" else "firm"
 
 
-def _runs(service: Service, component: Component) -> bool:
-    names = _PROGRAMS.get(component.name, (component.name,))
-    if posixpath.basename(service.program) in names:
-        return True
-    return bool(service.program) and any(each.location.path == service.program for each in component.evidence)
-
-
 def _where(component: Component, statement: str) -> Evidence:
     first = component.evidence[0] if component.evidence else Evidence(location=Location())
     return Evidence(location=first.location, text=f"{first.text}: {statement}" if first.text else statement)
@@ -130,5 +142,6 @@ def _listed(vulnerabilities: tuple[Vulnerability, ...]) -> str:
 def _named(vulnerability: Vulnerability) -> str:
     marks = [f"CVSS {vulnerability.score}"] if vulnerability.score is not None else []
     marks += ["known to be exploited"] if vulnerability.known_exploited else []
+    marks += [f"EPSS {vulnerability.epss:.0%}"] if vulnerability.epss is not None and vulnerability.epss >= _SHOWN else []
     marks += [f"fixed in {vulnerability.fixed_in}"] if vulnerability.fixed_in else []
     return vulnerability.id + (f" ({', '.join(marks)})" if marks else "")

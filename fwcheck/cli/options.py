@@ -43,6 +43,19 @@ def update_keys(command: argparse.ArgumentParser) -> None:
     )
 
 
+def knowledge(command: argparse.ArgumentParser) -> None:
+    """What known vulnerabilities are looked up in, and who says which of them do not count."""
+    command.add_argument("--database", metavar="FILE", type=Path, help="the knowledge file (see fwcheck db)")
+    command.add_argument(
+        "--vex",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="statements on vulnerabilities of this product (OpenVEX, CycloneDX, CSAF); may be given again",
+    )
+
+
 def second_opinions(command: argparse.ArgumentParser) -> None:
     """Which other extractors are asked about what stays unknown."""
     command.add_argument(

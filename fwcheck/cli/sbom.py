@@ -15,6 +15,7 @@ def add(commands: Any) -> None:
     command: argparse.ArgumentParser = commands.add_parser("sbom", help="the components of an image as CycloneDX")
     shared.image(command)
     shared.reading(command)
+    shared.knowledge(command)
     command.add_argument("--quiet", action="store_true", help="no progress")
     command.set_defaults(run=run)
 
@@ -25,7 +26,8 @@ def run(options: argparse.Namespace) -> int:
     from fwcheck.reports.registry import named  # noqa: PLC0415
 
     with Progress(options.image.name, options.quiet) as progress:
-        report = scan(options.image, Options(jobs=options.jobs, cache=shared.cache(options)), progress)
+        wanted = Options(jobs=options.jobs, cache=shared.cache(options), database=options.database, vex=tuple(options.vex))
+        report = scan(options.image, wanted, progress)
     content = named("cyclonedx").render(report)
     sys.stdout.buffer.write(content if isinstance(content, bytes) else content.encode())
     return 0

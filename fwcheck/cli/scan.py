@@ -31,6 +31,7 @@ def add(commands: Any) -> None:
     shared.gates(command)
     shared.reading(command)
     shared.update_keys(command)
+    shared.knowledge(command)
     command.add_argument("--lang", choices=("en", "ja"), default="en", help="language of reports for people")
     command.add_argument("--quiet", action="store_true", help="no progress, and no summary when files are written")
     command.add_argument("--show-secrets", action="store_true", help="do not mask passwords in reports")
@@ -74,6 +75,8 @@ def _pipeline_options(options: argparse.Namespace) -> Any:
         second_opinions=shared.opinions(options),
         limits=shared.limits(options),
         update_keys=tuple(options.update_key),
+        database=options.database,
+        vex=tuple(options.vex),
         min_tier=options.min_tier,
         min_score=options.min_score,
         fail_on=Severity(options.fail_on) if options.fail_on else None,

@@ -17,6 +17,7 @@ from fwcheck.reports.registry import Lang
 _NAMESPACE = uuid.UUID("6f0a4b1e-5d0c-5a86-9c55-2f6d7f1c3b90")
 _CONFIDENCE = {"certain": 1.0, "firm": 0.8, "tentative": 0.4}
 _OCCURRENCES = 50
+_STATES = {"not_affected": "not_affected", "fixed": "resolved", "under_investigation": "in_triage"}
 
 
 def render(report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> str:  # noqa: ARG001  # one signature for all formats
@@ -83,27 +84,38 @@ def _component(component: Component, reference: str) -> dict[str, Any]:
 
 
 def _vulnerabilities(components: tuple[Component, ...], references: list[str]) -> list[dict[str, Any]]:
-    """Each vulnerability once, with every component that it affects, by id."""
-    first: dict[str, Vulnerability] = {}
-    affected: dict[str, list[str]] = {}
+    """Each vulnerability once per state, with every component that it concerns, by id."""
+    first: dict[tuple[str, str, str], Vulnerability] = {}
+    affected: dict[tuple[str, str, str], list[str]] = {}
     for component, reference in zip(components, references, strict=True):
-        for each in component.vulnerabilities:
-            first.setdefault(each.id, each)
-            affected.setdefault(each.id, []).append(reference)
-    return [_vulnerability(first[name], sorted(set(affected[name]))) for name in sorted(first)]
+        for each in (*component.vulnerabilities, *component.set_aside):
+            key = (each.id, str(each.status), each.reason)
+            first.setdefault(key, each)
+            affected.setdefault(key, []).append(reference)
+    seen: dict[str, int] = {}
+    out: list[dict[str, Any]] = []
+    for key in sorted(first):
+        seen[key[0]] = seen.get(key[0], 0) + 1
+        number = "" if seen[key[0]] == 1 else f"#{seen[key[0]]}"
+        out.append(_vulnerability(first[key], sorted(set(affected[key])), number))
+    return out
 
 
-def _vulnerability(vulnerability: Vulnerability, affected: list[str]) -> dict[str, Any]:
-    out: dict[str, Any] = {"bom-ref": f"vulnerability:{vulnerability.id}", "id": vulnerability.id}
+def _vulnerability(vulnerability: Vulnerability, affected: list[str], number: str) -> dict[str, Any]:
+    out: dict[str, Any] = {"bom-ref": f"vulnerability:{vulnerability.id}{number}", "id": vulnerability.id}
     if vulnerability.source:
         out["source"] = {"name": vulnerability.source}
     if vulnerability.score is not None:
         out["ratings"] = [{"score": vulnerability.score, "severity": _severity(vulnerability.score)}]
     if vulnerability.fixed_in:
         out["recommendation"] = f"fixed in {vulnerability.fixed_in}"
+    if vulnerability.status in _STATES:
+        out["analysis"] = {"state": _STATES[vulnerability.status], "detail": plain(vulnerability.reason)}
     out["affects"] = [{"ref": each} for each in affected]
-    if vulnerability.known_exploited:
-        out["properties"] = [{"name": "fwcheck:known_exploited", "value": "true"}]
+    properties = [("fwcheck:known_exploited", "true")] if vulnerability.known_exploited else []
+    properties += [("fwcheck:epss", f"{vulnerability.epss}")] if vulnerability.epss is not None else []
+    if properties:
+        out["properties"] = [{"name": name, "value": value} for name, value in properties]
     return out
 
 

@@ -1,26 +1,136 @@
-"""Components with what is known of their versions."""
+"""Components with what is known of their versions, and what of it is set aside, with the reason.
+
+Set aside is what a VEX document calls not affected or fixed, what the distribution repaired in the package that is installed, and
+what the kernel was not built with. Nothing goes without a word: the report holds it under ``set_aside``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import msgspec
 
-from fwcheck.model import Component
+from fwcheck.device.products import by_cpe
+from fwcheck.model import Component, Location, Vulnerability
+from fwcheck.vulnerabilities import ecosystems, kernel_options
 from fwcheck.vulnerabilities.database import Knowledge
+from fwcheck.vulnerabilities.store import Statement
+
+_ASIDE = ("not_affected", "fixed")
 
 
-def annotate(components: Iterable[Component], knowledge: Knowledge) -> tuple[Component, ...]:
+class Configuration(Protocol):
+    """What a kernel was built with, as the device stage finds it."""
+
+    @property
+    def location(self) -> Location: ...
+    @property
+    def release(self) -> str: ...
+    @property
+    def architecture(self) -> str: ...
+    @property
+    def options(self) -> frozenset[str]: ...
+
+
+def annotate(
+    components: Iterable[Component],
+    knowledge: Knowledge,
+    statements: Sequence[Statement] = (),
+    configurations: Sequence[Configuration] = (),
+) -> tuple[Component, ...]:
     """The same components with their vulnerabilities, release date and end of support filled in.
 
     Only a component that carries its project's name is looked up: a sub-package of a distribution has none of its own.
     """
-    return tuple(
-        msgspec.structs.replace(
-            component,
-            vulnerabilities=knowledge.vulnerabilities(component),
-            end_of_life=knowledge.end_of_life(component),
-            released=knowledge.released(component),
-        )
-        for component in components
+    held = tuple(components)
+    present: dict[str, list[str | None]] = {}
+    for each in held:
+        present.setdefault(each.name, []).append(each.version)
+    said: dict[str, list[Statement]] = {}
+    for statement in (*statements, *knowledge.statements()):
+        said.setdefault(statement.cve, []).append(statement)
+    return tuple(_annotated(each, knowledge, present, said, configurations) for each in held)
+
+
+def _annotated(
+    component: Component,
+    knowledge: Knowledge,
+    present: dict[str, list[str | None]],
+    said: dict[str, list[Statement]],
+    configurations: Sequence[Configuration],
+) -> Component:
+    found = knowledge.vulnerabilities(component, present)
+    judged = [*knowledge.distribution(component, found)]
+    configuration = _configuration(component, configurations, present) if component.name == "linux_kernel" else None
+    if configuration is not None:
+        judged = [_built(each, configuration, knowledge) for each in judged]
+    judged = [_stated(each, component, said.get(each.id, ())) for each in judged]
+    return msgspec.structs.replace(
+        component,
+        vulnerabilities=tuple(each for each in judged if each.status not in _ASIDE),
+        set_aside=tuple(each for each in judged if each.status in _ASIDE),
+        end_of_life=knowledge.end_of_life(component),
+        released=knowledge.released(component),
     )
+
+
+# --------------------------------------------------------------------------- kernel configuration
+
+
+def _configuration(
+    component: Component, configurations: Sequence[Configuration], present: dict[str, list[str | None]]
+) -> Configuration | None:
+    """The configuration of this kernel: by its release, or the only one of the only kernel."""
+    own = [each for each in configurations if each.release and each.release.split("-")[0].split("+")[0] == component.version]
+    if len(own) == 1:
+        return own[0]
+    if not own and len(configurations) == 1 and not configurations[0].release and len(set(present["linux_kernel"])) == 1:
+        return configurations[0]
+    return None
+
+
+def _built(vulnerability: Vulnerability, configuration: Configuration, knowledge: Knowledge) -> Vulnerability:
+    places = knowledge.places(vulnerability.id)
+    reason = kernel_options.excluded(places, configuration.options, configuration.architecture)
+    if not reason or vulnerability.status in _ASIDE:
+        return vulnerability
+    where = configuration.location.path or "the kernel"
+    return msgspec.structs.replace(vulnerability, status="not_affected", reason=f"{reason} (configuration in {where})")
+
+
+# --------------------------------------------------------------------------- VEX
+
+
+def _stated(vulnerability: Vulnerability, component: Component, statements: Sequence[Statement]) -> Vulnerability:
+    """What the documents say of it. Where one says that it is affected, none sets it aside."""
+    about = [each for each in statements if applies(each, component)]
+    if not about or any(each.status == "affected" for each in about) or vulnerability.status in _ASIDE:
+        return vulnerability
+    chosen = next((each for each in about if each.status in _ASIDE), about[0])
+    reason = f"{chosen.document}: {chosen.reason or chosen.status.replace('_', ' ')}"
+    return msgspec.structs.replace(vulnerability, status=chosen.status, reason=reason)
+
+
+def applies(statement: Statement, component: Component) -> bool:
+    """Whether a statement's product (package URL, CPE, or ``name@version``) is this component in this version."""
+    product = statement.product.strip()
+    if product.startswith("pkg:"):
+        found = ecosystems.identity(product)
+        if found is None:
+            return False
+        kind, name, version = found
+        own = ecosystems.identity(component.purl or "")
+        if own is not None and own[1] == name and kind == own[0]:
+            return version in ("", own[2], component.version)
+        return name == component.name and kind in ("generic", "github") and _same(version, component)
+    if product.startswith("cpe:"):
+        fields = product.removeprefix("cpe:/").removeprefix("cpe:2.3:").split(":")
+        name = by_cpe().get(":".join(fields[1:3]), "")
+        return name == component.name and _same(fields[3] if len(fields) > 3 and fields[3] not in ("*", "-") else "", component)
+    name, _, version = product.partition("@")
+    return name.lower() == component.name and _same(version, component)
+
+
+def _same(version: str, component: Component) -> bool:
+    return not version or version in (component.version, component.package)

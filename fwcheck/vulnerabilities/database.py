@@ -7,15 +7,19 @@ import os
 import re
 import sqlite3
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from fwcheck.model import Component, Vulnerability
+from fwcheck.vulnerabilities import ecosystems
+from fwcheck.vulnerabilities.applicability import holds
 from fwcheck.vulnerabilities.belief import Range, believed
-from fwcheck.vulnerabilities.store import SCHEMA_VERSION
+from fwcheck.vulnerabilities.store import SCHEMA_VERSION, Statement
 from fwcheck.vulnerabilities.versions import branch_of, compare, key, within
 
 SHIPPED = "knowledge.sqlite.xz"
@@ -98,8 +102,13 @@ class Knowledge:
         rows = self._base.execute("SELECT component, version, date FROM release ORDER BY component, version")
         return {(component, key(version)): date for component, version, date in rows}
 
-    def vulnerabilities(self, component: Component) -> tuple[Vulnerability, ...]:
-        """What affects this version: known to be exploited first, then by score, then by identifier."""
+    def vulnerabilities(
+        self, component: Component, present: Mapping[str, Iterable[str | None]] | None = None
+    ) -> tuple[Vulnerability, ...]:
+        """What affects this version: known to be exploited first, then by score, then by identifier.
+
+        ``present`` are the versions of the components beside it, by name: some CVEs need one of them.
+        """
         if component.version is None:
             return ()
         listed = [
@@ -112,9 +121,59 @@ class Knowledge:
                 epss=each.likely,
             )
             for each in self._of(component.name)
-            if (hits := [one for one in each.ranges if self._affects(component, one)])
+            if (hits := [one for one in each.ranges if self._affects(component, one, present or {})])
         ]
         return tuple(sorted(listed, key=lambda each: (not each.known_exploited, -(each.score or 0.0), _order(each.id))))
+
+    def distribution(self, component: Component, found: Sequence[Vulnerability]) -> Iterator[Vulnerability]:
+        """The same vulnerabilities as the distribution of the package sees them, and those that it alone knows of.
+
+        A CVE that it lists for the package, with a fix no newer than the installed revision, is marked as fixed.
+        """
+        told: dict[str, tuple[Vulnerability, bool]] = {}
+        for key_ in ecosystems.keys(component.purl) if component.package or component.version else ():
+            system = re.split(r"[:/]", key_, maxsplit=1)[0]
+            version = component.package or component.version or ""
+            for each in self._of(key_):
+                hits = [one for one in each.ranges if ecosystems.within(system, version, one.first, one.last, one.inclusive)]
+                last = (hits or list(each.ranges))[0]
+                entry = Vulnerability(
+                    id=each.cve,
+                    score=each.score,
+                    known_exploited=each.exploited is not None,
+                    fixed_in=None if last.inclusive & 2 else last.last or None,
+                    source=last.source,
+                    epss=each.likely,
+                )
+                told[each.cve] = (entry, bool(hits))
+        for one in found:
+            entry, affected = told.pop(one.id, (one, True))
+            if affected:
+                yield one
+            else:
+                reason = f"the distribution lists it as fixed in {entry.fixed_in}; {component.package} is installed"
+                yield msgspec.structs.replace(one, status="fixed", reason=reason)
+        for entry, affected in told.values():
+            if affected:
+                yield entry
+
+    def places(self, cve: str) -> tuple[str, ...]:
+        """The source files that a kernel CVE is about."""
+        return self._places.get(cve, ())
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[str, ...]]:
+        found: dict[str, list[str]] = {}
+        for name, path in self._base.execute("SELECT name, path FROM place JOIN cve ON id = cve ORDER BY cve, path"):
+            found.setdefault(name, []).append(path)
+        return {name: tuple(paths) for name, paths in found.items()}
+
+    def statements(self) -> tuple[Statement, ...]:
+        """What VEX documents that were imported say."""
+        rows = self._base.execute(
+            "SELECT name, product, versions, status, reason, document FROM statement JOIN cve ON id = cve ORDER BY cve, product"
+        )
+        return tuple(Statement(*row) for row in rows)
 
     def exploited_since(self, cve: str) -> str | None:
         """ISO date on which a CVE was taken up as known to be exploited."""
@@ -210,7 +269,7 @@ class Knowledge:
         year_before = f"{int(self.date[:4]) - 1}{self.date[4:]}"
         return max(own) if own and newer and max(own) < year_before else None
 
-    def _affects(self, component: Component, each: Range) -> bool:
+    def _affects(self, component: Component, each: Range, present: Mapping[str, Iterable[str | None]]) -> bool:
         version = component.version or ""
         if component.confidence == "tentative" and any(bound.startswith(f"{version}.") for bound in (each.first, each.last)):
             return False  # the version is told less exactly than the range asks
@@ -218,6 +277,8 @@ class Knowledge:
         if component.name == "openssh":  # the mark of the portable edition is of no weight for a bound without one
             version, first, last = _unmarked(version, first, last)
         if not within(version, first, bool(each.inclusive & 1), last, bool(each.inclusive & 2)):
+            return False
+        if not holds(each.condition, present):
             return False
         # A statement older than the version cannot know of a fix that came to its branch since.
         branch = re.match(r"\d+\.\d+", version)

@@ -7,7 +7,10 @@ the same four states; only "not affected" and "fixed" set a vulnerability aside,
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from fwcheck.vulnerabilities.store import Statement
 
@@ -29,12 +32,33 @@ _CSAF = {
     "known_affected": "affected",
     "under_investigation": "under_investigation",
 }
+_LIMIT = 64 << 20  # bytes of a document
 _REASON = 400  # characters kept of a reason
 _DEPTH = 16  # branches of a product tree
 
 
 class NotVex(ValueError):
     """A document that is none of the three."""
+
+
+def read(path: Path) -> list[Statement]:
+    """Every statement of the document in a file. Raises NotVex, in one sentence, for one that cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(_LIMIT + 1)
+    except OSError as error:
+        raise NotVex(f"{path}: {error.strerror}") from error
+    if len(raw) > _LIMIT:
+        raise NotVex(f"{path}: has more than {_LIMIT >> 20} MiB")
+    try:
+        document = msgspec.json.decode(raw)
+        return statements(document if isinstance(document, dict) else {}, path.name)
+    except NotVex as error:
+        raise NotVex(f"{path}: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise NotVex(f"{path}: is no JSON: {error}") from error
+    except (AttributeError, TypeError, KeyError, IndexError, RecursionError) as error:
+        raise NotVex(f"{path}: is no VEX document as it should be: {type(error).__name__}") from error
 
 
 def statements(document: Mapping[str, Any], name: str) -> list[Statement]:
@@ -45,7 +69,7 @@ def statements(document: Mapping[str, Any], name: str) -> list[Statement]:
         return list(dict.fromkeys(_openvex(document, name)))
     if isinstance(document.get("document"), dict) and "vulnerabilities" in document:
         return list(dict.fromkeys(_csaf(document, name)))
-    raise NotVex(f"{name}: is no OpenVEX, CycloneDX or CSAF document")
+    raise NotVex("is no OpenVEX, CycloneDX or CSAF document")
 
 
 def _openvex(document: Mapping[str, Any], name: str) -> Iterator[Statement]:

@@ -1,8 +1,9 @@
+import msgspec
 import pytest
 from support.trees import firmware_of
 
 from fwcheck.analysers.components import analyse
-from fwcheck.model import Component, Device, Evidence, Location, Service, Severity, Vulnerability
+from fwcheck.model import Component, Device, ElfFacts, Evidence, Listener, Location, Service, Severity, Vulnerability
 
 NOTHING = firmware_of({"/etc/motd": "x"})
 EXPLOITED = Vulnerability(id="CVE-2017-7494", score=9.8, known_exploited=True, fixed_in="4.4.14")
@@ -83,3 +84,72 @@ def test_an_unknown_version_says_nothing():
 def test_the_cause_stands_while_the_version_stands():
     elsewhere = component(vulnerabilities=(GRAVE, MINOR))
     assert findings(component(vulnerabilities=(GRAVE,)))[0].fingerprint == findings(elsewhere)[0].fingerprint
+
+
+# --------------------------------------------------------------------------- what is reached from the network
+
+
+NEEDED = {"/usr/sbin/webd": ("libmid.so.1",), "/usr/lib/libmid.so.1": ("libssl.so.1.0.0",), "/lib/libssl.so.1.0.0": ()}
+WEB = Service(name="web", program="/usr/sbin/webd", enabled="yes", started_by="/etc/rc.d/S50web", reachable="yes")
+
+
+def reached(service, listeners=(), *, chain=True):
+    tree = firmware_of({path: path for path in NEEDED})
+    root = tree.filesystems[0]
+    for path, needed in NEEDED.items():
+        elf = ElfFacts(machine="mips", bits=32, endian="big", type="shared", needed=needed)
+        root._facts[root.nodes[path].sha256] = msgspec.structs.replace(root.facts(path), elf=elf)
+    place = Location(chain=root.chain, path="/lib/libssl.so.1.0.0" if chain else "/lib/libother.so")
+    library = Component(
+        name="openssl",
+        version="1.0.1e",
+        evidence=(Evidence(location=place, text="OpenSSL 1.0.1e"),),
+        vulnerabilities=(EXPLOITED,),
+    )
+    services = (msgspec.structs.replace(service, root=root.label),)
+    listening = tuple(msgspec.structs.replace(each, root=root.label) for each in listeners)
+    return list(analyse(tree, Device(components=(library,), services=services, listeners=listening)))
+
+
+def test_a_library_of_a_service_that_answers_by_default_is_high():
+    (found,) = reached(WEB, [Listener(port=443, protocol="tcp", address="0.0.0.0", service="web")])
+    assert found.severity == Severity.HIGH
+    assert "web is started by default (/etc/rc.d/S50web) and answers on tcp/443" in found.evidence
+
+
+@pytest.mark.parametrize(
+    "changes", [{"enabled": "no"}, {"enabled": "unknown"}, {"reachable": "loopback"}, {"reachable_from": "local"}]
+)
+def test_a_library_of_a_service_that_cannot_be_reached_is_not(changes):
+    assert [each.severity for each in reached(msgspec.structs.replace(WEB, **changes))] == [Severity.MEDIUM]
+
+
+def test_a_library_that_no_service_needs_is_not():
+    assert [each.severity for each in reached(WEB, chain=False)] == [Severity.MEDIUM]
+
+
+def test_what_matters_most_comes_first():
+    likely = Vulnerability(id="CVE-2021-1", score=9.1, epss=0.9)
+    parts = [
+        component("zlib", "1.2.8", (GRAVE,)),
+        component("curl", "7.1", (likely,)),
+        component("samba", "3.6.1", (EXPLOITED,)),
+        component("dropbear", "2012.55", (GRAVE,)),
+    ]
+    service = Service(name="ssh", program="/usr/sbin/dropbear", enabled="yes", started_by="/etc/inittab:3")
+    found = findings(*parts, services=(service,))
+    assert [each.title.split()[0] for each in found] == ["samba", "dropbear", "zlib", "curl"]
+    assert "EPSS 90%" in found[-1].evidence
+
+
+def test_a_probable_exploit_is_told_whatever_its_score():
+    (found,) = findings(component("zlib", "1.2.8", (Vulnerability(id="CVE-2021-1", epss=0.8),)))
+    assert "CVE-2021-1 (EPSS 80%)" in found.evidence
+    assert findings(component("zlib", "1.2.8", (Vulnerability(id="CVE-2021-1", epss=0.3),))) == []
+
+
+def test_what_is_set_aside_is_told_with_its_reason():
+    gone = msgspec.structs.replace(GRAVE, status="not_affected", reason="product.json: code not present")
+    (found,) = findings(component(set_aside=(gone,)))
+    assert (found.rule, found.verdict, found.criteria) == ("CVE-003", "info", ())
+    assert "CVE-2017-14491: product.json: code not present" in found.evidence
