@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from fwcheck.device.firmware import FileSystem
+from fwcheck.device.updating import verdict
+from fwcheck.device.updating.script import Script
+from fwcheck.device.updating.verdict import Write, writes
 from fwcheck.model import Evidence, Facts, Node, UpdatePath
 
-Verified = Literal["signature", "hash", "checksum", "none", "unknown"]
+Verified = verdict.Verified
+Sink = tuple[str, int, str]  # its name, line number and line
 STRENGTH: dict[Verified, int] = {"unknown": 0, "none": 1, "checksum": 2, "hash": 3, "signature": 4}
 
 # Programs that bring software to flash, by the words they stand in.
@@ -78,7 +82,7 @@ class Check(NamedTuple):
 
 
 def script_paths(fs: FileSystem) -> Iterator[UpdatePath]:
-    """One update path for each script of a file system that writes software, with the strongest check that can stop it."""
+    """The writes of each script of a file system: shell scripts are followed, others are read line by line."""
     known: dict[str, list[Check]] = {}  # the checks of each script, looked for once
     for node, facts in fs.files():
         if facts.text is None or not _is_program(node, facts) or _OF_SYSUPGRADE.search(node.path):
@@ -86,18 +90,86 @@ def script_paths(fs: FileSystem) -> Iterator[UpdatePath]:
         found = _sinks(facts.text)
         if not found or not _ABOUT_SOFTWARE.search(facts.text + node.path):
             continue
-        sink, number, line = found[0]
-        checks = [*_checks(fs, node.path, facts.text), *_checks_of_called(fs, facts.text, known)]
-        best = max(checks, key=lambda each: STRENGTH[each.kind], default=None)
+        if is_shell(node, facts):
+            yield from _followed(fs, node.path, facts.text, found)
+        else:
+            yield _read(fs, node.path, facts.text, found, known)
+
+
+def _followed(fs: FileSystem, path: str, text: str, sinks: list[Sink]) -> Iterator[UpdatePath]:
+    """One path for each verdict over the writes of a shell script; unknown where no way to a write was found."""
+    script = Script(fs)
+    script.follow(path, text)
+    by_verdict: dict[Verified, Write] = {}
+    for write in writes(script, fs):
+        by_verdict.setdefault(_own(write), write)
+    for verified, write in by_verdict.items():
+        yield _told(fs, path, text, write, verified)
+    if not by_verdict:
+        sink, number, line = sinks[0]
         yield UpdatePath(
-            source=_source(node.path, facts.text),
+            source=_source(path, text),
             sink=sink,
-            verified=best.kind if best is not None else "unknown" if sink in _CHECKING_SINKS else "none",
-            mechanism=node.path,
-            detail=_detail(best, found),
+            verified="unknown",
+            mechanism=path,
+            detail=f"writes by {sink}; nothing seen in the script leads there",
             root=fs.label,
-            evidence=(fs.evidence(node.path, line, line=number), *((best.where,) if best is not None else ())),
+            evidence=(fs.evidence(path, line, line=number),),
         )
+
+
+def _own(write: Write) -> Verified:
+    """A script without a check says nothing about a program that checks by itself."""
+    return "unknown" if write.verified == "none" and _name(write) in _CHECKING_SINKS else write.verified
+
+
+def _name(write: Write) -> str:
+    return str(getattr(write.event.command, "name", ""))
+
+
+def _told(fs: FileSystem, path: str, text: str, write: Write, verified: Verified) -> UpdatePath:
+    name = _name(write)
+    proof = write.proof
+    checked = f"{verified} checked in {proof.path}:{proof.line}" if proof is not None and verified != "unknown" else ""
+    untold = checked or ("" if write.reason else "no check in the script")
+    detail = "; ".join(part for part in (f"writes by {name}", untold, write.reason) if part)
+    steps = write.steps
+    where = next((step.evidence for step in steps if step.action == "write" and step.evidence is not None), None)
+    checks = [step.evidence for step in steps if step.check and step.evidence is not None]
+    return UpdatePath(
+        source=_source(path, text),
+        sink=name,
+        verified=verified,
+        mechanism=path,
+        detail=detail,
+        root=fs.label,
+        steps=steps,
+        transport=write.transport,
+        evidence=tuple(each for each in (where, *checks[:4]) if each is not None),
+    )
+
+
+def is_shell(node: Node, facts: Facts) -> bool:
+    """Whether the text is for a shell: its first line says so, or it has none and is named like one."""
+    if facts.interpreter:
+        return bool(re.search(r"(?:^|/|\s)(?:ba|da|a|k|busybox )?sh\b", facts.interpreter))
+    return not node.path.endswith((".lua", ".py", ".php", ".pl", ".asp", ".js")) and facts.kind != "php"
+
+
+def _read(fs: FileSystem, path: str, text: str, found: list[Sink], known: dict[str, list[Check]]) -> UpdatePath:
+    """A script in another language, line by line: the strongest check whose result can stop it."""
+    sink, number, line = found[0]
+    checks = [*_checks(fs, path, text), *_checks_of_called(fs, text, known)]
+    best = max(checks, key=lambda each: STRENGTH[each.kind], default=None)
+    return UpdatePath(
+        source=_source(path, text),
+        sink=sink,
+        verified=best.kind if best is not None else "unknown" if sink in _CHECKING_SINKS else "none",
+        mechanism=path,
+        detail=_detail(best, found),
+        root=fs.label,
+        evidence=(fs.evidence(path, line, line=number), *((best.where,) if best is not None else ())),
+    )
 
 
 # Programs that check by themselves: a script without a check says nothing about them.

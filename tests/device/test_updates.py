@@ -77,8 +77,8 @@ def test_reading_erasing_and_speaking_of_it_do_not_count(command):
     [
         ("openssl dgst -sha256 -verify /etc/pub.pem -signature /tmp/fw.sig /tmp/fw.bin || exit 1\n", "signature"),
         ("if ! usign -V -q -m /tmp/fw.bin -p /etc/fw.pub; then exit 1; fi\n", "signature"),
-        ("ecdsaverify -n 2 -p $KEY -s $SIG /tmp/manifest\n\nif test $? -ne 0; then\n exit 1\nfi\n", "signature"),
-        ("gpgv --keyring /etc/keys.gpg /tmp/fw.sig /tmp/fw.bin && ok=1\n", "signature"),
+        ("ecdsaverify -n 2 -p $KEY -s $SIG /tmp/fw.bin\n\nif test $? -ne 0; then\n exit 1\nfi\n", "signature"),
+        ("gpgv --keyring /etc/keys.gpg /tmp/fw.sig /tmp/fw.bin && ok=1\n", "none"),
         ("openssl dgst -sha256 -verify /etc/pub.pem -signature /tmp/fw.sig /tmp/fw.bin || true\n", "none"),
         ("openssl dgst -sha256 -verify /etc/pub.pem -signature /tmp/fw.sig /tmp/fw.bin\necho flashing\n", "none"),
         ('sum=$(md5sum /tmp/fw.bin)\n[ "$sum" = "$want" ] || exit 1\n', "hash"),

@@ -1,0 +1,1 @@
+"""Update paths of shell scripts followed: what brings software in, what checks it, what writes it."""
