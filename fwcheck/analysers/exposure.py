@@ -6,12 +6,14 @@ network in front of the device drops, it cannot see. Nothing is said of services
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from fwcheck.analysers._once import once
 from fwcheck.analysers.rule import Rule, rules_of
 from fwcheck.device.daemons import daemon_of
 from fwcheck.device.firmware import Firmware
+from fwcheck.device.wireless import Network, weak_networks
 from fwcheck.model import Device, Evidence, Finding, Listener, Remark, Service, Severity
 
 RULES = rules_of(__name__)
@@ -27,9 +29,9 @@ _SHARES = ("smb", "rsync", "nfs")
 _HOLDS_ALL = ("docker",)
 
 
-def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:  # noqa: ARG001 -- the device model holds it all
+def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
     """Findings on what strangers can reach and do."""
-    return once(_findings(device))
+    return once((*_findings(device), *_networks(firmware)))
 
 
 def _findings(device: Device) -> Iterator[Finding]:
@@ -40,6 +42,26 @@ def _findings(device: Device) -> Iterator[Finding]:
         if service.reachable_from != "local":
             for remark in service.remarks:
                 yield from _remark(service, remark)
+
+
+def _networks(firmware: Firmware) -> Iterator[Finding]:
+    """Wireless networks that settings leave open or weak: one finding for each file and weakness."""
+    for root in firmware.filesystems:
+        together: dict[tuple[str, str], list[Network]] = defaultdict(list)
+        for each in weak_networks(root):
+            together[each.where.location.path, each.protection].append(each)
+        for (_, protection), held in together.items():
+            sure = held[0].used is True
+            rule = _OPEN_NETWORK if protection == "none" else _WITHDRAWN
+            yield rule.finding(
+                held[0].where,
+                f"wireless {protection}",
+                title=rule.title if protection == "none" else f"The wireless network of the shipped default allows {protection}",
+                severity=Severity.LOW if not sure or "beside" in protection else Severity.MEDIUM,
+                verdict="concern",
+                confidence="firm" if sure else "tentative",
+                witnesses=tuple(each.where for each in held[1:]),
+            )
 
 
 def _from_wan(service: Service, device: Device) -> Iterator[Finding]:

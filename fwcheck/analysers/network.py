@@ -7,6 +7,7 @@ concern, one that is not started gives nothing.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from fwcheck.analysers._once import once
@@ -115,19 +116,22 @@ def _worse(severity: Severity, service: Service) -> Severity:
 def _tr069(service: Service) -> Iterator[Finding]:
     """The client itself, and what its configuration makes worse: a server in clear, a password that all units share."""
     yield _exposed(_TR069, service, Severity.MEDIUM, service.name)
+    together: dict[tuple[str, str], list[Evidence]] = defaultdict(list)
     for remark in service.remarks:
         if remark.topic in ("plain-server", "constant-credential"):
-            plain = remark.topic == "plain-server"
-            what = "talks to its server in clear" if plain else "ships with a password that all units share"
-            yield _TR069.finding(
-                remark.evidence,
-                f"{service.name} {remark.topic} {remark.detail}",
-                title=f"{service.name} {what}",
-                severity=Severity.HIGH if service.enabled == "yes" else Severity.MEDIUM,
-                criteria=("S1.1-12", "S1.1-13") if plain else ("S1.1-02", "S1.1-13"),
-                confidence="firm" if service.enabled == "yes" else "tentative",
-                witnesses=service.evidence[:2],
-            )
+            together[remark.topic, remark.evidence.location.path].append(remark.evidence)
+    for (topic, _), places in together.items():
+        plain = topic == "plain-server"
+        what = "talks to its server in clear" if plain else "ships with a password that all units share"
+        yield _TR069.finding(
+            places[0],
+            f"{service.name} {topic}",
+            title=f"{service.name} {what}",
+            severity=Severity.HIGH if service.enabled == "yes" else Severity.MEDIUM,
+            criteria=("S1.1-12", "S1.1-13") if plain else ("S1.1-02", "S1.1-13"),
+            confidence="firm" if service.enabled == "yes" else "tentative",
+            witnesses=(*places[1:], *service.evidence[:2]),
+        )
 
 
 def _debug(firmware: Firmware, service: Service) -> Finding:

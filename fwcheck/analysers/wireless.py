@@ -14,18 +14,13 @@ from fwcheck.analysers.rule import mask, rules_of
 from fwcheck.device._uci import read_uci, truth
 from fwcheck.device._wireless_scripts import KEY, WrittenPassphrase, is_psk, written_passphrases
 from fwcheck.device.firmware import FileSystem, Firmware
+from fwcheck.device.wireless import NVRAM, RALINK
 from fwcheck.model import Device, Evidence, Finding, Severity
 
 RULES = rules_of(__name__)
 _WIRELESS = RULES["ACC-010"]
 
 _HOSTAPD = re.compile(r"(?i)(?:^|/)[^/]*(?:hostapd|softap|soft_ap|ap_mode|wlan_?ap)[^/]*\.(?:conf|cfg|ini|default|template|eap)$")
-_RALINK = re.compile(
-    r"(?i)(?:RT\d{4}|MT76|mt7\d{3}|iNIC|wireless/|WLAN_default|Wireless).*(?:\.dat|_vlan|_novlan|_default\w*|\.conf)$|RT2860\w*$"
-)
-_NVRAM = re.compile(
-    r"(?i)(?:nvram|default|factory|romfile|config|settings?)[^/]*(?:\.(?:txt|cfg|conf|dat|nvm|ini|xml|default|rc|env))?$"
-)
 _SETTING = re.compile(r"^[ \t]*([A-Za-z][\w.-]{1,40})[ \t]*=([^\n]*)$", re.MULTILINE)
 _NVRAM_PIN = re.compile(r"(?i)wps_device_pin|wps_pin(?:code)?|wsc_pin(?:code)?|WscVendorPinCode|secret_code")
 
@@ -45,9 +40,9 @@ def _findings(firmware: Firmware, device: Device) -> Iterator[Finding]:
                 continue
             if _HOSTAPD.search(node.path):
                 yield from _hostapd(fs, node.path, facts.text, starts=starts)
-            elif _RALINK.search(node.path):
+            elif RALINK.search(node.path):
                 yield from _ralink(fs, node.path, facts.text)
-            elif _NVRAM.search(node.path.rsplit("/", 1)[-1]):
+            elif NVRAM.search(node.path.rsplit("/", 1)[-1]):
                 yield from _defaults(fs, node.path, facts.text)
 
 

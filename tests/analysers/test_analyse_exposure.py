@@ -25,7 +25,7 @@ def found(script: str, files: dict[str, bytes | str], rule: str) -> list[Finding
     open_ports = listeners(firmware, started)
     device = Device(services=with_reach(started, open_ports), listeners=open_ports)
     both = (exposure.analyse, network.analyse, network_configuration.analyse)
-    return [each for analyse in both for each in analyse(firmware, device) if each.rule == rule]
+    return [each for analyse in both for each in analyse(firmware, device) if rule in ("", each.rule)]
 
 
 def openwrt(policy: str) -> dict[str, bytes | str]:
@@ -91,3 +91,114 @@ def test_a_telnet_server_that_the_wan_reaches_is_critical() -> None:
 )
 def test_what_configurations_open(script: str, files: dict[str, bytes | str], rule: str, expected: list[tuple[str, int]]) -> None:
     assert [(each.verdict, each.location.line) for each in found(script, files, rule)] == expected
+
+
+# --------------------------------------------------------------------------- wireless networks
+
+
+def uci(encryption: str, disabled: str = "0", mode: str = "ap") -> str:
+    radio = f"config wifi-device r\n\toption disabled {disabled}\n"
+    return f"{radio}config wifi-iface\n\toption device r\n\toption mode {mode}\n\toption encryption {encryption}\n"
+
+
+def ralink(mode: str, cipher: str, count: int = 1, radio: int = 1) -> str:
+    return f"Default\nBssidNum={count}\nSSID1=a\nAuthMode={mode}\nEncrypType={cipher}\nRadioOn={radio}\n"
+
+
+def supplicant(*lines: str) -> str:
+    return "ctrl_interface=/run/w\nnetwork={\n" + "".join(f"\t{line}\n" for line in lines) + "}\n"
+
+
+def tr098(beacon: str, *more: str) -> str:
+    return f"<W><I>\n<BeaconType>{beacon}</BeaconType>\n{''.join(more)}</I></W>\n"
+
+
+UCI, NVRAM, PROFILE, STATION, XML = (
+    "/etc/config/wireless",
+    "/etc/nvram_default.txt",
+    "/etc/Wireless/RT2860/RT2860.dat",
+    "/etc/wpa_supplicant.conf",
+    "/etc/default_config.xml",
+)
+FACTORY = "/etc_ro/Wireless/RT2860AP/RT2860_default_vlan"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "rule", "word", "confidence"),
+    [
+        (UCI, uci("none"), "NET-015", "open", "firm"),
+        (UCI, uci("wep-open"), "NET-014", "WEP", "firm"),
+        (UCI, uci("psk"), "NET-014", "WPA 1", "firm"),
+        (UCI, uci("psk+tkip+ccmp"), "NET-014", "WPA 1", "firm"),
+        (UCI, uci("psk-mixed"), "NET-014", "WPA 1 beside WPA 2", "firm"),
+        (UCI, uci("psk2+tkip"), "NET-014", "TKIP", "firm"),
+        (NVRAM, "wl0_akm=\nwl0_wep=disabled\nwl0_ssid=x\n", "NET-015", "open", "tentative"),
+        (NVRAM, "wl0_akm=\nwl0_wep=enabled\n", "NET-014", "WEP", "tentative"),
+        (NVRAM, "wl_akm=psk\nwl_crypto=tkip\n", "NET-014", "WPA 1", "tentative"),
+        (NVRAM, "wl_akm=psk psk2\nwl_crypto=tkip+aes\n", "NET-014", "WPA 1 beside WPA 2", "tentative"),
+        (NVRAM, "wl0_akm=psk2\nwl0_crypto=tkip+aes\n", "NET-014", "TKIP", "tentative"),
+        (NVRAM, "wl_security_mode=disabled\n", "NET-015", "open", "tentative"),
+        (NVRAM, "wl0_auth_mode_x=open\nwl0_wep_x=0\n", "NET-015", "open", "tentative"),
+        (NVRAM, "WLAN0_ENCRYPT=1\n", "NET-014", "WEP", "tentative"),
+        (FACTORY, ralink("OPEN", "NONE"), "NET-015", "open", "tentative"),
+        (FACTORY, ralink("WPA2PSK;OPEN", "AES;NONE", 2), "NET-015", "open", "tentative"),
+        (PROFILE, ralink("WPAPSKWPA2PSK", "TKIPAES"), "NET-014", "WPA 1 beside WPA 2", "tentative"),
+        (PROFILE, ralink("WPA2PSK", "TKIPAES"), "NET-014", "TKIP", "tentative"),
+        (PROFILE, ralink("OPEN", "WEP"), "NET-014", "WEP", "tentative"),
+        (STATION, supplicant('ssid="Setup"', "mode=2", "key_mgmt=NONE"), "NET-015", "open", "tentative"),
+        (STATION, supplicant('ssid="Setup"', "mode=2", "proto=WPA RSN", 'psk="x"'), "NET-014", "WPA 1 beside WPA 2", "tentative"),
+        (XML, tr098("None"), "NET-015", "open", "tentative"),
+        (XML, tr098("Basic", "<BasicEncryptionModes>WEPEncryption</BasicEncryptionModes>\n"), "NET-014", "WEP", "tentative"),
+        (XML, tr098("WPAand11i"), "NET-014", "WPA 1 beside WPA 2", "tentative"),
+        (XML, '<DB><Tbl><Row>\n<DM name="BeaconType" val="WPA"/>\n</Row></Tbl></DB>\n', "NET-014", "WPA 1", "tentative"),
+    ],
+)  # fmt: skip
+def test_settings_that_leave_a_wireless_network_open_or_weak(path: str, text: str, rule: str, word: str, confidence: str) -> None:
+    (finding,) = [each for each in found(":", {path: text}, "") if each.rule in ("NET-014", "NET-015")]
+    assert (finding.rule, finding.verdict, finding.confidence) == (rule, "concern", confidence)
+    assert finding.title.endswith(word)
+    assert finding.location.path == path
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (UCI, uci("none", disabled="1")),
+        (UCI, uci("none", mode="sta")),
+        (UCI, uci("psk2")),
+        (UCI, uci("psk2+ccmp")),
+        (UCI, uci("sae-mixed")),
+        (NVRAM, "wl0_akm=psk2\nwl0_crypto=aes\nwl0_wep=disabled\n"),
+        (NVRAM, "wl0_akm=\nwl0_wep=disabled\nwl0_radio=0\n"),
+        (NVRAM, "wl0_akm=\n"),
+        (NVRAM, "WLAN0_ENCRYPT=4\n"),
+        (FACTORY, ralink("WPA2PSK;OPEN", "AES;NONE", 1)),
+        (FACTORY, ralink("OPEN", "NONE", radio=0)),
+        (PROFILE, ralink("OPEN", "NONE")),  # as the driver comes
+        (STATION, supplicant('ssid="Home"', "key_mgmt=NONE")),
+        (STATION, supplicant('ssid="Setup"', "mode=2", 'psk="x"')),
+        (XML, tr098("11i")),
+        (XML, tr098("None", "<Enable>0</Enable>\n")),
+        ("/usr/share/doc/wireless/config", "wl0_akm=\nwl0_wep=enabled\n"),
+    ],
+)
+def test_settings_that_say_nothing_of_an_open_network(path: str, text: str) -> None:
+    assert [each.evidence for each in found(":", {path: text}, "") if each.rule in ("NET-014", "NET-015")] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ssid=S\nwpa=3\n", ["hostapd allows WPA 1 beside WPA 2"]),
+        ("ssid=S\nwpa=2\nwpa_pairwise=TKIP CCMP\n", ["hostapd allows TKIP"]),
+        ("ssid=S\nwpa=2\nwpa_pairwise=TKIP CCMP\nrsn_pairwise=CCMP\n", []),
+    ],
+)
+def test_what_an_access_point_allows(text: str, expected: list[str]) -> None:
+    assert [each.title for each in found("hostapd /etc/h.conf", {"/etc/h.conf": text}, "NET-014")] == expected
+
+
+def test_settings_of_one_kind_in_one_file_are_one_finding() -> None:
+    text = "config acs\n option url http://a.b/\nconfig acs\n option url http://c.d/\n"
+    (finding,) = found("cwmpd", {"/etc/config/cwmp": text}, "NET-006")[1:]
+    assert [each.location.line for each in finding.witnesses[:1]] == [4]

@@ -32,8 +32,12 @@ def _network(settings: list[Setting]) -> list[Note]:
     open_ = kind is None or kind.value == "0"
     if open_ and last(settings, "ssid") is not None and last(settings, "wep_key0", "ieee8021x") is None:
         notes.append(Note("open-network", last(settings, "ssid")))
-    if kind is not None and kind.value == "1":
-        notes.append(Note("old-protocol", kind, "WPA 1"))
+    if kind is not None and kind.value in ("1", "3"):
+        notes.append(Note("old-protocol", kind, "WPA 1" if kind.value == "1" else "WPA 1 beside WPA 2"))
+    elif kind is not None and kind.value == "2":
+        cipher = last(settings, "rsn_pairwise") or last(settings, "wpa_pairwise")  # the one stands in for the other
+        if cipher is not None and "TKIP" in cipher.value.upper().split():
+            notes.append(Note("old-protocol", cipher, "TKIP"))
     if (wep := last(settings, "wep_key0")) is not None:
         notes.append(Note("old-protocol", wep._replace(text="wep_key0=******"), "WEP"))
     return notes
