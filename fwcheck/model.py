@@ -311,12 +311,20 @@ class Remark(Value, frozen=True, kw_only=True):
     evidence: Evidence
 
 
+class KeyFile(Value, frozen=True, kw_only=True):
+    """A file with a private key that a service uses, and the line, argument or call that says so."""
+
+    path: str
+    root: str = ""  # label of the file system that holds it
+    evidence: Evidence
+
+
 class Service(Value, frozen=True, kw_only=True):
     """A program the shipped default may start.
 
     ``applet``: the applet of the multi-call binary that it is a link to. ``configuration``: the lines ("file:line") that decide
-    address, authentication and encryption. ``reachable_from``: the widest network from which the shipped firewall and addresses
-    let somebody connect; "local" is the device itself.
+    address, authentication and encryption. ``keys``: private keys of the image that it uses. ``reachable_from``: the widest
+    network from which the shipped firewall and addresses let somebody connect; "local" is the device itself.
     """
 
     name: str
@@ -335,6 +343,7 @@ class Service(Value, frozen=True, kw_only=True):
     encryption: Literal["none", "tls", "ssh", "optional", "unknown"] = "unknown"
     reachable_from: Literal["wan", "lan", "local", "unknown"] = "unknown"
     configuration: tuple[str, ...] = ()
+    keys: tuple[KeyFile, ...] = ()
     remarks: tuple[Remark, ...] = ()
     evidence: tuple[Evidence, ...] = ()
 

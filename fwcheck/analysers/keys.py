@@ -37,22 +37,38 @@ _MOST_PER_CONTENT = 16
 _HEAD = 64  # bytes before the first key of a key store
 
 
+class _Use(NamedTuple):
+    """A service that uses a key file, and what says so."""
+
+    service: str
+    enabled: str  # "yes", "no", "unknown"
+    evidence: Evidence
+
+
 class _Held(NamedTuple):
     node: Node
     facts: Facts
     key: KeyFact
+    uses: tuple[_Use, ...] = ()
+
+    @property
+    def started(self) -> tuple[_Use, ...]:
+        """The uses by services that the shipped state starts, else by those that it may start."""
+        sure = tuple(each for each in self.uses if each.enabled == "yes")
+        return sure or tuple(each for each in self.uses if each.enabled == "unknown")
 
 
 def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
     """Findings on private keys and on baked-in SSH keys."""
-    return once((*_private(firmware), *_authorized(firmware, device)))
+    return once((*_private(firmware, device), *_authorized(firmware, device)))
 
 
 # --------------------------------------------------------------------------- private keys
 
 
-def _private(firmware: Firmware) -> Iterator[Finding]:
+def _private(firmware: Firmware, device: Device) -> Iterator[Finding]:
     trusted = _trusted(firmware)
+    uses = _uses(device)
     kernels = {node.chain for node, facts in firmware.loose if any(hit.component == "linux_kernel" for hit in facts.banners)}
     for node, facts in firmware.contents():
         if node.kind is NodeKind.CONTAINER:
@@ -61,8 +77,18 @@ def _private(firmware: Firmware) -> Iterator[Finding]:
         for key in private:
             if _is_library_test(node, facts, key):
                 continue
-            finding = _judged(_Held(node, facts, key), trusted)
+            used = tuple(uses.get((" › ".join(node.chain), node.path), ()))
+            finding = _judged(_Held(node, facts, key, used), trusted)
             yield _in_kernel(finding) if node.chain in kernels and not node.path.startswith("/") else finding
+
+
+def _uses(device: Device) -> dict[tuple[str, str], list[_Use]]:
+    """The services that use each key file, by file system and path."""
+    found: dict[tuple[str, str], list[_Use]] = {}
+    for service in device.services:
+        for each in service.keys if service.present else ():
+            found.setdefault((each.root, each.path), []).append(_Use(service.name, service.enabled, each.evidence))
+    return found
 
 
 def _in_kernel(finding: Finding) -> Finding:
@@ -108,7 +134,7 @@ def _trusted(firmware: Firmware) -> dict[str, str]:
 
 
 def _judged(held: _Held, trusted: dict[str, str]) -> Finding:
-    node, facts, key = held
+    node, facts, key, _ = held
     where = _evidence(node, key)
     name = posixpath.basename(node.path)
     cause = f"private key: {key.fingerprint or f'{key.container} {key.algorithm}'}"
@@ -124,15 +150,19 @@ def _judged(held: _Held, trusted: dict[str, str]) -> Finding:
             explanation=_SIGNING.explanation + (f" Its public half stands in {verifier}." if verifier else ""),
         )
     use, severity, verdict, confidence = _weighed(held, dedicated=dedicated)
+    by = ", ".join(dict.fromkeys(each.service for each in held.started))
     owner = published_by(key.fingerprint)
     return _SHIPPED.finding(
         where,
         cause,
-        title=f"{use} shipped ({_kind(key)})" + (f", published by {owner}" if owner else ""),
+        title=f"{use} shipped ({_kind(key)})"
+        + (f", published by {owner}" if owner else "")
+        + (f", {'used' if held.started[0].enabled == 'yes' else 'it may be used'} by {by}"[:80] if by else ""),
         severity=severity,
         verdict=verdict,
         confidence=confidence,
         explanation=_SHIPPED.explanation
+        + _told_use(held)
         + (f" Nobody needs the image to have it: {owner} is where it is published." if owner else "")
         + (
             " Its passphrase is no protection: it was opened with one of the first that are tried."
@@ -141,14 +171,24 @@ def _judged(held: _Held, trusted: dict[str, str]) -> Finding:
             if key.encrypted
             else ""
         ),
-        witnesses=_certificates(held),
+        witnesses=(*(each.evidence for each in held.started[:4]), *_certificates(held)),
     )
+
+
+def _told_use(held: _Held) -> str:
+    """What is known of who uses the key, in a sentence."""
+    if started := held.started:
+        state = "starts" if started[0].enabled == "yes" else "may start"
+        return f" The shipped state {state} {', '.join(dict.fromkeys(each.service for each in started))[:120]}, which uses it."
+    if held.uses:
+        return f" {held.uses[0].service}, which uses it, is not started by the shipped state."
+    return ""
 
 
 def _weighed(
     held: _Held, *, dedicated: bool
 ) -> tuple[str, Severity, Literal["violation", "concern"], Literal["certain", "firm", "tentative"]]:
-    node, _facts, key = held
+    node, _, key, _ = held
     path = node.path if node.path.startswith("/") else ""
     host_key = key.container == "dropbear" or "ssh_host_" in path or "host_key" in path
     use = "SSH host key" if host_key else _USES.get(key.algorithm, "Private key")
@@ -162,7 +202,8 @@ def _weighed(
         return use, Severity.HIGH, "concern" if not dedicated else "violation", "firm"
     if not dedicated:
         return f"{use} inside a program", Severity.HIGH, "violation", "firm"
-    return use, Severity.CRITICAL, "violation", "certain"
+    # A key that no service is seen to use is as readable, but what it opens is not known.
+    return use, Severity.CRITICAL if held.started else Severity.HIGH, "violation", "certain"
 
 
 def _kind(key: KeyFact) -> str:
@@ -184,7 +225,7 @@ def _location(node: Node, offset: int) -> Location:
 
 def _certificates(held: _Held) -> tuple[Evidence, ...]:
     """The certificates of this key in the same content."""
-    node, facts, key = held
+    node, facts, key, _ = held
     return tuple(
         Evidence(
             location=_location(node, each.offset),

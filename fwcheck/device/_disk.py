@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ _ALWAYS = re.compile(
 _LINK_LIMIT = 16
 _GLOB_LIMIT = 2048
 _LOOK_LIMIT = 20_000
+_ASKED_LIMIT = 256
 _PATH_LIMIT = 24  # components of a path that is looked for in other file systems
 
 
@@ -43,6 +45,7 @@ class Disk:
         self.root = root
         self.written: dict[str, str] = {}  # path to text, unknown pieces included
         self._written_in: dict[str, set[str]] = {}  # directory to names
+        self.asked: deque[str] = deque(maxlen=_ASKED_LIMIT)  # the last texts that were asked for, in order
         self.looked = 0  # names the last pattern was compared with: what it cost
         self.removed: set[str] = set()
         self.mounted: set[str] = set()
@@ -142,6 +145,7 @@ class Disk:
         if UNKNOWN in path:
             return UNKNOWN
         path = self.real(path)
+        self.asked.append(path)
         if path in self.written:
             return self.written[path]
         if path in self.given:

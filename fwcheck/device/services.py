@@ -18,6 +18,7 @@ from fwcheck.device.configurations import registry
 from fwcheck.device.configurations.reading import Reading, Start, is_local
 from fwcheck.device.daemons import Daemon, daemon_of, daemons
 from fwcheck.device.firmware import Firmware
+from fwcheck.device.key_files import key_files
 from fwcheck.device.shell.state import negated
 from fwcheck.device.shell.vocabulary import COMMANDS
 from fwcheck.device.shell.world import Place, Run
@@ -110,6 +111,7 @@ _CUSTOM = frozenset(
 )  # usually the vendor's own build
 _SPAWNS = frozenset(("system", "popen", "execve", "execv", "execl", "execlp", "execvp", "posix_spawn", "execle", "posix_spawnp"))
 _MERGE_LIMIT = 32
+_READ_LIMIT = 64  # configuration files of one service
 _CONDITION_LIMIT = 12
 
 
@@ -186,7 +188,9 @@ def _started(boot: Boot, runs: list[Run]) -> Started:
     shown = mask_arguments(" ".join(first.shown[1:]))
     evidence = tuple(dict.fromkeys(_evidence(run) for run in runs))[:8]
     start = Start(boot.disk, first.name, tuple(first.words[1:]), first.manner, first.found, evidence)
+    boot.disk.asked.clear()
     reading = registry.read(start)
+    read = tuple(dict.fromkeys(boot.disk.asked))[:_READ_LIMIT]
     decided = dict.fromkeys(f"{each.path}:{each.line}" for each in (*_settings(reading), *reading.decided_by) if each.path)
     service = Service(
         name=first.name,
@@ -204,6 +208,7 @@ def _started(boot: Boot, runs: list[Run]) -> Started:
         root=boot.root.label,
         applet=_applet(first),
         configuration=tuple(decided)[:16],
+        keys=key_files(start, read),
         remarks=tuple(_remarks(start, reading)),
         evidence=evidence,
     )

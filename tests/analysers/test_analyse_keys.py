@@ -18,7 +18,7 @@ from support.trees import Link, firmware_of
 
 from fwcheck.analysers import certificates, keys, secrets_mode
 from fwcheck.analysers._known import library_test_keys, signing_test_keys
-from fwcheck.model import Device, Service
+from fwcheck.model import Device, Evidence, KeyFile, Location, Service
 
 ROOT = {"/bin/busybox": b"\x7fELF", "/sbin/init": Link("/bin/busybox"), "/etc/inittab": "::sysinit:/etc/init.d/rcS\n"}
 
@@ -50,10 +50,25 @@ def test_a_private_key_in_a_file_of_its_own_is_a_certain_violation(key):
         "TLS-004",
         "violation",
         "certain",
-        "critical",
+        "high",
     )
     assert finding.location.path == "/etc/ssl/server.key"
     assert "BEGIN" not in finding.evidence
+
+
+@pytest.mark.parametrize(
+    ("enabled", "severity", "words"),
+    [("yes", "critical", ", used by lighttpd"), ("unknown", "critical", ", it may be used by lighttpd"), ("no", "high", "PEM)")],
+)
+def test_a_key_that_a_service_uses_weighs_more_than_one_that_nobody_is_seen_to_use(key, enabled, severity, words):
+    files = {"/etc/ssl/server.key": pem(key)}
+    line = Evidence(location=Location(path="/etc/lighttpd.conf", line=3), text='ssl.privkey = "/etc/ssl/server.key"')
+    use = KeyFile(path="/etc/ssl/server.key", root=firmware_of(files).filesystems[0].label, evidence=line)
+    web = Service(name="lighttpd", program="/usr/sbin/lighttpd", enabled=enabled, keys=(use,))
+    (finding,) = judged(files, services=(web,))
+    assert (finding.severity, finding.title[-len(words) :]) == (severity, words)
+    assert (line in finding.witnesses) == (enabled != "no")
+    assert "lighttpd" in finding.explanation
 
 
 def test_its_certificate_is_a_witness(key):
