@@ -1,157 +1,146 @@
-"""Android's init: classes, triggers, properties, imports, overrides; adbd only where the shipped properties start it."""
+"""Android's links: a partition is verified when fstab demands it and the chain to a signed vbmeta image is closed."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
 import pytest
-from support.trees import firmware_of
+from extraction.formats.test_android_vbmeta import (
+    descriptor,
+    hash_descriptor,
+    partition,
+    public,
+    tree_descriptor,
+    tree_of,
+    vbmeta,
+)
+from support.flash_images import report, root, run, stage
 
-from fwcheck.device.boot import boots
-from fwcheck.device.shell.world import Run
+from fwcheck.device.booting.avb import partition_of
+from fwcheck.model import BootStep
 
-_ELF = b"\x7fELF" + bytes(60)
-_RC = """import /init.usb.rc
-import /init.${ro.hardware}.rc
-on early-init
-    start ueventd
-on late-init
-    trigger fs
-    trigger boot
-on fs
-    mount_all /fstab.board
-on boot
-    class_start core
-on nonencrypted
-    class_start main
-    class_start late_start
-service ueventd /sbin/ueventd
-    class core
-    critical
-service console /system/bin/sh
-    class core
-    console
-    disabled
-    user shell
-service adbd /sbin/adbd --root_seclabel=u:r:su:s0
-    class core
-    socket adbd stream 660 system system
-    disabled
-on property:ro.debuggable=1
-    start console
-"""
-_USB = """on boot
-    setprop sys.usb.config ${persist.sys.usb.config}
-on property:sys.usb.config=adb
-    start adbd
-on property:sys.usb.config=mtp
-    stop adbd
-"""
+SFDISK = shutil.which("sfdisk", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+MIB = 1 << 20
+pytestmark = pytest.mark.skipif(shutil.which("mksquashfs") is None or SFDISK is None, reason="squashfs-tools, fdisk")
+FSTAB = "/dev/block/by-name/system / squashfs ro,barrier=1 wait,slotselect,avb=vbmeta,logical\n"
 
 
-def android(*, props: str = "ro.debuggable=0\npersist.sys.usb.config=mtp\n", **more: bytes | str) -> list[Run]:
-    tree: dict[str, bytes | str] = {"/init": _ELF, "/init.rc": _RC, "/init.usb.rc": _USB, "/default.prop": props}
-    tree |= {f"/system/bin/{name}": _ELF for name in ("sh", "telnetd", "logd", "vendord")} | {"/sbin/adbd": _ELF, "/dev/x": ""}
-    tree |= {name.replace("__", "/").replace("_rc", ".rc"): content for name, content in more.items()}
-    (boot,) = boots(firmware_of(tree))
-    assert boot.kind == "android"
-    return boot.runs
+def chained(key: bytes) -> bytes:
+    name = b"system"
+    return descriptor(4, struct.pack(">4I60x", 1, len(name), len(key), 0) + name + key)
 
 
-def started(runs: list[Run], name: str) -> list[tuple[str, ...]]:
-    return [run.conditions for run in runs if run.name == name]
+def disk(directory: Path, partitions: dict[str, bytes]) -> bytes:
+    """A disk with a GPT by sfdisk; each partition of 1 MiB."""
+    rows = [f'start={2048 * number},size=2048,name="{name}"' for number, name in enumerate(partitions, 1)]
+    path = directory / "disk"
+    path.write_bytes(bytes(MIB * (len(partitions) + 2)))
+    script = "\n".join(["label: gpt", *rows]) + "\n"
+    subprocess.run([str(SFDISK), "-q", str(path)], input=script, text=True, check=True, capture_output=True)
+    image = bytearray(path.read_bytes())
+    for number, content in enumerate(partitions.values(), 1):
+        image[number * MIB : number * MIB + len(content)] = content
+    return bytes(image)
+
+
+def boot_image(line: str = "") -> bytes:
+    head = struct.pack("<8s10I16s512s", b"ANDROID!", 4096, 0x80008000, 0, 0, 0, 0, 0x80000100, 4096, 0, 0, b"", line.encode())
+    return head.ljust(4096, b"\0") + b"Linux version 5.10.110 (a@b) (gcc) #1 SMP\0".ljust(4096, b"k")
+
+
+def update(directory: Path, *, top: bytes, system: bytes, fstab: str = FSTAB, line: str = "") -> bytes:
+    """Partitions of a device, and one that tells init what to mount."""
+    tree = directory / "vendor"
+    (tree / "etc").mkdir(parents=True, exist_ok=True)
+    (tree / "etc/fstab.device").write_text(fstab)
+    run(directory, "mksquashfs", "vendor", "vendor.sqfs", "-noappend", "-all-root", "-quiet", "-no-progress")
+    vendor = (directory / "vendor.sqfs").read_bytes()
+    return disk(directory, {"vbmeta_a": top, "boot_a": boot_image(line), "system_a": system, "vendor_a": vendor})
+
+
+def root_of(directory: Path, image: bytes) -> BootStep:
+    return stage(report(directory, image).device.boot_chain, "root file system")
+
+
+def whole(directory: Path) -> bytes:
+    raw = root(directory)
+    raw += bytes(-len(raw) % 4096)
+    return partition(raw, MIB, tree=True)
+
+
+def test_a_demanded_hash_tree_in_a_closed_chain_is_verified(tmp_path: Path) -> None:
+    found = root_of(tmp_path, update(tmp_path, top=vbmeta(chained(public())), system=whole(tmp_path)))
+    assert (found.verified, found.checked_by) == ("signature", "init and kernel (dm-verity)"), found.reason
+    assert "locked device" in found.reason
+    assert found.evidence[0].text.startswith("/dev/block/by-name/system")
 
 
 @pytest.mark.parametrize(
-    ("options", "conditions"),
+    ("what", "reason"),
     [
-        ("class main", [()]),
-        ("class core", [()]),
-        ("class late_start", [()]),
-        ("class main hal", [()]),
-        ("class main\n disabled", []),
-        ("class charger", []),
-        ("disabled\n class core", []),
-        ("user root", []),  # class default is never started here
+        ("no fstab", "no line of fstab asks for it"),
+        ("comment", "no line of fstab asks for it"),
+        ("flags", "flags switch it off"),
+        ("other key", "no valid signature at its end"),
+        ("changed", "no valid signature at its end"),
+        ("unsigned top", "no valid signature at its end"),
+        ("switched off", "veritymode=disabled"),
+        ("no tree", "what it is verified with is not here"),
     ],
 )
-def test_services_start_with_their_class_unless_disabled(options: str, conditions: list[tuple[str, ...]]) -> None:
-    runs = android(__system__etc__init__t_rc=f"service t /system/bin/telnetd -F\n {options}\n")
-    assert started(runs, "telnetd") == conditions
+def test_a_chain_that_is_open_somewhere_verifies_nothing(what: str, reason: str, tmp_path: Path) -> None:
+    top, system, fstab, line = vbmeta(chained(public())), whole(tmp_path), FSTAB, ""
+    if what == "no fstab":
+        fstab = FSTAB.replace(",avb=vbmeta", "")
+    elif what == "comment":
+        fstab = "# " + FSTAB
+    elif what == "flags":
+        top = vbmeta(chained(public()), flags=1)
+    elif what == "other key":
+        top = vbmeta(chained(public()[:-1] + b"\0"))
+    elif what == "changed":
+        system = system[:20_000] + bytes([system[20_000] ^ 1]) + system[20_001:]
+    elif what == "unsigned top":
+        top = vbmeta(chained(public()), algorithm=0)
+    elif what == "switched off":
+        line = "console=ttyS0 androidboot.veritymode=disabled"
+    elif what == "no tree":
+        system = root(tmp_path)
+    found = root_of(tmp_path, update(tmp_path, top=top, system=system, fstab=fstab, line=line))
+    assert (found.verified, reason in found.reason) == ("unknown", True), found.reason
+
+
+def test_the_main_image_may_hold_the_hash_tree_itself(tmp_path: Path) -> None:
+    raw = root(tmp_path)
+    raw += bytes(-len(raw) % 4096)
+    made, digest = tree_of(raw)
+    top = vbmeta(tree_descriptor(b"system", raw, digest, len(made)))
+    found = root_of(tmp_path, update(tmp_path, top=top, system=raw + made))
+    assert found.verified == "signature", found.reason
+    assert "flags: none" in found.reason
+
+
+def test_a_boot_image_is_the_business_of_a_loader_that_is_not_here(tmp_path: Path) -> None:
+    boot = boot_image()
+    image = disk(tmp_path, {"vbmeta_a": vbmeta(hash_descriptor(b"boot", boot)), "boot_a": boot})
+    found = stage(report(tmp_path, image).device.boot_chain, "kernel")
+    assert (found.verified, found.checked_by) == ("unknown", "boot loader (AVB)")
+    assert "vbmeta is signed and whole, flags: none" in found.reason
 
 
 @pytest.mark.parametrize(
-    ("trigger", "expected"),
+    ("chain", "name"),
     [
-        ("on boot\n start t", [()]),
-        ("on property:ro.debuggable=1\n start t", []),
-        ("on property:ro.debuggable=0\n start t", [()]),
-        ("on property:sys.boot_completed=1\n start t", [()]),
-        ("on property:sys.boot_completed=1 && property:ro.debuggable=1\n start t", []),
-        ("on boot && property:ro.debuggable=0\n start t", [()]),
-        ("on property:persist.vendor.telnet=1\n start t", [("property persist.vendor.telnet=1",)]),
-        ("on property:ro.telnet=*\n start t", []),
-        ("on charger\n start t", []),
-        ("on boot\n setprop vendor.x 1\non property:vendor.x=1\n start t", [()]),
-        ("on boot\n trigger mine\non mine\n exec_start t", [()]),
-        ("on boot\n enable t", [()]),
+        (("ota.zip", "/system.img", "squashfs@0x0"), "system"),
+        (("x.bin", "android-super@0x0", "vendor_a", "ext@0x0"), "vendor"),
+        (("system_b.img", "squashfs@0x0"), "system"),
+        (("x.bin", "gpt@0x0", "Boot", "uimage@0x0"), "boot"),
+        (("x@y", "squashfs@0x0"), ""),
     ],
 )
-def test_triggers_and_properties_decide(trigger: str, expected: list[tuple[str, ...]]) -> None:
-    rc = f"service t /system/bin/telnetd -F\n class main\n disabled\n{trigger}\n"
-    assert started(android(__vendor__etc__init__t_rc=rc), "telnetd") == expected
-
-
-@pytest.mark.parametrize(
-    ("props", "expected"),
-    [
-        ("ro.debuggable=0\npersist.sys.usb.config=mtp\n", []),
-        ("ro.debuggable=1\npersist.sys.usb.config=adb\n", [()]),
-        ("ro.debuggable=0\n", [("property sys.usb.config=adb",)]),
-    ],
-)
-def test_adbd_starts_where_the_properties_say_so(props: str, expected: list[tuple[str, ...]]) -> None:
-    assert started(android(props=props), "adbd") == expected
-
-
-def test_adb_over_the_network_is_told() -> None:
-    runs = android(props="ro.debuggable=1\npersist.sys.usb.config=adb\nservice.adb.tcp.port=5555\nro.adb.secure=0\n")
-    (adbd,) = [run for run in runs if run.name == "adbd"]
-    assert adbd.detail["service.adb.tcp.port"] == "5555"
-    assert adbd.detail["ro.adb.secure"] == "0"
-    assert adbd.detail["socket"] == "adbd stream 660 system system"
-
-
-def test_a_debuggable_build_has_a_shell_on_the_console() -> None:
-    tree = {
-        "/init": _ELF,
-        "/init.rc": _RC,
-        "/default.prop": "ro.debuggable=1\n",
-        "/system/bin/sh": _ELF,
-        "/sbin/x": _ELF,
-        "/dev/x": "",
-    }
-    (boot,) = boots(firmware_of(tree))
-    assert [(entry.id, entry.command) for entry in boot.entries] == [("console", "/system/bin/sh")]
-
-
-def test_user_group_and_capabilities_are_kept() -> None:
-    rc = "service v /system/bin/vendord\n class main\n user system\n group inet net_raw\n capabilities NET_ADMIN\n oneshot\n"
-    (run,) = [run for run in android(__vendor__etc__init__v_rc=rc) if run.name == "vendord"]
-    assert (run.user, run.manner, run.detail["group"], run.detail["capabilities"]) == (
-        "system",
-        "oneshot",
-        "inet net_raw",
-        "NET_ADMIN",
-    )
-
-
-def test_the_board_file_is_read_when_one_fits_and_a_later_override_counts() -> None:
-    board = "service t /system/bin/telnetd\n class main\n disabled\nservice t /system/bin/telnetd -p 24\n class main\n override\n"
-    runs = android(**{"/init.board_rc": board})
-    assert [run.words for run in runs if run.name == "telnetd"] == [("/system/bin/telnetd", "-p", "24")]
-
-
-def test_scripts_of_services_are_followed() -> None:
-    rc = "service s /system/bin/sh /system/etc/start.sh\n class main\n user root\n"
-    runs = android(__system__etc__init__s_rc=rc, **{"/system/etc/start.sh": "#!/system/bin/sh\ntelnetd -l /system/bin/sh &\n"})
-    assert started(runs, "telnetd") == [()]
-    assert next(run.place.path for run in runs if run.name == "telnetd") == "/system/etc/start.sh"
+def test_partitions_have_names(chain: tuple[str, ...], name: str) -> None:
+    assert partition_of(chain) == name

@@ -131,15 +131,20 @@ def partition(context: Context, fs: FileSystem) -> tuple[Verified, str, str, tup
         return "unknown", "", f"{said}, but no line of fstab asks for it", tuple(proofs)
     if off is not None:
         return "unknown", "init (fstab)", f"{said}, but the command line says {off[0].strip()}", tuple(proofs)
-    states = [each.state for each in context.signatures(node)]
-    if node.detail.get("flags", "none") != "none" or not trusted or states[:1] != ["valid"] or _main_off(context):
-        why = (
-            "flags switch it off"
-            if _main_off(context) or node.detail.get("flags", "none") != "none"
-            else "no valid signature at its end"
-        )
+    if why := _open_end(context, node, trusted=trusted):
         return "unknown", "init (fstab)", f"{said}; {why}", tuple(proofs)
     return "signature", "init and kernel (dm-verity)", f"fstab demands it, {said}; holds on a locked device", tuple(proofs)
+
+
+def _open_end(context: Context, node: Node, *, trusted: bool) -> str:
+    """Where the way from the partition's hash tree to a signed main image is open; "" where it is closed."""
+    if _main_off(context) or node.detail.get("flags", "none") != "none":
+        return "flags switch it off"
+    if not trusted or [each.state for each in context.signatures(node)][:1] != ["valid"]:
+        return "no valid signature at its end"
+    if any("development_key" in each.detail for each in context.formats.get("android-vbmeta", ())):
+        return "its key is published for development: anybody can sign with it"
+    return ""
 
 
 def _main_off(context: Context) -> bool:
@@ -148,16 +153,21 @@ def _main_off(context: Context) -> bool:
 
 def _tree_of(context: Context, name: str) -> tuple[Node, bool] | None:
     """The vbmeta image with the hash tree of a partition, and whether it is the main one or named by it with its key."""
-    images = context.formats.get("android-vbmeta", ())
-    for node in images:
+    for node in context.formats.get("android-vbmeta", ()):
         if name not in _NAMES.findall(str(node.detail.get("hash_trees", ""))):
             continue
-        if _is_main(node):
+        place = partition_of(node.chain)
+        if place == "vbmeta":
             return node, True
-        key = str(node.detail.get("key_hash", ""))
-        named = any(
-            _is_main(main) and key and dict(_CHAINED.findall(str(main.detail.get("chains", "")))).get(name) == key
-            for main in images
-        )
-        return node, named
+        return node, _named(context, place if place.startswith("vbmeta") else name, str(node.detail.get("key_hash", "")))
     return None
+
+
+def _named(context: Context, name: str, key: str) -> bool:
+    """Whether a main vbmeta image with a valid signature names a chained one by this key."""
+    for main in context.formats.get("android-vbmeta", ()):
+        valid = [each.state for each in context.signatures(main)][:1] == ["valid"]
+        chains = dict(_CHAINED.findall(str(main.detail.get("chains", ""))))
+        if partition_of(main.chain) == "vbmeta" and valid and key and chains.get(name) == key:
+            return True
+    return False

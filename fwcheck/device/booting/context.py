@@ -16,6 +16,7 @@ from fwcheck.model import Evidence, Facts, ImageSignature, Location, Node, NodeK
 _CONFIG_LIMIT = 2 << 20
 _OPTION = re.compile(r"^(?:CONFIG_(\w{1,80})=(.{0,200})|# CONFIG_(\w{1,80}) is not set)$", re.MULTILINE)
 _VARIABLES = 4096
+EARLY = ("U-Boot SPL", "U-Boot TPL", "U-Boot-SPL")  # how the banners of U-Boot's first stages begin
 _LOADER_TEXTS = frozenset({"boot-fit-signature", "boot-image-checks", "boot-avb", "boot-rom-authentication"})
 
 
@@ -110,7 +111,8 @@ class Context:
                 flag = self._flag(node)
                 found.append((-1 - flag, Environment(_variables(facts.text), node, True)))
             elif node.path == "default-environment" and node.chain[-1].startswith("uboot@"):
-                found.append((1, Environment(_variables(facts.text), node, False)))
+                early = not any(each.chain == node.chain for each in self.uboots)
+                found.append((2 if early else 1, Environment(_variables(facts.text), node, False)))
         return tuple(each for _, each in sorted(found, key=lambda pair: pair[0]))
 
     def _flag(self, node: Node) -> int:
@@ -127,6 +129,11 @@ class Context:
         """What the boot commands in force do; None without any."""
         environment = self.environment
         return walk(environment.values) if environment is not None and environment.values.get("bootcmd") else None
+
+    @cached_property
+    def uboots(self) -> tuple[Node, ...]:
+        """U-Boot proper: not the SPL or TPL that loads it, which the same format finds."""
+        return tuple(node for node in self.formats.get("uboot", ()) if not str(node.detail.get("version", "")).startswith(EARLY))
 
     @cached_property
     def required_keys(self) -> tuple[RequiredKey, ...]:

@@ -9,7 +9,7 @@ boot/image-fit-sig.c, boot/image-fit.c of U-Boot.
 from __future__ import annotations
 
 from fwcheck.device._update_scripts import Verified
-from fwcheck.device.booting.context import Context, RequiredKey
+from fwcheck.device.booting.context import EARLY, Context, RequiredKey
 from fwcheck.device.booting.script import is_off
 from fwcheck.model import Node
 
@@ -27,10 +27,12 @@ def keys_for(context: Context, fit: Node, *, loader: bool = False) -> tuple[Requ
     keys = tuple(each for each in context.required_keys if each.tree.chain[: len(fit.chain)] != fit.chain)
     if loader:
         return keys
-    own = [tree for uboot in context.formats.get("uboot", ()) for tree in _trees_of(context, uboot)]
-    if own:
-        return tuple(each for each in keys if each.tree in own)
-    return keys
+    own = [tree for uboot in context.uboots for tree in _trees_of(context, uboot)]
+    if not own:
+        return keys
+    held = tuple(each for each in keys if each.tree in own)
+    # Trees for several boards: any of them may be the one in force.
+    return held if all(any(each.tree is tree for each in held) for tree in own) else ()
 
 
 def _trees_of(context: Context, uboot: Node) -> list[Node]:
@@ -38,10 +40,11 @@ def _trees_of(context: Context, uboot: Node) -> list[Node]:
     trees = context.formats.get("fdt", ())
     parent = uboot.chain[:-1]
     if uboot.offset is not None:
-        end = uboot.offset + uboot.size
-        behind = [
-            tree for tree in trees if tree.chain[:-1] == parent and tree.offset is not None and 0 <= tree.offset - end < _NEAR
-        ]
+        end, behind = uboot.offset + uboot.size, []
+        for tree in sorted((each for each in trees if each.chain[:-1] == parent), key=lambda each: each.offset or 0):
+            if tree.offset is not None and 0 <= tree.offset - end < _NEAR:
+                behind.append(tree)
+                end = tree.offset + tree.size
         if behind:
             return behind
     packed = max(
@@ -92,7 +95,7 @@ def _readable(context: Context) -> bool:
     """Whether the code of a U-Boot is in the image, so that a text that is not there says something."""
     return (
         any(
-            hit.component == "u-boot" and not hit.text.startswith("U-Boot SPL")
+            hit.component == "u-boot" and not hit.text.startswith(EARLY)
             for _, facts in context.firmware.loose
             for hit in facts.banners
         )

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from fwcheck.device._update_scripts import Verified
-from fwcheck.device.booting.context import Context, here
+from fwcheck.device.booting.context import EARLY, Context, here
 from fwcheck.device.booting.fit import demanded
 from fwcheck.model import BannerHit, BootStep, Evidence, Location, Node
 
@@ -55,13 +55,11 @@ _BANNERS = {
     "grub2": (THIRD, "GRUB"),
     "mcuboot": (FIRST, "MCUboot"),
 }
-_EARLY = ("U-Boot SPL", "U-Boot TPL", "U-Boot-SPL")
 _WRAPPINGS = frozenset({"uimage", "fit", "sunxi-uboot", "sunxi-package", "sercomm", "mtk-boot"})
 _COUNTERS = (
     "bootcount",
     "bootlimit",
     "upgrade_available",
-    "altbootcmd",
     "BOOT_ORDER",
     "BOOT_A_LEFT",
     "BOOT_B_LEFT",
@@ -110,11 +108,16 @@ def _found(context: Context) -> Iterator[_Found]:
     """Containers of loaders with the version that stands in them, and banners that stand in none."""
     banners = [(node, hit) for node, facts in context.firmware.loose for hit in facts.banners if hit.component in _BANNERS]
     claimed: set[int] = set()
-    inner = {node.chain for name in _CONTAINERS for node in context.formats.get(name, ())}
+    early = {node.chain for node in context.formats.get("uboot", ()) if node not in context.uboots}
+    inner = {node.chain for name in _CONTAINERS for node in context.formats.get(name, ())} - early
     for node in context.containers:
         known = _CONTAINERS.get(node.format or "")
         if known is None or (node.format == "mtk-boot" and node.detail.get("kind") == "kernel"):
             continue
+        if node.chain in early:
+            if any(node.chain[: len(outer)] == outer for outer in inner):
+                continue  # the header around it is the link, this is its code
+            known = (FIRST, "U-Boot", "")
         own = [
             (number, each)
             for number, each in enumerate(banners)
@@ -154,14 +157,14 @@ def _settings(context: Context, found: _Found) -> str:
 
 
 def _rank(hit: BannerHit) -> int:
-    return FIRST if hit.text.startswith(_EARLY) else _BANNERS[hit.component][0]
+    return FIRST if hit.text.startswith(EARLY) else _BANNERS[hit.component][0]
 
 
 def _step(context: Context, found: _Found, every: list[_Found]) -> BootStep:
     node, hit = found.node, found.banner
     title = f"{_BANNERS[hit.component][1]} {hit.version}" if hit is not None and found.rank != FIRST else found.title
     if hit is not None and found.rank == FIRST:
-        spl = " SPL" if hit.text.startswith(_EARLY) else ""
+        spl = " SPL" if hit.text.startswith(EARLY) else ""
         version = f"{_BANNERS[hit.component][1]}{spl} {hit.version}"
         title = version if found.title == _BANNERS[hit.component][1] else f"{found.title}, {version}"
     proofs: list[Evidence] = []
