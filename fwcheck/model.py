@@ -223,13 +223,13 @@ class CallFact(Value, frozen=True, kw_only=True):
 class GuardFact(Value, frozen=True, kw_only=True):
     """How a program's code goes from a call that checks a signature to one that writes software. Only what was followed is told.
 
-    ``guards``: every way to the write passes the check, and one of its results does not lead there; ``ignored``: both results
-    do; ``behind``: the check comes after the write alone; ``passable``: a way to the write leads round the check.
+    ``guards``: every way to the write passes a check, and none leads there once it failed; ``behind``: the check comes after the
+    write alone; ``passable``: a way to the write leads round the check.
     """
 
     check: int  # offset of the checking call in the file
     write: int  # offset of the writing call
-    state: Literal["guards", "ignored", "behind", "passable"]
+    state: Literal["guards", "behind", "passable"]
     through: tuple[int, ...] = ()  # offsets of the calls into other functions of the program that lie between them
 
 

@@ -113,8 +113,8 @@ def _honoured(call: CallFact, facts: Facts) -> tuple[Literal["", "yes", "no", "u
     states = {guard.state for guard in facts.guards if guard.check == call.offset}
     if "guards" in states:
         return "yes", ""
-    if call.result_used is False or states == {"ignored"}:
-        return "no", "the result is not looked at" if call.result_used is False else "both results lead to the write"
+    if call.result_used is False and call.count == 1:
+        return "no", "the result is not looked at"
     if states == {"behind"}:
         return "no", "stands behind the write"
     if states == {"passable"}:

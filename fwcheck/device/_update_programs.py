@@ -134,6 +134,12 @@ def _verified(program: _Program) -> tuple[Verified, str, list[Evidence]]:
         return "signature", f"{guarded.function} decides on every way to the write", [_shown(program, guarded), *spoken]
     if verifier and _useless(program):
         weaker = _weaker(program)
+        if weaker is None and "compare" in program.roles:
+            weaker = (
+                "unknown",
+                f"{verifier} does not keep it from writing, what {program.roles['compare'][0].function} does is open",
+                [],
+            )
         return weaker or ("none", f"{verifier} does not keep it from writing: {_reason(program)}", [_shown(program, verifies[0])])
     if spoken or verifier:
         detail = f"{'calls' if verifies else 'imports'} {verifier}; whether it decides is open"
@@ -215,9 +221,14 @@ def _guarded(program: _Program) -> CallFact | None:
 def _useless(program: _Program) -> bool:
     """Whether all checks are known not to keep the program from writing."""
     verifies = program.roles.get("verify", [])
-    dead = {guard.check for guard in program.facts.guards if guard.state in ("ignored", "behind")}
+    dead = {guard.check for guard in program.facts.guards if guard.state == "behind"}
+    dead |= {call.offset for call in verifies if call.result_used is False and call.function not in _BY_CONTENT}
     alive = {guard.check for guard in program.facts.guards if guard.state in ("guards", "passable")}
     return bool(verifies) and {call.offset for call in verifies} <= dead - alive
+
+
+# What they give back is a length: the check is the comparison of what they made readable.
+_BY_CONTENT = frozenset({"RSA_public_decrypt", "EVP_PKEY_verify_recover", "wc_RsaSSL_Verify", "gpgme_op_verify"})
 
 
 def _reason(program: _Program) -> str:

@@ -26,12 +26,13 @@ _REGISTER = re.compile(r"[a-z]+\d*\b")
 
 
 @cache
-def _engine(architecture: str, mode: str) -> Any:
+def engine(architecture: str, mode: str) -> Any:
+    """A decoder of capstone."""
     import capstone  # noqa: PLC0415  # 60 ms: only programs that verify something need it
 
-    engine = capstone.Cs(getattr(capstone, architecture), sum(getattr(capstone, each) for each in mode.split("+")))
-    engine.detail = True
-    return engine
+    made = capstone.Cs(getattr(capstone, architecture), sum(getattr(capstone, each) for each in mode.split("+")))
+    made.detail = True
+    return made
 
 
 def result_tested(machine: Machine, site: Site) -> bool | None:
@@ -45,8 +46,8 @@ def result_tested(machine: Machine, site: Site) -> bool | None:
         return None
     segment, data = code
     at = site.address - segment.address
-    engine = _engine(architecture, mode)
-    instructions = list(engine.disasm(data[at : at + _BYTES], site.address, _FOLLOWED))
+    decoder = engine(architecture, mode)
+    instructions = list(decoder.disasm(data[at : at + _BYTES], site.address, _FOLLOWED))
     if architecture == "CS_ARCH_MIPS":  # delay slots run before their jumps
         for index in range(len(instructions) - 2, 1, -1):
             if instructions[index].mnemonic.startswith(("j", "bal")):

@@ -136,3 +136,30 @@ _BY_GROUP: dict[str, Callable[[str, Arguments], str]] = {
     "write": lambda *_: "write",
     "download": lambda *_: "fetch",
 }
+
+
+# Words that speak of checks. A program that has one is not said to check nothing.
+_CHECK_WORDS = (
+    b"signature", b"signed", b"verif", b"checksum", b"check sum", b"crc", b"md5", b"sha1", b"sha256", b"sha512", b"sha-", b"rsa",
+    b"ecdsa", b"ed25519", b"digest", b"magic", b"pubkey", b"public key", b"hmac", b"invalid image", b"image header",
+)  # fmt: skip
+_TEXT = re.compile(rb"[\x20-\x7e]{5,}")
+_LARGEST = 16 << 20  # bytes that are looked through
+
+
+def check_words(content: bytes) -> tuple[str, ...]:
+    """Which of the words that speak of checks stand in the texts of a program, each inside at least five readable characters."""
+    low = content[:_LARGEST].lower()
+    return tuple(word.decode() for word in _CHECK_WORDS if _stands_in_text(low, word))
+
+
+def _stands_in_text(low: bytes, word: bytes) -> bool:
+    at = low.find(word)
+    for _ in range(64):
+        if at < 0:
+            return False
+        around = low[max(at - 8, 0) : at + len(word) + 8]
+        if any(word in each and len(each) > len(word) + 1 for each in _TEXT.findall(around)):
+            return True
+        at = low.find(word, at + 1)
+    return True

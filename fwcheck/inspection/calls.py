@@ -15,11 +15,11 @@ from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
-from fwcheck.inspection.call_roles import role_of, writes_by_name
+from fwcheck.inspection.call_roles import check_words, role_of, writes_by_name
 from fwcheck.inspection.call_values import Tracer
 from fwcheck.inspection.elf_image import ElfImage
 from fwcheck.inspection.machines.machine import Machine, Site
-from fwcheck.model import CallFact, ElfFacts
+from fwcheck.model import CallFact, ElfFacts, GuardFact
 
 CALL_LIMIT = 2000  # facts of one program
 _SITES = 20_000  # calls of one program that are looked at
@@ -92,26 +92,48 @@ def table() -> Table:
     )
 
 
-def read_calls(content: bytes, elf: ElfFacts) -> tuple[CallFact, ...]:
+class Read(NamedTuple):
+    """What was read of a program's code."""
+
+    calls: tuple[CallFact, ...] = ()
+    guards: tuple[GuardFact, ...] = ()
+    check_words: tuple[str, ...] = ()
+
+
+def read_calls(content: bytes, elf: ElfFacts) -> Read:
     """The calls of an executable or shared object, in order of their places; none where nothing can be told."""
     known = table()
     if elf.type not in ("executable", "shared") or _FOREIGN.fullmatch(elf.soname or ""):
-        return ()
+        return Read()
     if elf.imports:
         if not any(map(known.tells, elf.imports)):
-            return ()
+            return Read()
     elif elf.stripped is not False:
-        return ()
+        return Read()
     try:
         image = ElfImage(content)
         names = {*image.slots.values(), *(name for name, _ in image.functions.values())}
         wanted = frozenset(name for name in names if known.of(name) is not None)
         machine = _machine(image, wanted) if wanted else None
         if machine is None or sum(len(data) for _, data in machine.code) > _LARGEST_CODE:
-            return ()
-        return _facts(machine, known)
+            return Read()
+        return _read(image, machine, known)
     except (struct.error, ValueError, IndexError, OverflowError):
-        return ()  # damaged in a way that leaves nothing to say
+        return Read()  # damaged in a way that leaves nothing to say
+
+
+def _read(image: ElfImage, machine: Machine, known: Table) -> Read:
+    places: dict[CallFact, list[int]] = {}
+    calls = _facts(machine, known, places)
+    roles = {call.role for call in calls}
+    words = check_words(image.content) if "write" in roles and roles & {"fetch", "receive"} else ()
+    if not {"verify", "write"} <= roles:
+        return Read(calls, check_words=words)
+    from fwcheck.inspection.call_guards import guards  # noqa: PLC0415  # few programs verify and write
+
+    names = frozenset((*image.slots.values(), *(name for name, _ in image.functions.values())))
+    again = _machine(image, names)
+    return Read(calls, guards(again, calls, places, shared=image.shared) if again is not None else (), words)
 
 
 def _machine(image: ElfImage, wanted: frozenset[str]) -> Machine | None:
@@ -170,8 +192,11 @@ class _Call(NamedTuple):
     role: str
 
 
-def _facts(machine: Machine, known: Table) -> tuple[CallFact, ...]:
-    """Calls of one function with the same arguments from the same place become one fact; the rarest kinds are kept first."""
+def _facts(machine: Machine, known: Table, places: dict[CallFact, list[int]]) -> tuple[CallFact, ...]:
+    """Calls of one function with the same arguments from the same place become one fact; the rarest kinds are kept first.
+
+    ``places`` gets the addresses of the calls of each fact that has a role.
+    """
     grouped: dict[tuple[str, tuple[str | int | None, ...], int | None], list[_Call]] = {}
     for call in _calls(machine, known):
         grouped.setdefault((call.site.name, call.arguments, call.start), []).append(call)
@@ -179,18 +204,19 @@ def _facts(machine: Machine, known: Table) -> tuple[CallFact, ...]:
     for (name, arguments, start), calls in grouped.items():
         offset = machine.image.offset(calls[0].site.address)
         tested = {call.tested for call in calls}
-        facts.append(
-            CallFact(
-                function=name,
-                arguments=arguments,
-                offset=offset if offset is not None else 0,
-                caller=machine.image.functions.get(start, ("", 0))[0] if start is not None else "",
-                within=machine.image.offset(start) if start is not None else None,
-                count=len(calls),
-                result_used=False if False in tested else None if None in tested else True,
-                role=calls[0].role,
-            )
+        fact = CallFact(
+            function=name,
+            arguments=arguments,
+            offset=offset if offset is not None else 0,
+            caller=machine.image.functions.get(start, ("", 0))[0] if start is not None else "",
+            within=machine.image.offset(start) if start is not None else None,
+            count=len(calls),
+            result_used=False if False in tested else None if None in tested else True,
+            role=calls[0].role,
         )
+        facts.append(fact)
+        if fact.role:
+            places[fact] = [call.site.address for call in calls]
     facts.sort(key=lambda each: (_RANK.get(_group(known, each.function), 9), each.offset))
     return tuple(sorted(facts[:CALL_LIMIT], key=lambda each: (each.offset, each.function)))
 

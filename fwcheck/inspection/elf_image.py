@@ -19,7 +19,8 @@ _MOST_SYMBOLS = 1 << 16
 _MOST_RELOCATIONS = 1 << 16
 _LONGEST_NAME = 256
 _MIPS, _ARM = 8, 40
-_PT_LOAD, _PT_DYNAMIC, _PT_RELRO = 1, 2, 0x6474E552
+_PT_LOAD, _PT_DYNAMIC, _PT_INTERP, _PT_RELRO = 1, 2, 3, 0x6474E552
+_ET_DYN = 3
 _SHT_SYMTAB = 2
 _RELATIVE = {3: 8, 62: 8, 40: 23, 183: 1027, 243: 3, 20: 22}  # R_*_RELATIVE by e_machine
 # R_*_JUMP_SLOT and R_*_GLOB_DAT by e_machine: the relocations that put the address of a function into a pointer.
@@ -67,6 +68,7 @@ class ElfImage:
         headers = list(self._headers())
         self.segments = sorted(Segment(a, o, s, f) for kind, f, o, a, s in headers if kind == _PT_LOAD and s > 0)
         self._starts = [each.address for each in self.segments]
+        self.shared = not any(kind == _PT_INTERP for kind, *_ in headers) and self.type == _ET_DYN
         self.relro = next(((a, a + s) for kind, _, _, a, s in headers if kind == _PT_RELRO), (0, 0))
         self._dynamic = next(((o, s) for kind, _, o, _, s in headers if kind == _PT_DYNAMIC), (0, 0))
 

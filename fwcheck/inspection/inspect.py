@@ -60,6 +60,7 @@ def inspect(content: bytes | memoryview, sha256: str | None = None) -> Facts:
     elf = _guarded("elf", lambda: _elf(raw), None, problems) if kind.kind == "elf" else None
     rows = databases.read_tables(raw) if kind.kind == "sqlite" else databases.Read()
     problems += rows.problems
+    code = _guarded("calls", lambda: calls.read_calls(raw, elf), calls.Read(), problems) if elf is not None else calls.Read()
     return Facts(
         sha256=sha256 or hashlib.sha256(raw).hexdigest(),
         size=len(raw),
@@ -67,7 +68,9 @@ def inspect(content: bytes | memoryview, sha256: str | None = None) -> Facts:
         interpreter=kind.interpreter,
         entropy=entropy_of(raw) if kind.kind == "binary" and len(raw) >= _ENTROPY_FROM else None,
         elf=elf,
-        calls=_guarded("calls", lambda: calls.read_calls(raw, elf), (), problems) if elf is not None else (),
+        calls=code.calls,
+        guards=code.guards,
+        check_words=code.check_words,
         keys=hits.keys,
         certificates=hits.certificates,
         banners=hits.banners,

@@ -120,7 +120,7 @@ class Arm(FixedWidth):
                 name = self.slots.get(address + 8 + _rotated(words[first]) + total & 0xFFFFFFFF)
                 if name:
                     found[address] = name
-                    if first and words[first - 1] == 0x46C04778:  # bx pc; nop: the way in from Thumb
+                    if first and words[first - 1] in (0x46C04778, 0xE7FD4778):  # bx pc; nop or b .-2: the way in from Thumb
                         found[address - 4] = name
         return found
 

@@ -104,9 +104,11 @@ class Machine(ABC):
     stack: tuple[int, ...] = ()  # registers that point to the stack
     delayed = False  # the instruction after a branch runs before the branch is taken
     result = 0  # register of the result
+    called_by = -1  # register that holds the address of what is called
     saved: frozenset[int] = frozenset()  # registers that calls leave alone
     pointer_bits = 32
     capstone: tuple[str, str] = ("", "")  # architecture and mode, for what is asked of capstone
+    own_calls = False  # calls of the program's own functions are looked for wherever they are hidden
 
     def __init__(self, image: ElfImage, wanted: frozenset[str]) -> None:
         self.image = image

@@ -44,7 +44,8 @@ _MOVE_T9 = {  # addu or or, $t9, $n, $zero
     "<": re.compile(rb"(?=[\x21\x25\x2d]\xc8[\x00\x20\x40\x60\x80\xa0\xc0\xe0][\x00-\x03])", re.DOTALL),
 }
 _GP, _T9 = 28, 25
-_JALR_T9, _JR_T9 = 0x0320F809, 0x03200008
+_JALR_T9, _JR_T9, _JR_RA = 0x0320F809, 0x03200008, 0x03E00008
+_BEFORE_GP = 4  # instructions of a function that may stand before $gp is set
 _REACH = 16  # instructions between loading $t9 and jumping there
 _ABI2 = 0x20  # EF_MIPS_ABI2: n32
 
@@ -54,6 +55,7 @@ class Mips(FixedWidth):
 
     saved = frozenset({16, 17, 18, 19, 20, 21, 22, 23, _GP, 30})
     result = 2
+    called_by = _T9
     stack = (29, 30)
     delayed = True
 
@@ -83,6 +85,32 @@ class Mips(FixedWidth):
                 if target in targets:
                     yield Site(base + 4 * index, targets[target])
             yield from self._through_got(number, loads)
+            if self.own_calls:
+                yield from self._through_pages(number, targets)
+
+    def _through_pages(self, number: int, targets: dict[int, str]) -> Iterator[Site]:
+        """Functions of this file: ``lw $t9, page($gp); addiu $t9, $t9, low; jalr $t9``, or without the middle."""
+        segment, data = self.code[number]
+        words = self.words[number]
+        if self.gp is None:
+            return
+        for index in self.tops(data, re.compile(rb"\xdf" if self.image.wide else rb"\x8f")):
+            if words[index] >> 16 not in (0x8F99, 0xDF99):
+                continue
+            slot = self.gp + signed(words[index], 16)
+            value = self.image.pointer(slot) if slot not in self.slots and self.image.fixed(slot) else None
+            if value is None or (not self._one_gp and self.gp_at(segment.address + 4 * index) != self.gp):
+                continue
+            at = index + 1
+            while at < min(index + _REACH, len(words)) and self.decode(words[at])[1] != _T9 and self.decode(words[at])[0] < CALL:
+                at += 1
+            if at < len(words) and words[at] >> 16 in (0x2739, 0x6739):
+                value, at = value + signed(words[at], 16), at + 1
+            else:
+                at = index + 1
+            call = self._jump(words, at)
+            if call is not None and value in targets:
+                yield Site(segment.address + 4 * call, targets[value])
 
     def _through_got(self, number: int, loads: dict[int, str]) -> Iterator[Site]:
         """``lw $t9, n($gp)``, then ``jalr $t9`` before anything else is put there."""
@@ -199,7 +227,17 @@ class Mips(FixedWidth):
 
     @cached_property
     def starts(self) -> list[int]:
-        return sorted({*self.entries, *self.image.functions, *(start for start, _ in self.prologues)})
+        known = sorted({*self.entries, *self.image.functions})
+        found = set(known)
+        for start, _ in self.prologues:
+            index = bisect_right(known, start) - 1
+            if index < 0 or start - known[index] > 4 * _BEFORE_GP or self._returns_in(known[index], start):
+                found.add(start)
+        return sorted(found)
+
+    def _returns_in(self, low: int, high: int) -> bool:
+        """Whether a function ends between two near addresses."""
+        return any(self.image.word(address) == _JR_RA for address in range(low, high, 4))
 
     def sweep(self, low: int, high: int, site: int) -> Window:
         """Delay slots stand before their calls and jumps: that is when they run."""

@@ -1,4 +1,4 @@
-"""Builds ``calls.c`` for every processor whose compiler is installed, and keeps the programs in ``calls.json``.
+"""Builds ``calls.c`` and ``guards.c`` for every processor whose compiler is installed, and keeps the programs beside them.
 
 usage: python tests/support/programs/build.py     (Debian: gcc-arm-linux-gnueabihf, gcc-mipsel-linux-gnu, ...)
 """
@@ -14,8 +14,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SOURCE = HERE / "calls.c"
-KEPT = HERE / "calls.json"
+SOURCES = ("calls", "guards")
 # Name of a target to compiler and the options that make its code what it is.
 TARGETS = {
     "arm": ("arm-linux-gnueabi-gcc", "-marm"),
@@ -38,29 +37,30 @@ def compiler(target: str) -> str | None:
     return shutil.which(TARGETS[target][0])
 
 
-def build(target: str, level: str) -> bytes:
+def build(target: str, level: str, source: str = "calls") -> bytes:
     """The program for one target at one level of optimisation."""
     with tempfile.TemporaryDirectory() as place:
         made = Path(place) / "calls"
-        command = [*TARGETS[target], level, *_LINK, *_SMALL, "-o", str(made), str(SOURCE), "-w"]
+        command = [*TARGETS[target], level, *_LINK, *_SMALL, "-o", str(made), str(HERE / f"{source}.c"), "-w"]
         subprocess.run(command, check=True, capture_output=True)
         return made.read_bytes()
 
 
-def kept() -> dict[str, bytes]:
+def kept(source: str = "calls") -> dict[str, bytes]:
     """The programs that are kept: target and level, as in ``mips -O2``, to content."""
-    stored = json.loads(KEPT.read_text())
+    stored = json.loads((HERE / f"{source}.json").read_text())
     return {name: lzma.decompress(base64.b85decode(text)) for name, text in stored.items()}
 
 
 def main() -> None:
-    made = {
-        f"{target} {level}": base64.b85encode(lzma.compress(build(target, level), preset=9)).decode()
-        for target in TARGETS
-        for level in LEVELS
-        if compiler(target)
-    }
-    KEPT.write_text(json.dumps(made, indent=1) + "\n")
+    for source in SOURCES:
+        made = {
+            f"{target} {level}": base64.b85encode(lzma.compress(build(target, level, source), preset=9)).decode()
+            for target in TARGETS
+            for level in LEVELS
+            if compiler(target)
+        }
+        (HERE / f"{source}.json").write_text(json.dumps(made, indent=1) + "\n")
 
 
 if __name__ == "__main__":
