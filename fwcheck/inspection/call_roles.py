@@ -141,9 +141,10 @@ _BY_GROUP: dict[str, Callable[[str, Arguments], str]] = {
 # Words that speak of checks. A program that has one is not said to check nothing.
 _CHECK_WORDS = (
     b"signature", b"signed", b"verif", b"checksum", b"check sum", b"crc", b"md5", b"sha1", b"sha256", b"sha512", b"sha-", b"rsa",
-    b"ecdsa", b"ed25519", b"digest", b"magic", b"pubkey", b"public key", b"hmac", b"invalid image", b"image header",
+    b"ecdsa", b"ed25519", b"digest", b"magic", b"pubkey", b"public key", b"invalid image", b"image header",
 )  # fmt: skip
 _TEXT = re.compile(rb"[\x20-\x7e]{5,}")
+_SHORT = 3  # letters of words that stand in others
 _LARGEST = 16 << 20  # bytes that are looked through
 
 
@@ -159,7 +160,10 @@ def _stands_in_text(low: bytes, word: bytes) -> bool:
         if at < 0:
             return False
         around = low[max(at - 8, 0) : at + len(word) + 8]
-        if any(word in each and len(each) > len(word) + 1 for each in _TEXT.findall(around)):
+        inside = (
+            len(word) == _SHORT and low[at - 1 : at].isalpha() and low[at + _SHORT : at + _SHORT + 1].isalpha()
+        )  # "universal"
+        if not inside and any(word in each and len(each) > len(word) + 1 for each in _TEXT.findall(around)):
             return True
         at = low.find(word, at + 1)
     return True
