@@ -376,6 +376,27 @@ PLANTED = (
         },
     ),
     Plant(
+        "update-check-ignored",
+        (("UPD-014", "/usr/sbin/firmware-update.sh"),),
+        {
+            "/usr/sbin/firmware-update.sh": text(
+                0o755,
+                "#!/bin/sh",
+                "wget -O /tmp/fw.bin https://firmware.example.com/sr100/latest.bin || exit 1",
+                "wget -O /tmp/fw.sig https://firmware.example.com/sr100/latest.sig || exit 1",
+                "openssl dgst -sha256 -verify /etc/firmware-signing.pub -signature /tmp/fw.sig /tmp/fw.bin | tee /tmp/fw.log",
+                _NEWER,
+                "dd if=/tmp/fw.bin of=/dev/mtdblock2",
+                "reboot",
+            )
+        },
+    ),
+    Plant(
+        "update-not-by-default",
+        (("UPD-010", "/etc/config/autoupdate"),),
+        {"/etc/config/autoupdate": text(0o644, "config autoupdate 'settings'", "\toption auto_update '0'")},
+    ),
+    Plant(
         "update-checksum-only",
         (("UPD-003", "/usr/sbin/firmware-update.sh"),),
         {

@@ -27,6 +27,7 @@ _PLAIN = RULES["UPD-008"]
 _ROLLBACK = RULES["UPD-009"]
 _BROKEN = RULES["UPD-011"]
 _OTHER_KEY = RULES["UPD-012"]
+_IGNORED = RULES["UPD-014"]
 
 _NETWORK = ("web upload", "http download", "tftp or ftp", "local file or web upload", "package feed", "TR-069")
 _TOOLS = frozenset({"sysupgrade", "opkg", "apk", "apt", "swupdate", "rauc", "mender", "ostree", "Android OTA"})
@@ -118,7 +119,21 @@ def _paths(device: Device) -> Iterator[Finding]:
 
 
 def _unchecked(path: UpdatePath, witnesses: tuple[Evidence, ...], *, reached: bool) -> Finding:
-    """UPD-002: a violation where something in the image takes software from a network and hands it on unchecked."""
+    """UPD-002: a violation where something in the image takes software from a network and hands it on unchecked.
+
+    UPD-014 instead, where there is a check and the software is written whatever it says.
+    """
+    ignored = next((step for step in path.steps if step.honoured == "no" and step.evidence is not None), None)
+    if ignored is not None and ignored.evidence is not None:
+        return _IGNORED.finding(
+            ignored.evidence,
+            f"ignored: {path.mechanism}",
+            title=f"{path.mechanism} writes software whatever its check says: {ignored.reason}"[:200],
+            verdict="violation" if reached else "concern",
+            severity=Severity.HIGH if reached else Severity.MEDIUM,
+            witnesses=(path.evidence[0], *witnesses),
+            explanation=f"{_IGNORED.explanation} Seen: {path.detail}.",
+        )
     return _UNCHECKED.finding(
         path.evidence[0],
         f"unchecked: {path.mechanism}",

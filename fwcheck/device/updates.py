@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -12,14 +12,16 @@ from fwcheck.device._update_programs import program_paths
 from fwcheck.device._update_scripts import STRENGTH, script_paths
 from fwcheck.device._update_tools import tool_paths
 from fwcheck.device.firmware import Firmware
-from fwcheck.model import UpdatePath
+from fwcheck.model import Service, UpdatePath
 
 _MOST = 200
+_SENT = frozenset({"web upload", "local file or web upload", "container"})
 
 
-def update_paths(firmware: Firmware) -> tuple[UpdatePath, ...]:
+def update_paths(firmware: Firmware, services: Sequence[Service] = ()) -> tuple[UpdatePath, ...]:
     """Every update path that was seen: the image's own container first, then each file system's tools, scripts and programs.
 
+    ``services``: what the shipped default starts; a path that one of them takes is ``automatic``.
     ``verified`` is ``signature`` only where a verifier, something to verify with, and a decision on its result stand on the path;
     ``unknown`` where the code cannot be judged.
     """
@@ -29,7 +31,21 @@ def update_paths(firmware: Firmware) -> tuple[UpdatePath, ...]:
         found += tools
         found += _resolved(script_paths(fs), tools)
         found += program_paths(fs)
-    return tuple(_once(found))[:_MOST]
+    return tuple(_started(each, services) for each in _once(found)[:_MOST])
+
+
+def _started(path: UpdatePath, services: Sequence[Service]) -> UpdatePath:
+    """Whether boot or cron run the program or script of a path by default; what somebody sends in is not."""
+    if path.source in _SENT or not path.mechanism.startswith("/"):
+        return path
+    starts = [each for each in services if each.enabled == "yes" and _names(each, path)]
+    if not starts:
+        return path
+    return msgspec.structs.replace(path, automatic="yes", evidence=(*path.evidence, *starts[0].evidence[:1]))
+
+
+def _names(service: Service, path: UpdatePath) -> bool:
+    return service.root in ("", path.root) and (service.program == path.mechanism or path.mechanism in service.arguments.split())
 
 
 def _resolved(scripts: Iterable[UpdatePath], tools: list[UpdatePath]) -> list[UpdatePath]:

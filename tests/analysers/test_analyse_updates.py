@@ -112,3 +112,10 @@ def test_a_published_test_key_is_recognised_by_its_hash():
 def test_a_security_counter_silences_the_rollback_rule():
     assert "UPD-009" in image({"integrity": "hash"})
     assert "UPD-009" not in image({"integrity": "hash", "tlvs": "sha256, security counter 4"})
+
+
+def test_a_check_whose_result_is_ignored_is_told_instead_of_no_check():
+    text = SECURE_FETCH + "usign -V -m firmware.bin -p /etc/k || true\n" + WRITE
+    found = judged({"/usr/sbin/up.sh": text})
+    assert "UPD-002" not in found
+    assert (found["UPD-014"].verdict, found["UPD-014"].location.line) == ("violation", 3)

@@ -36,7 +36,11 @@ class Script(Flow):
     """Follows one script; :attr:`sinks` then holds every write with the ways that lead to it."""
 
     def follow(self, path: str, text: str) -> None:
-        """The script from its first line with unknown arguments; then functions that only its callers can reach."""
+        """The script from its first line with unknown arguments; then functions that only its callers can reach.
+
+        An init script of OpenWrt holds functions only: ``/etc/rc.common`` calls them by the name of the action.
+        """
+        self.dynamic = "rc.common" in text.partition("\n")[0]
         with self.frame("exit", "return", "break", "continue"):
             self.source(path, text, (State(),))
         if self.dynamic:

@@ -1,0 +1,279 @@
+"""Shell scripts of updates followed along all their ways: which checks guard a write, and which only look like it."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.trees import Link, firmware_of
+
+from fwcheck.device.updates import update_paths
+from fwcheck.device.updating.commands import Check, Digest, Fetch, Sink, understand, words_of
+from fwcheck.model import Evidence, Location, Service
+
+ROOT = {"/bin/busybox": b"\x7fELF", "/sbin/init": Link("/bin/busybox"), "/etc/inittab": "::sysinit:/etc/init.d/rcS\n"}
+HEAD = "#!/bin/sh\n# firmware\n"
+FETCH = "wget https://fw.example.net/fw.bin -O /tmp/fw.bin\n"
+WRITE = "mtd write /tmp/fw.bin firmware\n"
+VERIFY = "usign -V -q -m /tmp/fw.bin -p /etc/fw.pub"
+OPENSSL = "openssl dgst -sha256 -verify /etc/k.pem -signature /tmp/s /tmp/fw.bin"
+
+
+def told(before, *, more=(), path="/usr/sbin/up.sh", after=""):
+    """The path of a script that writes at its end, after ``before``."""
+    found = update_paths(firmware_of({**ROOT, **dict(more), path: HEAD + FETCH + before + WRITE + after}))
+    (own,) = [each for each in found if each.mechanism == path]
+    return own
+
+
+GUARDED = {
+    "or exit": f"{VERIFY} || exit 1\n",
+    "or a function that exits": f"fail() {{ echo $1; exit 1; }}\n{VERIFY} || fail bad\n",
+    "if not": f"if ! {VERIFY}; then\n  rm /tmp/fw.bin\n  exit 1\nfi\n",
+    "if else": f"if {VERIFY}; then\n  echo good\nelse\n  exit 1\nfi\n",
+    "status": f"{VERIFY}\nif [ $? -ne 0 ]; then exit 1; fi\n",
+    "status kept": f"{VERIFY}\nret=$?\necho checked\n[ $ret -eq 0 ] || exit $ret\n",
+    "status by case": f"{VERIFY}\ncase $? in 0) ;; *) exit 1 ;; esac\n",
+    "flag": f"ok=0\n{VERIFY} && ok=1\n[ $ok = 1 ] || exit 1\n",
+    "flag turned": f"bad=1\nif {VERIFY}; then bad=0; fi\nif [ $bad -gt 0 ]; then exit 2; fi\n",
+    "errexit": f"set -e\n{VERIFY}\n",
+    "until": f"until {VERIFY}; do sleep 1; wget -O /tmp/fw.bin https://fw.example.net/fw.bin; done\n",
+    "endless loop left by break": f"while true; do\n  {VERIFY} && break\n  sleep 5\ndone\n",
+    "function's status": f"check() {{ {VERIFY}; }}\ncheck || exit 1\n",
+    "function's return": f"check() {{\n {VERIFY} && return 0\n return 1\n}}\nif ! check; then exit 1; fi\n",
+    "through an argument": 'check() { usign -V -m "$1" -p /etc/fw.pub; }\ncheck /tmp/fw.bin || exit 1\n',
+    "by a variable's name": "TOOL='usign -V -q'\n$TOOL -m /tmp/fw.bin -p /etc/fw.pub || exit 1\n",
+    "output by grep": f"{OPENSSL} | grep -q 'Verified OK' || exit 1\n",
+    "output kept": f'out=$({OPENSSL})\nif [ "$out" != "Verified OK" ]; then exit 1; fi\n',
+    "output by grep kept": f'out=$({OPENSSL} | grep OK)\n[ -z "$out" ] && exit 1\n',
+    "output by case": f"case $({OPENSSL}) in *OK*) ;; *) exit 1 ;; esac\n",
+    "pipefail": f"set -eo pipefail\n{OPENSSL} | tee /tmp/log\n",
+    "subshell": f"( {VERIFY} ) || exit 1\n",
+    "signed sums": "usign -V -m /tmp/sums -p /etc/fw.pub || exit 1\n(cd /tmp && sha256sum -c sums) || exit 1\n",
+    "recovered digest": "openssl rsautl -verify -pubin -inkey /k -in /tmp/s > /tmp/a\n"
+    "sha256sum /tmp/fw.bin > /tmp/b\ncmp /tmp/a /tmp/b || exit 1\n",
+    "signed archive": "usign -V -m /tmp/fw.tar -p /etc/fw.pub || exit 1\ntar xf /tmp/fw.tar -C /tmp\n",
+    "options in front": f"busybox nice -n 5 {VERIFY} || exit 1\n",
+    "negated list": f"! {VERIFY} && exit 1\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("before", GUARDED.values(), ids=GUARDED)
+def test_a_signature_counts_when_no_way_leads_around_it(before):
+    found = told(before)
+    assert (found.verified, found.sink) == ("signature", "mtd write"), found.detail
+    assert "yes" in {step.honoured for step in found.steps if step.check}
+
+
+IGNORED = {
+    "never asked": f"{VERIFY}\necho flashing\n",
+    "or true": f"{VERIFY} || true\n",
+    "or a message": f"{VERIFY} || echo bad\n",
+    "tee takes the status": f"{OPENSSL} | tee /tmp/log || exit 1\n",
+    "local takes the status": f"check() {{ local r=$({VERIFY}); return $?; }}\ncheck || exit 1\n",
+    "in the background": f"{VERIFY} || exit 1 &\n",
+    "exit of a subshell": f"( {VERIFY} || exit 1 )\necho on\n",
+    "a flag that nobody asks for": f"ok=0\n{VERIFY} && ok=1\n",
+    "the wrong status": f"{VERIFY}\necho checked\nif [ $? -ne 0 ]; then exit 1; fi\n",
+    "turned around": f"if {VERIFY}; then exit 1; fi\n",
+    "three tries, then on": f"for i in 1 2 3; do {VERIFY} && break; done\n",
+    "any certificate": "openssl cms -verify -noverify -inform DER -in /tmp/s -content /tmp/fw.bin || exit 1\n",
+    "only where a signature lies": f"if [ -f /tmp/fw.sig ]; then {VERIFY} || exit 1; fi\n",
+}
+
+
+@pytest.mark.parametrize("before", IGNORED.values(), ids=IGNORED)
+def test_a_check_that_cannot_stop_the_write_does_not_count(before):
+    found = told(before)
+    assert found.verified == "none", found.detail
+    assert found.steps[-1].action == "write"
+
+
+OPEN = {
+    "an option goes around it": f'if [ "$1" != --force ]; then {VERIFY} || exit 1; fi\n',
+    "a function that is not in the image": f"{VERIFY} || die bad\n",
+    "another file": "usign -V -m /tmp/other.bin -p /etc/fw.pub || exit 1\n",
+    "a program that nobody knows": "check_firmware /tmp/fw.bin || exit 1\n",
+    "words that nobody knows": f'out=$({OPENSSL})\n[ "$out" = "$EXPECTED" ] || exit 1\n',
+}
+
+
+@pytest.mark.parametrize("before", OPEN.values(), ids=OPEN)
+def test_what_cannot_be_followed_stays_open(before):
+    assert told(before).verified == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("before", "verified"),
+    [
+        ('sum=$(md5sum /tmp/fw.bin | cut -d" " -f1)\n[ "$sum" = "$WANT" ] || exit 1\n', "hash"),
+        ('sum=$(sha256sum /tmp/fw.bin)\nsum=${sum%% *}\nif [ "$sum" != "$(cat /tmp/fw.sha)" ]; then exit 1; fi\n', "hash"),
+        ("sha256sum /tmp/fw.bin | grep -q $WANT || exit 1\n", "hash"),
+        ("md5sum -c /tmp/fw.md5 || exit 1\n", "hash"),
+        ('[ "$(cksum < /tmp/fw.bin)" = "$WANT" ] || exit 1\n', "checksum"),
+        ("mkimage -l /tmp/fw.bin || exit 1\n", "checksum"),
+        ("sum=$(md5sum /tmp/fw.bin)\necho $sum\n", "none"),
+        (f'[ "$(sha256sum /tmp/fw.bin)" = "$WANT" ] || exit 1\n{VERIFY} || true\n', "hash"),
+    ],
+)  # fmt: skip
+def test_digests_count_when_they_are_compared(before, verified):
+    assert told(before).verified == verified
+
+
+def test_a_check_behind_the_write_is_told_as_such():
+    found = told("", after=f"{VERIFY} || exit 1\n")
+    assert found.verified == "none"
+    assert [(step.action, step.honoured, step.reason) for step in found.steps[-1:]] == [
+        ("verify", "no", "it stands behind the write")
+    ]
+
+
+def test_the_steps_name_their_lines_in_order():
+    found = told(f"{VERIFY} || exit 1\n", after="reboot\n")
+    assert [(step.action, step.evidence.location.line) for step in found.steps] == [("fetch", 3), ("verify", 4), ("write", 5)]
+    assert found.steps[0].what == "https://fw.example.net/fw.bin"
+
+
+def test_scripts_and_libraries_of_the_image_are_followed():
+    library = {"/usr/lib/fw.sh": f"stop() {{ exit 1; }}\ncheck() {{ {VERIFY} || stop; }}\n"}
+    assert told(". /usr/lib/fw.sh\ncheck\n", more=library).verified == "signature"
+    program = {"/usr/bin/check.sh": f"#!/bin/sh\n{VERIFY.replace('/tmp/fw.bin', '$1')} || exit 3\nexit 0\n"}
+    assert told("check.sh /tmp/fw.bin || exit 1\n", more=program).verified == "signature"
+    assert told("check.sh /tmp/fw.bin\n", more=program).verified == "none"
+
+
+def test_a_script_of_the_image_named_like_a_check_is_read():
+    weak = {"/usr/bin/check_firmware": "#!/bin/sh\n[ -s $1 ] || exit 1\nexit 0\n"}
+    assert told("check_firmware /tmp/fw.bin || exit 1\n", more=weak).verified == "none"
+
+
+def test_two_verdicts_of_one_script_are_two_paths():
+    text = HEAD + f"case $1 in\n kernel) mtd write /tmp/k kernel;;\n fw) {VERIFY} || exit 1; {WRITE.strip()};;\nesac\n"
+    assert {each.verified for each in update_paths(firmware_of({**ROOT, "/sbin/up.sh": text}))} == {"none", "signature"}
+
+
+def test_functions_of_an_init_script_are_called_by_its_framework():
+    text = f"#!/bin/sh /etc/rc.common\n# firmware\nSTART=99\nstart() {{\n {FETCH} {WRITE}}}\n"
+    (found,) = update_paths(firmware_of({**ROOT, "/etc/init.d/fwup": text}))
+    assert found.verified == "none"
+
+
+def test_a_function_that_nothing_calls_is_left_open():
+    assert update_paths(firmware_of({**ROOT, "/usr/lib/fw.sh": HEAD + f"flash() {{\n{WRITE}}}\n"}))[0].verified == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("fetch", "transport"),
+    [
+        ("wget http://x.example/fw.bin", "plain"),
+        ("wget --no-check-certificate https://x.example/fw.bin", "unchecked"),
+        ("curl -sk https://x.example/fw.bin -o /tmp/fw.bin", "unchecked"),
+        ("curl -s https://x.example/fw.bin -o /tmp/fw.bin", "authenticated"),
+        ("tftp -g -r fw.bin 192.168.1.2", "plain"),
+        ('curl "$URL" -o /tmp/fw.bin', "unknown"),
+    ],
+)
+def test_the_transport_is_told(fetch, transport):
+    (found,) = update_paths(firmware_of({**ROOT, "/sbin/up.sh": f"{HEAD}{fetch}\n{WRITE}"}))
+    assert found.transport == transport
+
+
+@pytest.mark.parametrize(
+    ("command", "sink"),
+    [
+        ("sh /mnt/usb/update.sh", "program that was brought in"),
+        (". /media/sda1/update.sh", "program of a removable medium"),
+        ("curl http://x.example/update.sh | sh", "run as it comes"),
+        ("wget -O /tmp/update.sh http://x.example/u\nchmod +x /tmp/update.sh\n/tmp/update.sh", "program that was brought in"),
+        ("tar xzf /tmp/firmware.tgz -C /", "unpacked over the root"),
+        ("opkg install /tmp/update.ipk", "package of its own"),
+        ("zcat /tmp/fw.gz > /dev/mtdblock3", "raw write to flash"),
+        ("zcat /tmp/fw.gz | dd of=/dev/mmcblk0p2", "raw write to flash"),
+    ],
+)
+def test_what_runs_or_unpacks_software_is_a_write(command, sink):
+    # the scanner looks at scripts in which a classic write stands; here it is one behind the command in question
+    found = update_paths(firmware_of({**ROOT, "/sbin/up.sh": f"{HEAD}{command}\n{WRITE}"}))
+    assert sink in {step.what.partition(" of /")[0] for each in found for step in each.steps if step.action == "write"} | {
+        each.sink for each in found
+    }
+
+
+def test_a_path_that_the_boot_starts_is_automatic():
+    started = Service(
+        name="fwup", program="/bin/sh", arguments="/usr/sbin/up.sh", enabled="yes",
+        evidence=(Evidence(location=Location(chain=("x",), path="/etc/crontabs/root", line=1), text="* * * * * up.sh"),),
+    )  # fmt: skip
+    firmware = firmware_of({**ROOT, "/usr/sbin/up.sh": HEAD + FETCH + WRITE})
+    (found,) = update_paths(firmware, [started])
+    assert found.automatic == "yes"
+    assert found.evidence[-1].location.path == "/etc/crontabs/root"
+    assert update_paths(firmware)[0].automatic == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        ("openssl dgst -sha256 -verify k -signature s f", Check("signature", "f")),
+        ("openssl dgst -sha256 -sign k f", None),
+        ("openssl sha256 f", Digest("hash", "f")),
+        ("sudo -u root gpgv --keyring k s f", Check("signature", "f")),
+        ("timeout 10 curl https://h/f -o g", Fetch("https://h/f", "authenticated", "g")),
+        ("mtd -r write f firmware", Sink("mtd write", "f")),
+        ("mtd write f nvram", None),
+        ("mtd erase firmware", None),
+        ("tar xzf /tmp/backup.tgz -C /", Sink),
+        ("sysupgrade -F f", Sink("sysupgrade --force", "f")),
+    ],
+)  # fmt: skip
+def test_commands_are_understood(command, kind):
+    got = understand(words_of(command.split()))
+    if kind is Sink:  # settings unpacked over the root are no software
+        assert not isinstance(got, Sink)
+    else:
+        assert got == kind
+
+
+# --------------------------------------------------------------------------- hostile
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "f() { f; }\nf\n",
+        "f() { g; }\ng() { f; }\nf\n",
+        ". /usr/sbin/up.sh\n",
+        "/usr/sbin/up.sh\n",
+        "eval 'eval \"eval x\"'\n",
+        "if " * 60 + "\n",
+        "(" * 500 + "\n",
+        "x=$(" * 45 + "md5sum f" + ")" * 45 + "\n",
+        "".join(f"if [ $a{n} ]; then x{n}=1; else x{n}=0; fi\n" for n in range(300)),
+        "".join(f"md5sum f{n} > /tmp/{n}\n" for n in range(3000)),
+        "a | " * 400 + "b\n",
+        "a && " * 2000 + "b\n",
+        "x=$x$x$x$x\n" * 200,
+        "f() { " + "g; " * 500 + "}\ng() { " + "h; " * 500 + "}\nh() { true; }\nf\n",
+    ],
+    ids=range(14),
+)
+def test_hostile_scripts_end(body):
+    begun = time.process_time()
+    update_paths(firmware_of({**ROOT, "/usr/sbin/up.sh": HEAD + body + WRITE}))
+    assert time.process_time() - begun < 6
+
+
+WORDS = st.sampled_from([
+    *("if", "then", "fi", "while", "do", "done", "case", "in", "esac", ";", ";;", "&&", "||", "|", "(", ")", "{", "}", "!", "\n"),
+    *("&", "usign -V -m /tmp/fw.bin", "mtd write /tmp/fw.bin firmware", "exit 1", "return", "$?", "[ $? -eq 0 ]", "local"),
+    *("x=$(md5sum f)", '[ "$x" = y ]', "set -e", "> /dev/mtd3", "break", "f()", "f", ". /usr/sbin/up.sh", "true", "*)", "$("),
+    *("`", '"', "<<E", "E", "\0"),
+])  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(WORDS, max_size=40))
+def test_no_order_of_words_breaks_it_or_is_called_signed_without_a_verifier(words):
+    text = HEAD + " ".join(words) + "\n" + WRITE
+    found = update_paths(firmware_of({**ROOT, "/usr/sbin/up.sh": text}))
+    assert "usign -V -m /tmp/fw.bin" in words or all(each.verified != "signature" for each in found)
