@@ -116,6 +116,17 @@ PLANTED = (
         },
     ),
     Plant(
+        "ssh-withdrawn-ciphers",
+        (("CRY-001", "/etc/ssh/sshd_config"),),
+        {
+            "/etc/ssh/sshd_config": text(
+                0o600, "PermitRootLogin no", "PasswordAuthentication no", "Ciphers aes256-ctr,3des-cbc", "MACs hmac-sha2-256"
+            ),
+            **_SSHD,
+            **_started("/usr/sbin/sshd"),
+        },
+    ),
+    Plant(
         "account-open-pam-stack",
         (("ACC-009", "/etc/init.d/rcS"), ("ACC-013", "/etc/pam.d/sshd")),
         {

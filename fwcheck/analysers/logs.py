@@ -17,6 +17,7 @@ from fwcheck.model import Device, Evidence, Finding, Location, Severity, Trait
 
 RULES = rules_of(__name__)
 _LOG = RULES["LOG-001"]
+_KEPT = RULES["LOG-006"]
 _LASTING = RULES["LOG-002"]
 _REMOTE = RULES["LOG-003"]
 _SECRET = RULES["LOG-004"]
@@ -41,18 +42,8 @@ def _of(device: Device, name: str) -> list[Trait]:
 def _kept(firmware: Firmware, device: Device) -> Iterator[Finding]:
     for trait in _of(device, "system log"):
         if trait.state == "yes":
-            yield _LOG.finding(
-                trait.evidence[0],
-                "system log",
-                title=f"A system log is kept: {trait.detail}"[:160],
-                severity=Severity.INFO,
-                verdict="support",
-                confidence="firm",
-                witnesses=trait.evidence[1:],
-                explanation="The boot starts a daemon that keeps the messages of the system.",
-                refuted_by="The daemon is stopped later, or security events are not among its messages.",
-                remediation="Check that failed logins and changed settings are logged with their time.",
-            )
+            title = f"A system log is kept: {trait.detail}"[:160]
+            yield _KEPT.finding(trait.evidence[0], "system log", title=title, witnesses=trait.evidence[1:])
     for boot in boots(firmware):
         known = {each.name for each in device.logging if each.root == boot.root.label}
         followed = boot.kind in ("busybox", "sysv", "procd", "openrc") and not boot.holes

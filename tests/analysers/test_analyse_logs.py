@@ -41,7 +41,7 @@ def whole(files: dict[str, bytes | str], analyser: Any) -> list[Finding]:
 
 def test_no_log_is_told_only_where_the_boot_could_be_followed() -> None:
     assert said(whole({}, logs)) == [("LOG-001", "concern", "tentative")]
-    assert said(whole({"/etc/init.d/rcS": "#!/bin/sh\nsyslogd -n\n"}, logs)) == [("LOG-001", "support", "firm")]
+    assert said(whole({"/etc/init.d/rcS": "#!/bin/sh\nsyslogd -n\n"}, logs)) == [("LOG-006", "support", "firm")]
     assert whole({"/etc/init.d/rcS": "#!/bin/sh\n/usr/bin/app &\n/var/run/more.sh\n"}, logs) == []  # a script that is not there
     assert whole({"/web/SystemLog.htm": "<p>"}, logs) == []  # some program keeps one
 

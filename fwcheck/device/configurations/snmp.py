@@ -35,6 +35,7 @@ def read(start: Start) -> Reading:
     settings = [each for path in dict.fromkeys((*named, *(() if only else _PATHS))) for each in start.keywords(path)]
     communities = [note for each in settings if (note := community_of(each, settings))] + _uci(start)
     users = [each for each in settings if each.key in _USERS]
+    communities += _weak_users(settings)
     bounds = _targets(" ".join(start.words), None)
     if not bounds:
         bounds = [
@@ -43,10 +44,21 @@ def read(start: Start) -> Reading:
     return Reading(
         tuple(bounds),
         authentication="password" if communities or users else "unknown",
-        encryption="none" if communities else "unknown",
+        encryption="none" if any(each.topic.startswith("community") for each in communities) else "unknown",
         notes=tuple(communities[:16]),
         decided_by=tuple(users[:2]),
     )
+
+
+def _weak_users(settings: list[Setting]) -> list[Note]:
+    """``createUser NAME MD5|SHA PASSPHRASE DES|AES ...``: of version 3, with the passphrases left out of what is shown."""
+    notes = []
+    for each in settings:
+        words = each.value.split()
+        weak = [word for word in words[1:] if word in ("MD5", "DES")]
+        if each.key == "createuser" and weak and words:
+            notes.append(Note("weak-crypto", each._replace(text=f"createUser {words[0]} {' '.join(weak)}"), ", ".join(weak)))
+    return notes
 
 
 def community_of(each: Setting, settings: list[Setting]) -> Note | None:

@@ -79,6 +79,7 @@ def _sshd(start: Start) -> Reading:
     closed = closed and ((talk is not None and talk.value.lower() == "no") or pam is None or pam.value.lower() != "yes")
     empty = first(settings, "permitemptypasswords")
     notes = [Note("empty-password", empty)] if empty is not None and empty.value.lower() == "yes" else []
+    notes += _weak(settings)
     return Reading(
         tuple(bounds),
         authentication="key" if closed else "password",
@@ -86,6 +87,33 @@ def _sshd(start: Start) -> Reading:
         notes=tuple(notes),
         decided_by=tuple(each for each in (password, talk if closed else None) if each is not None and each.path),
     )
+
+
+# Algorithms that are withdrawn or broken: RFC 8758 (arcfour), RFC 9142 (key exchange), RFC 6151 (MD5), and 64-bit blocks.
+_ALGORITHMS = {
+    "ciphers": re.compile(r"(?i)none|3des-cbc|des-cbc.*|arcfour.*|blowfish-cbc|cast128-cbc|idea-cbc"),
+    "macs": re.compile(r"(?i)none|hmac-md5.*|hmac-sha1-96.*|hmac-ripemd160.*"),
+    "kexalgorithms": re.compile(r"(?i)diffie-hellman-group1-sha1|diffie-hellman-group-exchange-sha1|rsa1024-sha1"),
+    "hostkeyalgorithms": re.compile(r"(?i)ssh-dss.*"),
+    "pubkeyacceptedalgorithms": re.compile(r"(?i)ssh-dss.*"),
+    "pubkeyacceptedkeytypes": re.compile(r"(?i)ssh-dss.*"),
+}
+
+
+def _weak(settings: list[Setting]) -> list[Note]:
+    """Withdrawn algorithms that lists allow; ``-`` in front of a list takes them away, ``+`` and ``^`` add to the default."""
+    notes = []
+    for key, shape in _ALGORITHMS.items():
+        each = first(settings, key)
+        if each is None or each.value.startswith("-"):
+            continue
+        names = [name for name in each.value.lstrip("+^").split(",") if shape.fullmatch(name.strip())]
+        if names:
+            notes.append(Note("weak-crypto", each, ", ".join(names[:4])))
+    version = first(settings, "protocol")
+    if version is not None and "1" in version.value.replace(" ", "").split(","):
+        notes.append(Note("weak-crypto", version, "SSH protocol 1"))
+    return notes
 
 
 _TALK = ("kbdinteractiveauthentication", "challengeresponseauthentication")
