@@ -177,9 +177,7 @@ def _weak_writer(ways: list[UpdatePath]) -> Finding:
     return _HASH_ONLY.finding(
         first.evidence[0],
         f"{first.verified} only: {first.sink}",
-        title=f"{first.sink} checks updates by a {first.verified} only ({', '.join(dict.fromkeys(way.source for way in ways))})"[
-            :200
-        ],
+        title=f"{first.sink} checks updates by a {first.verified} only ({', '.join(sorted({way.source for way in ways}))})"[:200],
         verdict="concern",
         confidence="firm",
         witnesses=tuple(each for way in ways for each in way.evidence)[1:8],

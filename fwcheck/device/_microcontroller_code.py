@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from fwcheck.device.firmware import Firmware
@@ -39,6 +40,7 @@ _SERVICE_HOST = re.compile(
 )
 _PAGE = re.compile(r"(?i)\.(?:html?|pdf|md|xsd|dtd|css|js|png|jpe?g|gif|svg|ico|woff2?|c|h|cpp|zip|exe|apk|dmg)(?:[?#]|$)")
 _FOR_PEOPLE = re.compile(r"(?i)/(?:docs?|wiki|help|support|manuals?|faq|blog|forum|licen[cs]es?|issues)(?:/|$)")
+_SLOT = re.compile(r" app/ota_\d+ 0x([0-9a-f]{1,8})\+0x([0-9a-f]{1,8})")
 _OWN_NETWORK = re.compile(r"^(?:0|10|127|169\.254|192\.168|172\.(?:1[6-9]|2\d|3[01])|22[4-9]|23\d|255)\.")
 _ENCRYPTED = frozenset({"https", "mqtts", "coaps", "wss", "ssl"})
 
@@ -68,6 +70,12 @@ def is_microcontroller(firmware: Firmware) -> bool:
     """Whether the image is one of a microcontroller: formats of these, and no root file system."""
     formats = {node.format for node in firmware.nodes if node.kind is NodeKind.CONTAINER}
     return bool(formats & FORMATS) and not any(fs.is_root for fs in firmware.filesystems)
+
+
+def slots_of(table: str) -> tuple[int, bool]:
+    """How many slots for updates a partition table lists, and whether any two of them overlap."""
+    places = sorted((int(begin, 16), int(size, 16)) for begin, size in _SLOT.findall(table))
+    return len(places), any(first + size > second for (first, size), (second, _) in pairwise(places))
 
 
 def said(firmware: Firmware) -> dict[str, list[Said]]:

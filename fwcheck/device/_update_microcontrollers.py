@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from fwcheck.device._microcontroller_code import Said, is_microcontroller, said
+from fwcheck.device._microcontroller_code import Said, is_microcontroller, said, slots_of
 from fwcheck.device.firmware import Firmware
 from fwcheck.model import Node, NodeKind, UpdatePath, UpdateStep
 
@@ -172,8 +172,8 @@ def _transport(told: Mapping[str, Sequence[Said]], way: Said | None) -> Transpor
 
 def _slots(firmware: Firmware) -> str:
     for node in firmware.containers("esp-partition-table"):
-        table = str(node.detail.get("table", ""))
-        return "A/B" if table.count(" app/ota_") > 1 else "single"
+        count, overlap = slots_of(str(node.detail.get("table", "")))
+        return "" if overlap else "A/B" if count > 1 else "single"
     return ""
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Literal, cast
 
 from fwcheck.device._flash_settings import StoredSecret, stored_secrets
-from fwcheck.device._microcontroller_code import addresses, for_people, is_microcontroller, said
+from fwcheck.device._microcontroller_code import addresses, for_people, is_microcontroller, said, slots_of
 from fwcheck.device.firmware import Firmware
 from fwcheck.model import Evidence, Location, Node, NodeKind, Trait
 
@@ -125,10 +125,13 @@ def _slots(firmware: Firmware) -> Iterator[Trait]:
     """Slots for updates and flash encryption, by the partition table of ESP-IDF."""
     for node in firmware.containers("esp-partition-table"):
         table = str(node.detail.get("table", ""))
-        slots = re.findall(r"\S+ app/ota_\d+", table)
+        count, overlap = slots_of(table)
         factory = " and a factory application" if " app/factory" in table else ""
-        detail = f"{len(slots)} slots{factory}" if slots else "one application, no slot to fall back to"
-        yield Trait(name="A/B slots", state="yes" if len(slots) > 1 else "no", detail=detail, evidence=_where(node, table))
+        detail = f"{count} slots{factory}" if count else "one application, no slot to fall back to"
+        state: State = "unknown" if overlap else "yes" if count > 1 else "no"
+        if overlap:
+            detail += ", which overlap"
+        yield Trait(name="A/B slots", state=state, detail=detail, evidence=_where(node, table))
         encrypted = str(node.detail.get("encrypted_partitions", ""))
         told = encrypted or "no partition is marked to be encrypted"
         yield Trait(

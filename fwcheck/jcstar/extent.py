@@ -66,7 +66,8 @@ def measure(coverage: Coverage, device: Device) -> Extent:
 
 
 def _anything(device: Device) -> bool:
-    return any((device.accounts, device.services, device.consoles, device.update_paths, device.boot_chain, device.components))
+    found = (device.accounts, device.services, device.consoles, device.update_paths, device.boot_chain, device.components)
+    return any((*found, device.microcontroller))
 
 
 def _limits(coverage: Coverage, content: int, *, nothing: bool) -> list[str]:

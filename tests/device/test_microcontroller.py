@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,24 @@ def test_one_application_and_an_encrypted_partition() -> None:
     told = rows(build(plug(table="factory app/factory 0x10000+0x100000", encrypted="nvs_keys")))
     assert told["A/B slots"] == ("no", "one application, no slot to fall back to")
     assert told["flash encryption"] == ("yes", "nvs_keys")
+
+
+def test_slots_that_overlap_are_none() -> None:
+    table = "app0 app/ota_0 0x10000+0x140000, app1 app/ota_1 0x100000+0x140000"
+    assert rows(build(plug(table=table)))["A/B slots"] == ("unknown", "2 slots, which overlap")
+
+
+def test_addresses_without_end_are_read_in_bounded_time() -> None:
+    for code in (
+        b"http://" + b"a." * 200_000,
+        b"mqtt://a-" * 50_000,
+        b"\0http://h.sample-cloud.net/" * 20_000,
+        b"\0ws://1.1.1" * 40_000,
+    ):
+        start = time.process_time()
+        device = build(plug(code))
+        assert time.process_time() - start < 10
+        assert len(device.microcontroller) <= 96
 
 
 def test_what_the_code_speaks_of() -> None:

@@ -140,7 +140,7 @@ def test_a_dump_without_a_wrapping_is_judged_by_what_writes() -> None:
     firmware = image(FETCHES + HASHES + WRITES + b"\0zcl_ota_upgrade\0", table=TWO)
     (found,) = [each for each in updates.analyse(firmware, build(firmware)) if each.rule == "UPD-003"]
     assert (found.verdict, found.title) == (
-        "concern", "ESP-IDF (esp_ota_write) checks updates by a hash only (http download, Zigbee OTA)",
+        "concern", "ESP-IDF (esp_ota_write) checks updates by a hash only (Zigbee OTA, http download)",
     )  # fmt: skip
 
 
