@@ -184,6 +184,8 @@ class CertificateFact(Value, frozen=True, kw_only=True):
     public: bytes = b""  # the DER SubjectPublicKeyInfo, at most 2 KiB
     is_ca: bool = False
     self_signed: bool = False
+    usage: tuple[str, ...] | None = None  # key usages as in RFC 5280 ("digitalSignature", ...); None: it restricts nothing
+    purposes: tuple[str, ...] | None = None  # extended key usages as OIDs; None: it restricts nothing
 
 
 class BannerHit(Value, frozen=True, kw_only=True):

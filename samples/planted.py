@@ -346,6 +346,19 @@ PLANTED = (
         {"/etc/ssl/server.crt": (0o644, certificate(0x715005, "sample-router", 2010, 2020))},
     ),
     Plant(
+        "transport-authority",
+        (("TLS-004", "/etc/cloud/ca.key"), ("TLS-030", "/etc/cloud/ca.crt")),
+        {
+            "/etc/cloud/ca.key": (0o600, private_key(0x715030)),
+            "/etc/cloud/ca.crt": (0o644, certificate(0x715030, "Maker's Devices", 2025, 2040, authority=True)),
+        },
+    ),
+    Plant(
+        "transport-sample-certificate",
+        (("TLS-031", "/etc/ssl/server.crt"),),
+        {"/etc/ssl/server.crt": (0o644, certificate(0x715031, "Snake Oil, Ltd", 2025, 2040))},
+    ),
+    Plant(
         "transport-plain-web",
         (("TLS-006", "/etc/init.d/rcS"),),
         {"/etc/lighttpd.conf": text(0o644, 'server.document-root = "/www"', 'server.username = "www"', "server.port = 80")},

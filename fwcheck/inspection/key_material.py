@@ -19,6 +19,16 @@ _SCRYPT = bytes.fromhex("2b06010401da47040b")
 _INTEGER, _OCTETS, _CONSTRUCTED, _PIECES = 0x02, 0x04, 0x20, 0x24
 _WORD = 9  # bytes of the longest number of rounds that a library takes
 _MOST_ELEMENTS = 2000
+_MOST_PURPOSES = 16
+_USAGES = (  # as RFC 5280 names them, section 4.2.1.3, and as the library does
+    ("digitalSignature", "digital_signature"),
+    ("nonRepudiation", "content_commitment"),
+    ("keyEncipherment", "key_encipherment"),
+    ("dataEncipherment", "data_encipherment"),
+    ("keyAgreement", "key_agreement"),
+    ("keyCertSign", "key_cert_sign"),
+    ("cRLSign", "crl_sign"),
+)
 _NAME_LIMIT = 300
 _PUBLIC_LIMIT = 2048  # bytes of a public key that is kept
 _PRODUCT_LIMIT = 16384  # bits of an RSA modulus whose factors are multiplied to see that they fit
@@ -231,6 +241,8 @@ def certificate_of(der: bytes, offset: int) -> CertificateFact | None:
         key_fingerprint=hashlib.sha256(encoded).hexdigest() if encoded else "",
         public=encoded if len(encoded) <= _PUBLIC_LIMIT else b"",
         is_ca=_is_authority(certificate),
+        usage=_usage(certificate),
+        purposes=_purposes(certificate),
         self_signed=certificate.subject == certificate.issuer and _signed_by_itself(certificate),
     )
 
@@ -261,10 +273,32 @@ def _signature_hash(certificate: Any) -> str | None:
 def _is_authority(certificate: Any) -> bool:
     from cryptography import x509  # noqa: PLC0415
 
+    value = _extension(certificate, x509.BasicConstraints)
+    return value is not None and bool(value.ca)
+
+
+def _extension(certificate: Any, kind: Any) -> Any:
+    """The value of an extension; None where there is none that can be read."""
+    from cryptography import x509  # noqa: PLC0415
+
     try:
-        return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
+        return certificate.extensions.get_extension_for_class(kind).value
     except (ValueError, TypeError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
-        return False
+        return None
+
+
+def _usage(certificate: Any) -> tuple[str, ...] | None:
+    from cryptography import x509  # noqa: PLC0415
+
+    value = _extension(certificate, x509.KeyUsage)
+    return tuple(name for name, field in _USAGES if getattr(value, field)) if value is not None else None
+
+
+def _purposes(certificate: Any) -> tuple[str, ...] | None:
+    from cryptography import x509  # noqa: PLC0415
+
+    value = _extension(certificate, x509.ExtendedKeyUsage)
+    return tuple(each.dotted_string for each in value)[:_MOST_PURPOSES] if value is not None else None
 
 
 def _signed_by_itself(certificate: Any) -> bool:

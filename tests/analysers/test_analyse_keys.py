@@ -33,7 +33,7 @@ def pem(key, password=None):
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, how)
 
 
-def certificate(key, until=2040, subject="cam"):
+def certificate(key, until=2029, subject="cam"):
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(7)
     builder = builder.not_valid_before(dt.datetime(2010, 1, 1)).not_valid_after(dt.datetime(until, 1, 1))  # noqa: DTZ001
