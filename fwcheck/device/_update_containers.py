@@ -15,10 +15,15 @@ from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.model import Evidence, Location, Node, NodeKind, UpdatePath
 
 # Compressors, archives, file systems and tables: they hold software, but are no wrapping that an updater looks at.
-_PLAIN = frozenset({
+PLAIN = frozenset({
     *("gzip", "xz", "bzip2", "lz4", "lzop", "zstd", "lzma", "lzma-alone", "lzip", "elf"),
     *("cpio", "tar", "zip", "ar", "7z", "rar", "cab", "lha", "arj", "arc", "xar", "catar"),
     *("squashfs", "cramfs", "romfs", "jffs2", "ubi", "ubifs", "yaffs", "yaffs2", "ext", "ext2", "ext3", "ext4", "fat", "vfat"),
+    *("fat12", "fat16", "fat32", "btrfs", "xfs", "jfs", "apfs", "bcachefs", "hfsplus", "reiserfs", "ufs", "udf", "swap", "cbfs"),
+    *("qnx-ifs", "pfs", "owowfs", "minifs", "ambarella-romfs", "littlefs", "spiffs", "esp-wear-levelling", "nand-oob"),
+    *("lz4-legacy", "lz4-block", "lzma-variant", "zlib", "compress", "upx", "novatek-bcl1"),
+    *("qcow2", "vmdk", "vhd", "vdi", "amd-psp", "intel-flash", "intel-me", "fmap", "android-super", "redboot-fis"),
+    *("sigmastar-mxp", "openwrt-eof"),
     *("pe", "exfat", "ntfs", "iso9660", "erofs", "f2fs", "minix", "gpt", "mbr", "ihex", "intel-hex", "srec", "uf2"),
     *("linux", "kernel", "devicetree"),
     *("uboot-env", "broadcom-nvram", "redboot-config", "esp-nvs", "esp-otadata", "nrf-settings", "uefi-vss"),  # settings
@@ -36,7 +41,7 @@ def container_paths(firmware: Firmware) -> Iterator[UpdatePath]:
     """The wrapping of the image: its outermost containers and how they are protected, and update bundles by their members."""
     seen: set[tuple[str, ...]] = set()
     for node in firmware.nodes:
-        if node.kind is not NodeKind.CONTAINER or node.format in _PLAIN or len(node.chain) > _DEPTH:
+        if node.kind is not NodeKind.CONTAINER or node.format in PLAIN or len(node.chain) > _DEPTH:
             continue
         verified = _MEANT.get(str(node.detail.get("integrity", "")))
         if verified is None or any(node.chain[: len(outer)] == outer for outer in seen) or not _wraps(firmware, node):

@@ -88,7 +88,7 @@ class Uf2(Format):
         detail |= {
             "families": ", ".join(_name(family) for family in families),
             "blocks": len(blocks),
-            "integrity": "checksum" if checked else "none",
+            "integrity": "hash" if checked else "none",
             "integrity_detail": f"{checked.count(True)} of {len(checked)} MD5 right" if checked else "no checksum",
         }
         return Container(format=self.name, size=at - offset, entries=entries, detail=detail, problems=problems)

@@ -77,7 +77,7 @@ def test_a_missing_block_is_told():
 @pytest.mark.parametrize(("summed", "problems"), [(CODE, []), (b"other", ["wrong MD5 of 0x10000000+0x400"])])
 def test_the_md5_of_a_range_is_recomputed(summed, problems):
     container = UF2.open(Memory(image(flags=0x6000, rest=md5_rest(summed))), 0)
-    assert (container.problems, container.detail["integrity"]) == (problems, "checksum")
+    assert (container.problems, container.detail["integrity"]) == (problems, "hash")
 
 
 def test_tags_are_read():
