@@ -137,11 +137,11 @@ def _scan(path: Path, options: Options, progress: Progress) -> Report:
     device = build(firmware, keys)
     clock.mark("device")
 
-    from fwcheck.device.kernel_configuration import configurations  # noqa: PLC0415
+    from fwcheck.device.kernel_configuration import architecture, configurations  # noqa: PLC0415
     from fwcheck.vulnerabilities.annotate import annotate  # noqa: PLC0415
 
     knowledge = _knowledge(options.database)
-    known = annotate(device.components, knowledge, statements, configurations(firmware))
+    known = annotate(device.components, knowledge, statements, configurations(firmware), architecture(firmware))
     device = msgspec.structs.replace(device, components=known)
     clock.mark("vulnerabilities")
 

@@ -29,6 +29,8 @@ _PROGRAMS = {  # programs whose name is not their project's
     "transmission": ("transmission-daemon",),
 }
 _DIRECTORIES = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib", "/usr/lib32")
+# The kernel, C libraries, and programs of many parts: that a service needs them does not say that it reaches the weak part.
+_EVERYWHERE = frozenset({"linux_kernel", "glibc", "uclibc", "uclibc-ng", "musl", "gcc", "busybox", "toybox"})
 _FILES = 256  # libraries followed of one program
 
 
@@ -83,18 +85,13 @@ def _files(root: FileSystem, program: str) -> frozenset[str]:
 
 
 def using(component: Component, exposed: Sequence[Exposed]) -> Exposed | None:
-    """The first service that is made of a component; the kernel is part of none."""
-    if component.name == "linux_kernel":
+    """The first service that is made of a component; what every program is made of tells nothing of one."""
+    if component.name in _EVERYWHERE:
         return None
     names = _PROGRAMS.get(component.name, (component.name,))
     places = {each.location.path for each in component.evidence}
     for each in exposed:
         program = each.service.program
-        if posixpath.basename(program) in names or (places & each.files and not _is_shell(component, each)):
+        if posixpath.basename(program) in names or places & each.files:
             return each
     return None
-
-
-def _is_shell(component: Component, exposed: Exposed) -> bool:
-    """A multi-call binary is the service when it is called for an applet of it; as a script's interpreter it is not."""
-    return component.name in ("busybox", "toybox") and not exposed.service.applet

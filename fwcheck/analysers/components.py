@@ -6,8 +6,10 @@ took over without a new version, nor whether the weak part is compiled in: a ver
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Literal
+
+import msgspec
 
 from fwcheck.analysers._exposure import Exposed, exposure, using
 from fwcheck.analysers.rule import rules_of
@@ -28,10 +30,11 @@ _SET_ASIDE = RULES["CVE-003"]
 def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
     """At most one finding of each rule per component version, what matters most for a release first."""
     exposed = exposure(firmware, device)
+    maintained = frozenset(each.evidence[0].location.chain for each in device.components if each.package and each.evidence)
     seen: set[tuple[str, str, str | None]] = set()
     ranked = sorted(device.components, key=lambda each: _rank(each, exposed))
     for component in ranked:
-        for rule, finding in _of(component, exposed):
+        for rule, finding in _of(component, exposed, maintained):
             key = (rule, component.name, component.version)
             if key not in seen:
                 seen.add(key)
@@ -49,9 +52,15 @@ def _rank(component: Component, exposed: Sequence[Exposed]) -> tuple[bool, bool,
     )
 
 
-def _of(component: Component, exposed: Sequence[Exposed]) -> Iterator[tuple[str, Finding]]:
+def _of(
+    component: Component, exposed: Sequence[Exposed], maintained: Collection[tuple[str, ...]]
+) -> Iterator[tuple[str, Finding]]:
     if component.version is None:
         return
+    places = {each.location.chain for each in component.evidence}
+    if component.package is None and places and places <= set(maintained):
+        # Built by a distribution, though under no package of its own name: its fixes come without a new version, too.
+        component = msgspec.structs.replace(component, package="")
     if component.vulnerabilities and (finding := _vulnerable(component, exposed)) is not None:
         yield _VULNERABLE.id, finding
     if component.end_of_life is not None:

@@ -7,6 +7,7 @@ Form: ``CONFIG_NAME=y|m|value`` lines and ``# CONFIG_NAME is not set``; the head
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -17,6 +18,19 @@ _HEAD = re.compile(r"^# Linux/(\S{1,24}) (\d\S{0,40}) Kernel Configuration", re.
 _OPTION = re.compile(r"^CONFIG_(\w{1,100})=[^n\n]", re.MULTILINE)
 _WHOLE = 150  # options of the smallest configuration that boots; a fragment says nothing of what it leaves out
 _LIMIT = 1 << 20
+_PROGRAMS = 8  # that have to agree on the architecture
+
+
+# Machines of ELF files by the name of the kernel's directory.
+_MACHINES = {
+    "mips": "mips",
+    "arm": "arm",
+    "aarch64": "arm64",
+    "x86": "x86",
+    "x86_64": "x86",
+    "powerpc": "powerpc",
+    "riscv": "riscv",
+}
 
 
 class KernelConfiguration(NamedTuple):
@@ -32,6 +46,17 @@ def configurations(firmware: Firmware) -> tuple[KernelConfiguration, ...]:
     """Every whole configuration of the image."""
     found = [each for text, location in _texts(firmware) if (each := read(text, location)) is not None]
     return tuple({each.options: each for each in reversed(found)}.values())
+
+
+def architecture(firmware: Firmware) -> str:
+    """What the image's kernels are built for, as far as all its programs agree; empty where they do not or there are few."""
+    seen = Counter(
+        facts.elf.machine
+        for root in firmware.filesystems
+        for _, facts in root.files()
+        if facts.elf is not None and (facts.elf.interpreter or facts.elf.soname or facts.elf.modinfo)
+    )
+    return _MACHINES.get(next(iter(seen)), "") if len(seen) == 1 and seen.total() >= _PROGRAMS else ""
 
 
 def read(text: str, location: Location) -> KernelConfiguration | None:

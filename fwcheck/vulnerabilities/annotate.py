@@ -38,6 +38,7 @@ def annotate(
     knowledge: Knowledge,
     statements: Sequence[Statement] = (),
     configurations: Sequence[Configuration] = (),
+    architecture: str = "",
 ) -> tuple[Component, ...]:
     """The same components with their vulnerabilities, release date and end of support filled in.
 
@@ -50,7 +51,7 @@ def annotate(
     said: dict[str, list[Statement]] = {}
     for statement in (*statements, *knowledge.statements()):
         said.setdefault(statement.cve, []).append(statement)
-    return tuple(_annotated(each, knowledge, present, said, configurations) for each in held)
+    return tuple(_annotated(each, knowledge, present, said, configurations, architecture) for each in held)
 
 
 def _annotated(
@@ -59,12 +60,13 @@ def _annotated(
     present: dict[str, list[str | None]],
     said: dict[str, list[Statement]],
     configurations: Sequence[Configuration],
+    architecture: str,
 ) -> Component:
     found = knowledge.vulnerabilities(component, present)
     judged = [*knowledge.distribution(component, found)]
-    configuration = _configuration(component, configurations, present) if component.name == "linux_kernel" else None
-    if configuration is not None:
-        judged = [_built(each, configuration, knowledge) for each in judged]
+    if component.name == "linux_kernel":
+        configuration = _configuration(component, configurations, present)
+        judged = [_built(each, configuration, architecture, knowledge) for each in judged]
     judged = [_stated(each, component, said.get(each.id, ())) for each in judged]
     return msgspec.structs.replace(
         component,
@@ -90,13 +92,18 @@ def _configuration(
     return None
 
 
-def _built(vulnerability: Vulnerability, configuration: Configuration, knowledge: Knowledge) -> Vulnerability:
-    places = knowledge.places(vulnerability.id)
-    reason = kernel_options.excluded(places, configuration.options, configuration.architecture)
-    if not reason or vulnerability.status in _ASIDE:
+def _built(
+    vulnerability: Vulnerability, configuration: Configuration | None, architecture: str, knowledge: Knowledge
+) -> Vulnerability:
+    if vulnerability.status in _ASIDE:
         return vulnerability
-    where = configuration.location.path or "the kernel"
-    return msgspec.structs.replace(vulnerability, status="not_affected", reason=f"{reason} (configuration in {where})")
+    options = configuration.options if configuration is not None else None
+    machine = (configuration.architecture if configuration is not None else "") or architecture
+    reason = kernel_options.excluded(knowledge.places(vulnerability.id), options, machine)
+    if not reason:
+        return vulnerability
+    where = f"configuration in {configuration.location.path or 'the kernel'}" if configuration is not None else "by the programs"
+    return msgspec.structs.replace(vulnerability, status="not_affected", reason=f"{reason} ({where})")
 
 
 # --------------------------------------------------------------------------- VEX

@@ -36,20 +36,20 @@ def needed(path: str) -> tuple[str, ...]:
     return ()
 
 
-def not_built(path: str, options: Collection[str], architecture: str) -> str:
+def not_built(path: str, options: Collection[str] | None, architecture: str) -> str:
     """Why a source file is not in a kernel, in words; empty where it may be."""
     if path.startswith("arch/"):
         own = path.split("/")[1]
         if own in _ARCHITECTURES and architecture in _ARCHITECTURES and own != architecture and {own, architecture} != _KIN:
             return f"is of {own}, the kernel of {architecture}"
         return ""
-    names = needed(path)
-    if names and not any(name in options for name in names):
+    names = needed(path) if options is not None else ()
+    if options is not None and names and not any(name in options for name in names):
         return " and ".join(f"CONFIG_{name}" for name in names) + " not set"
     return ""
 
 
-def excluded(places: Sequence[str], options: Collection[str], architecture: str) -> str:
+def excluded(places: Sequence[str], options: Collection[str] | None, architecture: str) -> str:
     """Why none of the places is in a kernel; empty where one of them may be, or none is known."""
     reasons = [not_built(path, options, architecture) for path in places]
     return f"{places[0]}: {reasons[0]}" if reasons and all(reasons) else ""

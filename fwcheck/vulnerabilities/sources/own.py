@@ -10,7 +10,7 @@ from importlib import resources
 
 import msgspec
 
-from fwcheck.vulnerabilities.sources.facts import Affected, Ending, Score
+from fwcheck.vulnerabilities.sources.facts import Affected, Elsewhere, Ending, Score
 
 _BOUND = re.compile(r"^(>=|<=|<|=)(\S+)$")
 
@@ -21,6 +21,7 @@ class _Known(msgspec.Struct, forbid_unknown_fields=True):
     source: str
     affected: list[str] = []
     score: float | None = None
+    elsewhere: bool = False
 
 
 class _KnownFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -38,9 +39,11 @@ class _LifecycleFile(msgspec.Struct, forbid_unknown_fields=True):
     branch: list[_Branch]
 
 
-def vulnerabilities() -> Iterator[Affected | Score]:
+def vulnerabilities() -> Iterator[Affected | Elsewhere | Score]:
     """The entries of ``known.toml``. Raises ValueError naming an entry whose range cannot be read."""
     for entry in msgspec.convert(tomllib.loads(_text("known.toml")), _KnownFile).vulnerability:
+        if entry.elsewhere:
+            yield Elsewhere(entry.component, entry.id, entry.source)
         for text in entry.affected:
             yield affected(entry.component, entry.id, text, entry.source)
         if entry.score is not None:
