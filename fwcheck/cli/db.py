@@ -29,6 +29,13 @@ def add(commands: Any) -> None:
     importing.add_argument("files", metavar="FILE", type=Path, nargs="+", help="files or directories")
     _file(importing)
     importing.set_defaults(run=_import)
+    update = verbs.add_parser("update", help="fetch published data and import it: the only command that uses a network")
+    update.add_argument("--source", metavar="NAME", action="append", default=[], help="this source (default: the usual ones)")
+    update.add_argument(
+        "--url", metavar="URL", action="append", default=[], help="this address instead, https; may be given again"
+    )
+    _file(update)
+    update.set_defaults(run=_update)
 
 
 def _file(command: argparse.ArgumentParser) -> None:
@@ -90,6 +97,30 @@ def _import(options: argparse.Namespace) -> int:
         raise InputError(str(error)) from error
     except OSError as error:
         raise InputError(f"{target}: {error.strerror or error}") from error
+    return _done(imported, target)
+
+
+def _update(options: argparse.Namespace) -> int:
+    import tempfile  # noqa: PLC0415
+
+    from fwcheck.pipeline import InputError  # noqa: PLC0415
+    from fwcheck.vulnerabilities.imports.documents import BadDocument  # noqa: PLC0415
+    from fwcheck.vulnerabilities.imports.fetch import addresses, fetch  # noqa: PLC0415
+    from fwcheck.vulnerabilities.imports.run import run  # noqa: PLC0415
+
+    target = _target(options)
+    try:
+        urls = options.url or addresses(options.source)
+        with tempfile.TemporaryDirectory() as directory:
+            imported = run(list(fetch(urls, Path(directory))), target)
+    except BadDocument as error:
+        raise InputError(str(error)) from error
+    except OSError as error:
+        raise InputError(f"{target}: {error.strerror or error}") from error
+    return _done(imported, target)
+
+
+def _done(imported: Imported, target: Path) -> int:
     print(_told(imported))
     print(f"knowledge file: {target}")
     return 0

@@ -136,8 +136,8 @@ class Writer:
 
     def _said(self, source: str, cve: str, facts: tuple[Affected | Elsewhere | Score | Place, ...]) -> None:
         known = self._cves.get(cve)
-        if not facts and known is None:
-            return
+        if known is None and not any(isinstance(each, Affected | Elsewhere) for each in facts):
+            return  # about nothing that is known here
         number, origin = self.cve(cve), self.source(source)
         held = set(
             self._base.execute(

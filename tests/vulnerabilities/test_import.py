@@ -5,11 +5,14 @@ import json
 import lzma
 import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import zstandard
 
 from fwcheck.model import Component
+from fwcheck.vulnerabilities.annotate import annotate
+from fwcheck.vulnerabilities.cvss import base_score
 from fwcheck.vulnerabilities.database import Knowledge
 from fwcheck.vulnerabilities.imports.documents import BadDocument
 from fwcheck.vulnerabilities.imports.run import run
@@ -226,3 +229,146 @@ def test_hostile_files_are_refused_in_one_sentence(tmp_path, target, name):
 def test_a_missing_file_is_named(tmp_path, target):
     with pytest.raises(BadDocument, match=r"absent\.json: No such file"):
         run([tmp_path / "absent.json"], target)
+
+
+# --------------------------------------------------------------------------- the other formats
+
+
+def only(imported):
+    ((kind, count),) = imported.records.items()
+    return kind, count
+
+
+def test_records_of_the_cve_list_are_read_from_a_zip_in_a_zip(tmp_path, target):
+    version = {"version": "0", "lessThan": "2.99", "status": "affected", "versionType": "semver"}
+    record = {
+        "dataType": "CVE_RECORD",
+        "cveMetadata": {"cveId": "CVE-2026-0001", "state": "PUBLISHED", "dateUpdated": "2026-10-05T00:00:00Z"},
+        "containers": {
+            "cna": {
+                "affected": [{"vendor": "thekelleys", "product": "dnsmasq", "versions": [version]}],
+                "metrics": [{"cvssV3_1": {"baseScore": 8.1}}],
+            }
+        },
+    }
+    members = {"cves/2026/0xxx/CVE-2026-0001.json": record, "cves/delta.json": {"fetchTime": "x"}, "README.md": b"x"}
+    path = put(tmp_path, "all.zip", zipped({"cves.zip": zipped(members)}))
+    assert only(run([path], target)) == ("CVE List records", 1)
+    assert "CVE-2026-0001" in ids(Knowledge.open(target), "dnsmasq", "2.98")
+    assert not run([path], target).changed
+    rejected = {**record, "cveMetadata": {**record["cveMetadata"], "state": "REJECTED"}}
+    run([put(tmp_path, "one.json", rejected)], target)
+    assert "CVE-2026-0001" not in ids(Knowledge.open(target), "dnsmasq", "2.98")
+
+
+def osv_record(name, ecosystem, package, *events, **more):
+    entry = {"package": {"ecosystem": ecosystem, "name": package}, "ranges": [{"type": "ECOSYSTEM", "events": list(events)}]}
+    return {"id": name, "modified": "2026-10-06T00:00:00Z", "affected": [entry], **more}
+
+
+def test_packages_of_distributions_are_kept_by_release(tmp_path, target):
+    debian = osv_record(
+        "DEBIAN-CVE-2026-0001",
+        "Debian:11",
+        "openssl",
+        {"introduced": "0"},
+        {"fixed": "1.1.1n-0+deb11u9"},
+        severity=[{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}],
+    )
+    web = osv_record("GHSA-1", "npm", "jquery", {"introduced": "1.2.0"}, {"fixed": "3.9.0"}, aliases=["CVE-2026-0002"])
+    harmful = osv_record("MAL-2026-1", "npm", "evil", {"introduced": "0"})
+    members = {"a.json": debian, "b.json": web, "c.json": harmful}
+    path = put(tmp_path, "all.zip", zipped(members))
+    assert only(run([path], target)) == ("OSV records", 3)
+    assert not run([path], target).changed
+    base = Knowledge.open(target)
+    assert "CVE-2026-0002" in ids(base, "jquery", "3.7.1")
+    assert "CVE-2026-0002" not in ids(base, "jquery", "3.9.0")
+    assert set(base.components()) >= {"deb:debian:11/openssl"}
+    purl = "pkg:deb/debian/openssl@1.1.1n-0%2Bdeb11u8?distro=debian-11"
+    installed = Component(name="openssl", version="1.1.1n", package="1.1.1n-0+deb11u8", purl=purl)
+    found = {each.id: each for each in base.distribution(installed, ())}
+    assert (found["CVE-2026-0001"].score, found["CVE-2026-0001"].fixed_in) == (9.8, "1.1.1n-0+deb11u9")
+    run([put(tmp_path, "a.json", {**debian, "withdrawn": "2026-10-07T00:00:00Z"})], target)
+    assert list(Knowledge.open(target).distribution(installed, ())) == []
+
+
+CYCLES = [
+    {"cycle": "9.9", "eol": "2026-01-02", "latest": "9.9.1", "latestReleaseDate": "2025-12-01"},
+    {"cycle": "9.8", "eol": False},
+]
+PRODUCT = {
+    "name": "php",
+    "releases": [{"name": "9.9", "eolFrom": "2026-01-02", "latest": {"name": "9.9.1", "date": "2025-12-01"}}],
+}
+CALENDARS = {
+    "php.json": CYCLES,
+    "release/php.json": {
+        "releases": {"9.9": {"name": "9.9", "eol": "2026-01-02"}},
+        "versions": {"9.9.1": {"name": "9.9.1", "date": "2025-12-01"}},
+    },
+    "full": {"schema_version": "1.2.0", "result": [PRODUCT]},
+    "one": {"schema_version": "1.2.0", "result": PRODUCT},
+}
+
+
+@pytest.mark.parametrize("name", CALENDARS)
+def test_calendars_are_read_in_all_their_forms(tmp_path, target, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    path = put(tmp_path, name, CALENDARS[name])
+    assert only(run([path], target)) == ("endoflife.date records", 1)
+    assert not run([path], target).changed
+    base = Knowledge.open(target)
+    assert base.end_of_life(Component(name="php", version="9.9.0")) == "2026-01-02"
+    assert base.released(Component(name="php", version="9.9.1")) == "2025-12-01"
+    assert base.end_of_life(Component(name="openssl", version="1.0.2k")) == "2019-12-31"
+
+
+def test_statements_that_were_imported_count_in_every_scan(tmp_path, target):
+    statement = {
+        "vulnerability": {"name": "CVE-2026-0001"},
+        "products": [{"@id": "pkg:generic/dnsmasq"}],
+        "status": "not_affected",
+        "justification": "vulnerable_code_not_present",
+    }
+    document = {"@context": "https://openvex.dev/ns/v0.2.0", "statements": [statement]}
+    files = [put(tmp_path, "feed.json", feed(DNSMASQ)), put(tmp_path, "own.vex.json", document)]
+    run(files, target)
+    assert not run(files, target).changed
+    (found,) = annotate([Component(name="dnsmasq", version="2.98")], Knowledge.open(target))
+    aside = {each.id: each.reason for each in found.set_aside}
+    assert aside["CVE-2026-0001"] == "own.vex.json: vulnerable_code_not_present"
+
+
+def test_two_imports_at_once_wait_for_each_other(tmp_path, target):
+    curl = {"criteria": cpe("haxx:curl"), "versionEndExcluding": "99"}
+    files = [put(tmp_path, f"{number}.json", feed(nvd_record(f"CVE-2026-1{number:03}", curl))) for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda path: run([path], target), files))
+    assert ids(Knowledge.open(target), "curl", "98.0") >= {f"CVE-2026-1{number:03}" for number in range(4)}
+
+
+def test_a_place_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OSError, match=r"file"):
+        run([put(tmp_path, "feed.json", feed(DNSMASQ))], tmp_path / "file" / "knowledge.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("vector", "score"),
+    [
+        ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", 9.8),
+        ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:C/C:H/I:H/A:H", 10.0),
+        ("CVSS:3.1/AV:L/AC:L/PR:L/UI:N/S:U/C:H/I:H/A:H", 7.8),
+        ("CVSS:3.0/AV:N/AC:H/PR:N/UI:N/S:U/C:N/I:N/A:H", 5.9),
+        ("CVSS:3.1/AV:N/AC:L/PR:N/UI:R/S:C/C:L/I:L/A:N", 6.1),
+        ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:N", 0.0),
+        ("AV:N/AC:L/Au:N/C:P/I:P/A:P", 7.5),
+        ("AV:N/AC:L/Au:N/C:C/I:C/A:C", 10.0),
+        ("CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", None),
+        ("CVSS:3.1/AV:N", None),
+        ("nonsense", None),
+    ],
+)
+def test_base_scores_follow_from_their_vectors(vector, score):
+    assert base_score(vector) == score

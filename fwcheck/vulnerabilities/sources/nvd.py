@@ -107,6 +107,8 @@ def matched(
 def lower_bound(text: str, end: str) -> str:
     """The first affected version of a range that ends with ``end``, as a record's words tell it; empty: all before."""
     branch = branch_start(end)
+    if branch == end:  # a bare number is no branch
+        return ""
     for found in _FROM.finditer(text):
         first, last = found[1] or found[3], found[2] or found[4]
         if branch_start(last) == branch and branch_start(first).split(".")[0] == branch.split(".")[0]:
