@@ -10,7 +10,7 @@ import io
 from typing import IO, TYPE_CHECKING
 
 from fwcheck.jcstar.extent import size
-from fwcheck.model import BootStep, Component, Device, Finding, Report, TierVerdict, Trait, Verdict
+from fwcheck.model import BootStep, Component, Device, Finding, Report, TierVerdict, Trait, UpdatePath, Verdict
 from fwcheck.reports import view
 from fwcheck.reports.labels import label
 from fwcheck.reports.printable import plain
@@ -27,6 +27,7 @@ _COMPONENTS = 14
 _LISTED = 12
 _GAPS = 5
 _EVIDENCE = 160
+_STEPS = 12  # of an update path
 _PER_SUBJECT = 4  # facts of one subject on a line
 
 _STYLES = {
@@ -203,11 +204,7 @@ class _Printer:
         if len(started) > _LISTED:
             self._add(grid, "", (self.word("more", count=len(started) - _LISTED), "dim"))
         for path in device.update_paths[:_LISTED]:
-            style = "" if path.verified == "signature" else "yellow"
-            words = f"{plain(path.source)} → {plain(path.sink)}: {path.verified}" + (
-                f" ({path.mechanism})" if path.mechanism else ""
-            )
-            self._add(grid, (self.word("updates"), "dim"), (words, style))
+            self._path(grid, path)
         for signature in device.signatures[:_LISTED]:
             style = {"valid": "green", "invalid": "red"}.get(signature.state, "yellow")
             state = "" if signature.state == "valid" else f"{self.word(f'signature_{signature.state}')}, "
@@ -218,6 +215,25 @@ class _Printer:
         if len(device.boot_chain) > _LISTED:
             self._add(grid, "", (self.word("more", count=len(device.boot_chain) - _LISTED), "dim"))
         self._rows(grid)
+
+    def _path(self, grid: Table, path: UpdatePath) -> None:
+        """An update path and, where they are known, its steps with the place of each."""
+        style = "" if path.verified == "signature" else "yellow"
+        arrow = "→" if self.blocks else "->"
+        told = [self.word(f"transport_{path.transport}")] if path.transport in {"plain", "unchecked", "authenticated"} else []
+        told += [self.word("automatic_yes")] if path.automatic == "yes" else []
+        words = f"{plain(path.source)} {arrow} {plain(path.sink)}: {path.verified}"
+        words += f" ({plain(path.mechanism)})" if path.mechanism else ""
+        self._add(grid, (self.word("updates"), "dim"), ("; ".join((words, *told)), style))
+        for number, step in enumerate(path.steps[:_STEPS], 1):
+            judged = f", {self.word(f'honoured_{step.honoured}')}" if step.honoured else ""
+            reason = f" ({plain(step.reason)})" if step.reason and step.reason not in step.what else ""
+            where = f"  {view.spot(step.evidence.location)}" if step.evidence is not None else ""
+            colour = {"yes": "green", "no": "red"}.get(step.honoured, "dim")
+            text = f"  {number}. {self.word(f'step_{step.action}')}: {plain(step.what)}{judged}{reason}{plain(where)}"
+            self._add(grid, "", (text, colour))
+        if len(path.steps) > _STEPS:
+            self._add(grid, "", (self.word("more", count=len(path.steps) - _STEPS), "dim"))
 
     def _link(self, step: BootStep, *, first: bool) -> tuple[tuple[str, str]]:
         """One link of the boot chain: an arrow from the one before it, what it is, and what verifies it."""

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+import msgspec
+
 from fwcheck.jcstar.catalogue import criteria
 from fwcheck.model import (
     Account,
@@ -74,6 +76,11 @@ def by_rule(findings: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
 def of_verdict(findings: Sequence[Finding], verdict: str) -> list[Finding]:
     """Findings of one verdict."""
     return sorted((each for each in findings if each.verdict == verdict), key=_order)
+
+
+def spot(location: Location) -> str:
+    """A location without its chain, where what stands around it names that already."""
+    return place(msgspec.structs.replace(location, chain=() if location.path else location.chain[-1:]))
 
 
 def place(location: Location) -> str:

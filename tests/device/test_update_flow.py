@@ -178,6 +178,22 @@ def test_the_transport_is_told(fetch, transport):
     assert found.transport == transport
 
 
+def test_the_wget_of_busybox_is_not_trusted_to_check_certificates():
+    files = {**ROOT, "/usr/bin/wget": Link("/bin/busybox"), "/sbin/up.sh": HEAD + FETCH + WRITE}
+    assert update_paths(firmware_of(files))[0].transport == "unknown"
+    assert update_paths(firmware_of({**files, "/usr/bin/wget": b"\x7fELF"}))[0].transport == "authenticated"
+
+
+def test_logins_in_addresses_are_masked():
+    found = told("", path="/usr/sbin/up.sh", after="curl ftp://admin:hunter2@x.example/log\n")
+    text = HEAD + "curl -o /tmp/fw.bin https://admin:hunter2@x.example/fw\n" + WRITE
+    masked = update_paths(firmware_of({**ROOT, "/sbin/up.sh": text}))[0]
+    for path in (found, masked):
+        shown = " ".join(step.what + (step.evidence.text if step.evidence else "") for step in path.steps)
+        assert "hunter2" not in shown
+    assert "https://****@x.example/fw" in masked.steps[0].what
+
+
 @pytest.mark.parametrize(
     ("command", "sink"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
@@ -21,6 +22,8 @@ _RANK: dict[str, int] = {"": 0, "checksum": 1, "hash": 2, "signature": 3}
 _KINDS: tuple[Verified, ...] = ("none", "checksum", "hash", "signature")
 _SIGNATURE = _RANK["signature"]
 _MOST_STEPS = 40
+_LONGEST = 1024  # characters of a line that are shown
+_LOGIN = re.compile(r"://[^/\s:@\"']{0,80}:[^/\s@\"']{1,160}@")
 _WORDS = {"signature": "signature", "hash": "hash", "checksum": "checksum", "vendor": "check by a program of the image"}
 
 
@@ -202,11 +205,11 @@ def _of(what: str) -> str:
 
 
 def _shown(text: str) -> str:
-    return text.replace(UNKNOWN, "…")[:160] if text.strip(UNKNOWN) else ""
+    return _LOGIN.sub("://****@", text.replace(UNKNOWN, "…")[:160]) if text.strip(UNKNOWN) else ""
 
 
 def _where(fs: FileSystem, event: Event) -> Evidence:
     text = fs.text(event.path) or ""
     lines = text.split("\n", event.line)
     line = lines[event.line - 1].strip() if event.line <= len(lines) else ""
-    return fs.evidence(event.path, line, line=event.line)
+    return fs.evidence(event.path, _LOGIN.sub("://****@", line[:_LONGEST]), line=event.line)
