@@ -19,6 +19,7 @@ from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats._checksums import digest, verdict
 from fwcheck.extraction.formats._decrypt import encrypted
+from fwcheck.extraction.formats._hab import Hab, sequence
 from fwcheck.extraction.formats._parts import part
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import note
@@ -41,7 +42,7 @@ class Ivt(Format):
     specification = "i.MX reference manuals, System Boot; U-Boot include/imximage.h"
     category = "firmware"
     reads = "IVT, boot data, device configuration data, code and HAB command sequence (i.MX6, 7, 8M, RT)"
-    not_read = "flash headers of i.MX25, 35 and 51; HAB signatures are told, not verified"
+    not_read = "flash headers of i.MX25, 35 and 51; signatures of HABv4 are verified, those of older versions told"
     signatures = (Signature(pattern=rb"\xd1\x00\x20[\x40-\x43].{4}\x00\x00\x00\x00", width=12),)
     priority = 20
 
@@ -60,6 +61,7 @@ class Ivt(Format):
         signed = bool(csf) and source.peek(offset + csf_at, 2) == b"\xd4\x00"
         if size < announced and (not csf or size < csf_at):
             problems.append(f"{announced} bytes announced, {size} there")
+        hab = sequence(source, offset, here, csf_at, size) if signed else Hab()
         told = "HAB signature (not verified)" if signed else "no HAB signature"
         if csf and not signed:
             told = "room for a HAB signature, none there"
@@ -79,8 +81,10 @@ class Ivt(Format):
                 "plugin": plugin & 1,
                 "integrity": "signature" if signed else "none",
                 "integrity_detail": told,
+                **hab.detail,
             },
             problems=problems,
+            signatures=tuple(hab.blocks),
         )
 
 
