@@ -29,6 +29,15 @@ _FRAMEWORKS = {
     "micropython": "MicroPython", "circuitpython": "CircuitPython", "aws_iot_device_sdk": "AWS IoT Device SDK",
     "azure_sdk_for_c": "Azure SDK for C", "anjay": "Anjay (LwM2M)",
 }  # fmt: skip
+# Makers and series by the format of their images, where the image names no chip of its own.
+_CHIPS = {
+    "cortex-m": "ARM Cortex-M", "riscv-raw": "RISC-V", "beken-rbl": "Beken", "beken-flash": "Beken",
+    "realtek-ameba": "Realtek Ameba",
+    "telink": "Telink", "gbl": "Silicon Labs", "ebl": "Silicon Labs", "winner-micro": "Winner Micro", "xradio": "XRadio",
+    "bouffalo": "Bouffalo Lab", "ti-oad": "Texas Instruments", "nxp-jn518x": "NXP JN51xx", "nordic-dfu": "Nordic nRF5",
+    "dialog-suota": "Dialog DA14xxx", "rp2040": "RP2040", "nrf-softdevice": "Nordic nRF5",
+}  # fmt: skip
+_CORES = ("ARM Cortex-M", "RISC-V")
 _ORDER = (
     *("chip", "SDK", "framework", "application", "boot loader", "A/B slots", "flash encryption", "secure boot"),
     *("debug port lock", "ROM functions lock", "update source"),
@@ -58,6 +67,8 @@ def microcontroller(firmware: Firmware) -> tuple[Trait, ...]:
         if (row.name, row.detail) not in seen and not _told_better(row, rows):
             seen.add((row.name, row.detail))
             rows.append(row)
+    if any(row.name == "chip" and row.detail not in _CORES for row in rows):
+        rows = [row for row in rows if row.name != "chip" or row.detail not in _CORES]
     held = {row.name for row in rows}
     counts: Counter[str] = Counter()
     kept = []
@@ -97,9 +108,9 @@ def _headers(firmware: Firmware) -> Iterator[Trait]:
     for node in firmware.nodes:
         if node.kind is not NodeKind.CONTAINER:
             continue
-        rows = [("chip", str(node.detail.get("chip", "")))]
+        rows = [("chip", str(node.detail.get("chip", "")) or _CHIPS.get(node.format or "", ""))]
         if model := node.detail.get("softdevice"):
-            rows += [("chip", "nRF5 series"), ("SDK", f"Nordic SoftDevice {model} {node.detail.get('version', '')}".strip())]
+            rows += [("SDK", f"Nordic SoftDevice {model} {node.detail.get('version', '')}".strip())]
         if idf := node.detail.get("idf_version"):
             rows.append(("SDK", f"ESP-IDF {idf}"))
         if project := node.detail.get("project"):
@@ -108,7 +119,8 @@ def _headers(firmware: Firmware) -> Iterator[Trait]:
             rows.append(("application", f"version {node.detail.get('version', '?')}"))
         for name, detail in rows:
             if detail:
-                yield Trait(name=name, state="yes", detail=detail, evidence=_where(node, f"{node.format}: {detail}"))
+                place = f", loaded at {at}" if name == "chip" and (at := node.detail.get("load_address")) else ""
+                yield Trait(name=name, state="yes", detail=detail, evidence=_where(node, f"{node.format}: {detail}{place}"))
 
 
 def _versions(firmware: Firmware) -> Iterator[Trait]:

@@ -175,7 +175,7 @@ def test_what_runs_there_are_components_with_or_without_a_version() -> None:
     assert {(each.name, each.version) for each in device.components} == {
         ("nordic_softdevice", "7.2.0"), ("wolfssl", None), ("freertos", None), ("micropython", "1.22.1"),
     }  # fmt: skip
-    assert device.platform == "Nordic SoftDevice S140 7.2.0 on nRF5 series"
+    assert device.platform == "Nordic SoftDevice S140 7.2.0 on Nordic nRF5"
 
 
 def settings(values: dict[str, bytes | str]) -> Firmware:
@@ -207,8 +207,10 @@ def test_images_with_a_root_file_system_are_left_to_the_others() -> None:
     [
         ("tasmota-8.5.0_tasmota.bin", "ESP8266 NonOS SDK 2.2.2 on ESP8266", "UPD-013"),
         ("zb-zigusb-c6_ZigUSB_C6.ota", "ESP-IDF v5.3.1 on ESP32-C6", ""),
-        ("ucritair-zephyr_zephyr.signed.bin", "Zephyr 3.7.0", ""),
-        ("marstek-hmg50-156_HMG-50_156.bin", "FreeRTOS", "UPD-013"),
+        ("ucritair-zephyr_zephyr.signed.bin", "Zephyr 3.7.0 on ARM Cortex-M", ""),
+        ("marstek-hmg50-156_HMG-50_156.bin", "FreeRTOS on ARM Cortex-M", "UPD-013"),
+        ("greatfet-usb_greatfet_usb.bin", "ARM Cortex-M", ""),
+        ("cynthion-moondancer_moondancer.bin", "RISC-V", ""),
     ],
 )
 def test_real_images(name: str, platform: str, rule: str) -> None:
