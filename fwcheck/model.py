@@ -199,6 +199,20 @@ class BannerHit(Value, frozen=True, kw_only=True):
     confidence: Literal["certain", "firm", "tentative"] = "firm"
 
 
+class PackageFact(Value, frozen=True, kw_only=True):
+    """A package that a content says is installed or linked in: metadata of a language's packages, a build's own list, an SBOM."""
+
+    ecosystem: str  # type of its package URL: "pypi", "npm", "maven", "golang", "cargo", "rpm", ... or "sbom"
+    name: str
+    version: str
+    offset: int = 0
+    arch: str = ""
+    source: str = ""  # package it was built from
+    license: str = ""
+    purl: str = ""  # as the document gives it
+    cpe: str = ""
+
+
 class PatternHit(Value, frozen=True, kw_only=True):
     """A hit of a built-in secret shape or of a YARA rule."""
 
@@ -256,6 +270,7 @@ class Facts(Value, frozen=True, kw_only=True):
     keys: tuple[KeyFact, ...] = ()
     certificates: tuple[CertificateFact, ...] = ()
     banners: tuple[BannerHit, ...] = ()
+    packages: tuple[PackageFact, ...] = ()
     patterns: tuple[PatternHit, ...] = ()
     yara: tuple[PatternHit, ...] = ()
     calls: tuple[CallFact, ...] = ()  # of programs that run commands, ask for passwords, verify or encrypt
@@ -467,6 +482,16 @@ class Vulnerability(Value, frozen=True, kw_only=True):
     reason: str = ""  # why it is not "affected": who says so, or what in the image
 
 
+class ComponentUse(Value, frozen=True, kw_only=True):
+    """A service that runs a component: its program is the component or is linked to a library of it."""
+
+    service: str
+    program: str
+    started: Literal["yes", "unknown"] = "unknown"
+    listens: bool = False  # on a port that others can reach
+    through: str = ""  # the file of the component: the program itself, or the library
+
+
 class Component(Value, frozen=True, kw_only=True):
     """One piece of third-party software: upstream name in lower case, version, and every place it was seen."""
 
@@ -479,6 +504,9 @@ class Component(Value, frozen=True, kw_only=True):
     end_of_life: str | None = None  # ISO date on which upstream support ended, when it has ended
     released: str | None = None  # ISO date
     package: str | None = None  # distribution package version, when a package database says so
+    license: str = ""  # as the package's metadata says it
+    used_by: tuple[ComponentUse, ...] = ()  # services that are or may be started: those that listen first
+    depends_on: tuple[str, ...] = ()  # package URLs of the components its files are linked to
     vulnerabilities: tuple[Vulnerability, ...] = ()
     set_aside: tuple[Vulnerability, ...] = ()  # of this version, but not of this product: each with its reason
 

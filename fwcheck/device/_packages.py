@@ -17,6 +17,7 @@ _OPKG_INFO = ("/usr/lib/opkg/info", "/var/lib/opkg/info", "/lib/opkg/info", "/us
 _DPKG = ("/var/lib/dpkg/status", "/usr/lib/dpkg/status")
 _DPKG_PARTS = "/var/lib/dpkg/status.d"
 _APK = ("/lib/apk/db/installed", "/usr/lib/apk/db/installed")
+_NOTED = ("/var/lib/rpm", "/usr/lib/sysimage/rpm", "/usr/share/common-licenses/license.manifest")
 _FIELD = re.compile(r"^([A-Za-z][A-Za-z0-9-]*):[ \t]*(.*)$")
 _LIMIT = 20_000  # stanzas of one database
 _DATE = re.compile(r"^(19|20)\d\d-[01]\d-[0-3]\d")
@@ -27,7 +28,7 @@ _UPSTREAM = re.compile(r"^[a-z]?\d+[a-z]?([._]\d+)*[a-z]{0,2}\d*([-._]?(rc|pre|b
 class Package(NamedTuple):
     """One installed package: where its stanza begins, and what it says."""
 
-    system: str  # "opkg", "deb", "apk"
+    system: str  # "opkg", "deb", "apk", "rpm", "yocto"
     name: str
     version: str
     arch: str
@@ -35,6 +36,7 @@ class Package(NamedTuple):
     cpe: str  # "vendor:product", when the package names one
     path: str
     line: int
+    license: str = ""
 
     @property
     def upstream(self) -> str | None:
@@ -45,6 +47,8 @@ class Package(NamedTuple):
         if self.system == "deb":
             version = version.rsplit("-", 1)[0]
             version = re.split(r"[+~](?:dfsg|ds|really|repack|deb)", version)[0]
+        elif self.system == "rpm":
+            version = version.rsplit("-", 1)[0]
         elif self.system == "apk":
             version = version.replace("_", "").split("-r", 1)[0]
         elif self.name == "kernel":
@@ -82,6 +86,18 @@ def _all(fs: FileSystem) -> Iterator[Package]:
             yield from _stanzas(fs, node.path, "deb")
     for path in _APK:
         yield from _apk(fs, path)
+    yield from _noted(fs)
+
+
+def _noted(fs: FileSystem) -> Iterator[Package]:
+    """Packages that inspection read from databases and manifests: RPM's, and the list that a Yocto build leaves behind."""
+    for path in _NOTED:
+        here = fs.resolve(path)
+        for node in ([here] if here is not None else []) + fs.children(path):
+            facts = fs.facts_of(node)
+            for each in facts.packages if facts is not None else ():
+                if each.ecosystem in ("rpm", "yocto"):
+                    yield Package(each.ecosystem, each.name, each.version, each.arch, each.source, "", node.path, 1, each.license)
 
 
 def _stanzas(fs: FileSystem, path: str, system: str) -> Iterator[Package]:
@@ -100,13 +116,24 @@ def _stanzas(fs: FileSystem, path: str, system: str) -> Iterator[Package]:
             cpe=identity[1] if identity else "",
             path=path,
             line=line,
+            license=fields.get("License", "")[:200],
         )
 
 
 def _apk(fs: FileSystem, path: str) -> Iterator[Package]:
     for line, fields in _blocks(fs, path, re.compile(r"^([A-Za-z]):(.*)$")):
         if fields.get("P") and fields.get("V"):
-            yield Package("apk", fields["P"], fields["V"], fields.get("A", ""), fields.get("o", ""), "", path, line)
+            yield Package(
+                "apk",
+                fields["P"],
+                fields["V"],
+                fields.get("A", ""),
+                fields.get("o", ""),
+                "",
+                path,
+                line,
+                fields.get("L", "")[:200],
+            )
 
 
 def _blocks(fs: FileSystem, path: str, field: re.Pattern[str]) -> Iterator[tuple[int, dict[str, str]]]:

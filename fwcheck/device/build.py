@@ -12,6 +12,7 @@ from fwcheck.device.consoles import consoles
 from fwcheck.device.firmware import Firmware
 from fwcheck.device.hardening import hardening
 from fwcheck.device.isolation import isolation
+from fwcheck.device.linkage import with_uses
 from fwcheck.device.listeners import listeners, with_reach
 from fwcheck.device.logs import logs
 from fwcheck.device.microcontroller import microcontroller
@@ -49,7 +50,7 @@ def build(firmware: Firmware, update_keys: Sequence[PublicKey] = ()) -> Device:
         update_paths=update_paths(firmware, running),
         signatures=signatures,
         boot_chain=boot_chain(firmware, signatures),
-        components=components(firmware),
+        components=with_uses(firmware, components(firmware), running, ports),
         microcontroller=small,
         hardening=hardening(firmware, running, ports),
         isolation=isolation(firmware, running),

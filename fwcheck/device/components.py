@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from fwcheck.device._language_packages import listed
 from fwcheck.device._library_names import Confidence, kernel_release, library
 from fwcheck.device._microcontroller_code import is_microcontroller, said
 from fwcheck.device._packages import Package, packages
@@ -20,11 +21,12 @@ from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.device.products import by_cpe, by_package, cpe, products, purl
 from fwcheck.model import BannerHit, Component, Evidence, Facts, Location, Node, NodeKind
 
-Kind = Literal["package", "banner", "library", "directory", "module", "release"]
-_STRENGTH: tuple[Kind, ...] = ("package", "banner", "library", "directory", "module", "release")
+Kind = Literal["package", "listing", "banner", "library", "directory", "module", "release"]
+_STRENGTH: tuple[Kind, ...] = ("package", "listing", "banner", "library", "directory", "module", "release")
 _HINTS = ("directory", "module")  # name what a thing belongs to, not what it is
 _SURE: tuple[Confidence, ...] = ("certain", "firm", "tentative")
-_EVIDENCE = 8  # places shown of one component
+_EVIDENCE = 64  # places shown of one component
+_NOTES = 8  # of witnesses that were overruled
 _LISTS = 4  # versions of one component in one file that make it a list
 _KERNEL_BY_DISTRIBUTION = frozenset({"linux-debian", "linux-ubuntu"})
 _MODULE_DIRECTORY = re.compile(r"^/(?:usr/)?lib/modules/([^/]+)$")
@@ -32,7 +34,7 @@ _PLUGIN_DIRECTORY = re.compile(r"^(?:/[^/]+)*/lib/pppd/(2\.[345]\.\d{1,2}(?:b\d)
 _MODULES_PER_ROOT = 2
 _DISTRIBUTIONS = {"debian": "debian_linux", "ubuntu": "ubuntu_linux", "alpine": "alpine_linux", "poky": "yocto"}
 _ASSIGNMENT = re.compile(r"^([A-Z_]+)=[\"']?([^\"'\n]*)[\"']?\s*$")
-_SYSTEM_NAMES = {"deb": "debian", "apk": "alpine", "opkg": ""}
+_SYSTEM_NAMES = {"deb": "debian", "apk": "alpine"}
 
 
 class _Witness(NamedTuple):
@@ -45,6 +47,7 @@ class _Witness(NamedTuple):
     evidence: Evidence
     package: str | None = None
     purl: str | None = None
+    licence: str = ""
 
 
 def components(firmware: Firmware) -> tuple[Component, ...]:
@@ -56,6 +59,7 @@ def components(firmware: Firmware) -> tuple[Component, ...]:
     banners = list(_banners(firmware))
     for fs in firmware.filesystems:
         witnesses += _packages(fs, banners)
+    witnesses += _listings(firmware)
     witnesses += banners
     witnesses += _small(firmware)
     witnesses += _libraries(firmware, banners)
@@ -64,20 +68,21 @@ def components(firmware: Firmware) -> tuple[Component, ...]:
 
 
 def _joined(witnesses: list[_Witness]) -> Iterator[Component]:
-    groups: dict[tuple[str, str | None, str | None], list[_Witness]] = {}
+    named: dict[str, dict[tuple[str | None, str | None], list[_Witness]]] = {}
     for witness in sorted(witnesses, key=lambda each: _STRENGTH.index(each.kind)):
-        key = (witness.name, witness.version, witness.purl)
+        groups = named.setdefault(witness.name, {})
+        key = (witness.version, witness.purl)
         if witness.purl is None:
-            key = next((known for known in groups if known[:2] == key[:2]), key)
+            key = next((known for known in groups if known[0] == witness.version), key)
         groups.setdefault(key, []).append(witness)
-    for key in sorted(groups, key=lambda key: (key[0], key[1] or "", key[2] or "")):
-        name, version, _ = key
-        held = groups[key]
-        rivals = [other for known, other in groups.items() if known[0] == name and known != key and known[1] is not None]
-        if _overruled(held, rivals):
-            continue
-        differing = [each for other in rivals if _overruled(other, [held]) for each in other]
-        yield _component(name, version, held, differing)
+    for name, groups in sorted(named.items()):
+        for key in sorted(groups, key=lambda key: (key[0] or "", key[1] or "")):
+            held = groups[key]
+            rivals = [other for known, other in groups.items() if known != key and known[0] is not None]
+            if _overruled(held, rivals):
+                continue
+            differing = [each for other in rivals if _overruled(other, [held]) for each in other]
+            yield _component(name, key[0], held, differing)
 
 
 def _overruled(held: list[_Witness], rivals: list[list[_Witness]]) -> bool:
@@ -93,9 +98,10 @@ def _component(name: str, version: str | None, held: list[_Witness], differing: 
     places = dict.fromkeys(each.evidence for each in held)
     notes = [
         Evidence(location=each.evidence.location, text=f"{each.evidence.text} (says {each.version}; overruled)")
-        for each in differing[:_EVIDENCE]
+        for each in differing[:_NOTES]
     ]
-    known = first.package is None or (name in products() and version is not None)
+    foreign = first.package is not None or first.kind == "listing"  # named by a package, not by the project
+    known = not foreign or (name in products() and version is not None)
     return Component(
         name=name,
         version=version,
@@ -104,6 +110,7 @@ def _component(name: str, version: str | None, held: list[_Witness], differing: 
         confidence=min((each.confidence for each in held), key=_SURE.index),
         evidence=(*list(places)[:_EVIDENCE], *notes),
         package=first.package,
+        license=next((each.licence for each in held if each.licence), ""),
     )
 
 
@@ -116,9 +123,9 @@ def _banners(firmware: Firmware) -> Iterator[_Witness]:
     for node, facts in firmware.contents():
         patterns = {hit.pattern for hit in facts.banners}
         names = {hit.component for hit in facts.banners}
-        listed = _listed(facts)
+        tables = _tables(facts)
         for hit in facts.banners:
-            if (hit.pattern, hit.component) in listed:
+            if (hit.pattern, hit.component) in tables or _imitated(hit, facts):
                 continue
             if hit.pattern == "linux" and patterns & _KERNEL_BY_DISTRIBUTION:
                 continue
@@ -131,7 +138,7 @@ def _banners(firmware: Firmware) -> Iterator[_Witness]:
             yield _Witness(hit.component, hit.version, "banner", "tentative" if quoted else hit.confidence, evidence)
 
 
-def _listed(facts: Facts) -> set[tuple[str, str]]:
+def _tables(facts: Facts) -> set[tuple[str, str]]:
     """Patterns and components of which one file names many versions: it lists those of others (vendor identifiers of IKE)."""
     counts = Counter((hit.pattern, hit.component) for hit in facts.banners)
     return {key for key, count in counts.items() if count >= _LISTS}
@@ -151,6 +158,12 @@ def _small(firmware: Firmware) -> Iterator[_Witness]:
                 yield _Witness(name, None, "banner", "firm", held[0].evidence)
 
 
+def _imitated(hit: BannerHit, facts: Facts) -> bool:
+    """Red Hat's OpenSSL holds the banners of older releases that it can pass for: "OpenSSL 1.0.1e-fips 11 Feb 2013" in 1.0.2k."""
+    mates = (other.version for other in facts.banners if other.pattern == hit.pattern and "-fips" in other.text)
+    return hit.pattern == "openssl" and "-fips" in hit.text and any(version > hit.version for version in mates)
+
+
 def _quotes(hit: BannerHit, facts: Facts) -> set[str]:
     """The libraries whose headers this program may have the banner from: it needs them and is none of them."""
     product = products().get(hit.component)
@@ -163,6 +176,19 @@ def _quotes(hit: BannerHit, facts: Facts) -> set[str]:
 
 def _place(node: Node, offset: int | None = None) -> Location:
     return Location(chain=node.chain, path=node.path, offset=offset)
+
+
+def _listings(firmware: Firmware) -> Iterator[_Witness]:
+    """Packages of languages, modules linked into programs, and what bills of materials in the image name."""
+    with_pom = {node.chain for node, facts in firmware.contents() if any(each.ecosystem == "maven" for each in facts.packages)}
+    for node, facts in firmware.contents():
+        for package in facts.packages:
+            if (found := listed(package)) is None or (package.ecosystem == "jar" and node.chain in with_pom):
+                continue
+            text = f"{package.ecosystem} {package.name} {package.version}"
+            evidence = Evidence(location=_place(node, package.offset or None), text=text)
+            sure: Confidence = "firm" if package.ecosystem in ("sbom", "jar") else "certain"
+            yield _Witness(found.name, found.version, "listing", sure, evidence, purl=found.purl, licence=package.license)
 
 
 # --------------------------------------------------------------------------- names of files and directories
@@ -232,7 +258,7 @@ def _packages(fs: FileSystem, banners: list[_Witness]) -> Iterator[_Witness]:
                 name, version, stands = package.name, package.version, False
         product = products().get(name)
         unnumbered = not stands and product is not None and bool(product.cpe)
-        namespace = _SYSTEM_NAMES[package.system]
+        namespace = _SYSTEM_NAMES.get(package.system, "")
         yield _Witness(
             name=name,
             version=None if unnumbered else version,
@@ -240,7 +266,15 @@ def _packages(fs: FileSystem, banners: list[_Witness]) -> Iterator[_Witness]:
             confidence="certain",
             evidence=fs.evidence(package.path, text, line=package.line),
             package=package.version,
-            purl=purl(package.system, package.name, package.version, namespace, arch=package.arch, distro=distribution),
+            licence=package.license,
+            purl=purl(
+                "generic" if package.system == "yocto" else package.system,
+                package.name,
+                package.version,
+                namespace,
+                arch=package.arch,
+                distro=distribution,
+            ),
         )
 
 

@@ -64,7 +64,7 @@ def read_tables(content: bytes | memoryview) -> Read:
     tables: list[Table] = []
     problems: list[str] = []
     try:
-        with contextlib.closing(_opened(content)) as connection:
+        with contextlib.closing(opened(content)) as connection:
             for table in _wanted(connection, problems):
                 tables.append(table)
                 if len(tables) >= _KEPT:
@@ -74,7 +74,7 @@ def read_tables(content: bytes | memoryview) -> Read:
     return Read(tuple(tables), tuple(dict.fromkeys(problems))[:4])
 
 
-def _opened(content: bytes | memoryview) -> sqlite3.Connection:
+def opened(content: bytes | memoryview) -> sqlite3.Connection:
     """A connection to a copy of the content that can do nothing but read tables."""
     copy = bytearray(content)
     copy[_VERSIONS] = b"\x01\x01"

@@ -10,11 +10,11 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from fwcheck.inspection import call_roles, calls, catalogue, databases, keys, kinds, text, yara_rules
+from fwcheck.inspection import call_roles, calls, catalogue, databases, keys, kinds, packages, text, yara_rules
 from fwcheck.inspection.patterns import Needle, Scan
 from fwcheck.model import BannerHit, CertificateFact, ElfFacts, Facts, KeyFact, PatternHit
 
-CODE_VERSION = 12  # raised by hand when the same bytes give other facts
+CODE_VERSION = 13  # raised by hand when the same bytes give other facts
 _MATCHES = 512  # matches of one pattern that are looked at
 _HITS = 256  # hits of one kind that are kept
 _PIECE = 4 << 20  # bytes of a large content that are looked at together
@@ -74,6 +74,7 @@ def inspect(content: bytes | memoryview, sha256: str | None = None) -> Facts:
         keys=hits.keys,
         certificates=hits.certificates,
         banners=hits.banners,
+        packages=_guarded("packages", lambda: packages.read_packages(raw, kind.kind), (), problems),
         patterns=hits.patterns,
         yara=_confirmed(_guarded("yara", lambda: yara_rules.scan(raw, kind.kind, problems, hits.seen), (), problems), hits.keys),
         problems=tuple(problems),

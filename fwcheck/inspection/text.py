@@ -4,6 +4,9 @@ from __future__ import annotations
 
 LIMIT = 256 << 10  # bytes: larger texts are data, not configuration
 PAGE_LIMIT = 16 << 10  # bytes: web pages, style sheets and the like
+_LIST_LIMIT = 16 << 20  # bytes: lists of installed packages
+_LISTS = (b"Package: ", b"C:Q1")  # how dpkg, opkg and apk begin theirs
+_LIST_MARK = 9
 _FIELD_LIMIT = 256  # bytes: a value in a field of fixed length, filled up with NULs
 
 _CONFIGURATION = frozenset({"script", "text", "json", "xml", "pem", "php"})
@@ -28,6 +31,8 @@ def text_of(content: bytes | memoryview, kind: str) -> str | None:
         value = bytes(content).rstrip(b"\0")
         return value.decode() if value.isascii() and value.decode().isprintable() and value else None
     limit = LIMIT if kind in _CONFIGURATION else PAGE_LIMIT if kind in _PAGES else -1
+    if limit == LIMIT and bytes(content[:_LIST_MARK]).startswith(_LISTS):
+        limit = _LIST_LIMIT
     if len(content) > limit:
         return None
     raw = bytes(content)

@@ -11,7 +11,7 @@ from fwcheck.device._packages import packages
 from fwcheck.device.components import components
 from fwcheck.device.firmware import Firmware
 from fwcheck.device.products import by_cpe, by_package, cpe, products, purl
-from fwcheck.model import BannerHit, Coverage, ElfFacts, Facts, Image, Node, NodeKind
+from fwcheck.model import BannerHit, Coverage, ElfFacts, Facts, Image, Node, NodeKind, PackageFact
 
 CHAIN = ("test.bin", "squashfs@0x0")
 OPKG = """Package: busybox
@@ -169,6 +169,72 @@ def test_a_file_that_lists_the_versions_of_others_is_no_witness_of_any():
     assert versions(components(firmware({"/usr/libexec/ipsec/pluto": table})), "strongswan") == []
     two = {"banners": (hit("zlib", "1.2.3"), hit("zlib", "1.2.11", offset=99)), "elf": elf()}
     assert versions(components(firmware({"/bin/app": two})), "zlib") == ["1.2.11", "1.2.3"]
+
+
+def test_older_releases_that_a_library_passes_for_are_no_components():
+    banners = tuple(
+        BannerHit(component="openssl", version=version, offset=at, text=f"OpenSSL {version}-fips 1 Jan 2013", pattern="openssl")
+        for at, version in enumerate(("1.0.0", "1.0.1e", "1.0.2k"))
+    )
+    assert versions(components(firmware({"/lib/libcrypto.so.1.0.2k": {"banners": banners, "elf": elf()}})), "openssl") == [
+        "1.0.2k"
+    ]
+
+
+def fact(ecosystem, name, version, **more):
+    return {"kind": "text", "packages": (PackageFact(ecosystem=ecosystem, name=name, version=version, **more),)}
+
+
+def test_packages_of_languages_are_components_under_their_own_names_and_urls():
+    files = {
+        "/usr/lib/python3/site-packages/redis-4.0.dist-info/METADATA": fact("pypi", "redis", "4.0", license="MIT"),
+        "/www/node_modules/jquery/package.json": fact("npm", "jquery", "3.4.1"),
+        "/www/js/jquery.js": {"kind": "text", "banners": (hit("jquery", "3.4.1"),)},
+        "/usr/lib/node_modules/@types/node/package.json": fact("npm", "@types/node", "14.0.1"),
+        "/usr/bin/agent": fact("golang", "github.com/gorilla/mux", "v1.8.0"),
+        "/usr/share/java/x/pom.properties": fact("maven", "org.apache.commons/commons-lang3", "3.12.0"),
+    }
+    found = {each.purl: each for each in components(firmware(files))}
+    assert found["pkg:pypi/redis@4.0"].name == "python-redis"
+    assert found["pkg:pypi/redis@4.0"].cpe is None
+    assert found["pkg:pypi/redis@4.0"].license == "MIT"
+    assert len(found["pkg:npm/jquery@3.4.1"].evidence) == 2
+    assert found["pkg:npm/jquery@3.4.1"].cpe == "cpe:2.3:a:jquery:jquery:3.4.1:*:*:*:*:*:*:*"
+    assert found["pkg:npm/%40types/node@14.0.1"].name == "@types/node"
+    assert found["pkg:golang/github.com/gorilla/mux@v1.8.0"].version == "1.8.0"
+    assert found["pkg:maven/org.apache.commons/commons-lang3@3.12.0"].confidence == "certain"
+    assert len(found) == 5
+
+
+def test_packages_of_rpm_and_of_a_yocto_manifest_stand_for_their_projects():
+    files = {
+        "/var/lib/rpm/rpmdb.sqlite": {
+            "kind": "sqlite",
+            "packages": (
+                PackageFact(ecosystem="rpm", name="busybox", version="1.36.1-r0", arch="armv7hl", license="GPL-2.0-only"),
+                PackageFact(ecosystem="rpm", name="openssl-conf", version="3.0.8-r0", source="openssl"),
+            ),
+        },
+    }
+    found = components(firmware(files, ["/var/lib/rpm"]))
+    assert (named(found, "busybox").version, named(found, "busybox").package) == ("1.36.1", "1.36.1-r0")
+    assert named(found, "busybox").purl == "pkg:rpm/busybox@1.36.1-r0?arch=armv7hl"
+    assert named(found, "busybox").license == "GPL-2.0-only"
+    manifest = {"/usr/share/common-licenses/license.manifest": fact("yocto", "dropbear", "2022.82", source="dropbear")}
+    assert named(components(firmware(manifest)), "dropbear").version == "2022.82"
+
+
+def test_a_package_list_of_a_whole_distribution_is_read_to_its_end():
+    from fwcheck.inspection.text import text_of
+
+    stanzas = "".join(
+        f"Package: filler-{n}\nStatus: install ok installed\nVersion: 1.0-{n}\nDescription: {'x' * 200}\n\n" for n in range(3000)
+    )
+    raw = (stanzas + "Package: busybox\nStatus: install ok installed\nVersion: 1:1.35.0-4\n").encode()
+    assert len(raw) > 512 << 10
+    text = text_of(raw, "text")
+    found = components(firmware({"/var/lib/dpkg/status": {"kind": "text", "text": text}}))
+    assert versions(found, "busybox") == ["1.35.0"]
 
 
 def test_a_distribution_kernel_is_known_by_its_upstream_version():
