@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from fwcheck.device._partitions import meant
 from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.device.shell.patterns import fits
 from fwcheck.device.shell.tree import UNKNOWN
@@ -60,6 +61,14 @@ class Disk:
         self.mounts[path.rstrip("/") or "/"] = fs
         self._elsewhere.clear()
 
+    def mount(self, device: str, directory: str, type: str = "") -> None:
+        """Records a mount; where the image holds what is meant, its files stand there from now on."""
+        path = self.real(self.normal(directory))
+        self.mounted.add(path)
+        fs = meant(self.firmware, self.root, device, path, type) if UNKNOWN not in device + path else None
+        if fs is not None and fs not in self.mounts.values():
+            self.attach(path, fs)
+
     def at(self, path: str) -> tuple[FileSystem, str]:
         """The file system that is mounted over a path, and the path inside it."""
         if self.mounts:
@@ -85,10 +94,10 @@ class Disk:
         node = fs.resolve(inside)
         if node is not None:
             return Found(fs, node)
-        if fs is not self.root or path.count("/") > _PATH_LIMIT:
+        if path.count("/") > _PATH_LIMIT:
             return None
         if path not in self._elsewhere:
-            found = self.firmware.elsewhere(self.root, path)
+            found = self.firmware.elsewhere(self.root, path, None if fs is self.root else fs)
             self._elsewhere[path] = Found(*found) if found is not None else None
         return self._elsewhere[path]
 

@@ -13,6 +13,7 @@ from fwcheck.device._command_line import command_line, environment, named_inits
 from fwcheck.device._disk import Disk
 from fwcheck.device._graph import Boot, InittabEntry
 from fwcheck.device._inittab import is_console, read_inittab
+from fwcheck.device._partitions import fstab
 from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.device.shell.process import Shell
 from fwcheck.device.shell.tree import UNKNOWN
@@ -52,6 +53,9 @@ def _boot(firmware: Firmware, root: FileSystem) -> Boot:
     disk.environment = environment(firmware)
     disk.stated |= {"/run/systemd/system": boot.kind == "systemd", "/run/plymouth/pid": False}
     place = Place(root, boot.init or "/", 0)
+    if boot.kind == "systemd":  # systemd-fstab-generator(8)
+        for entry in fstab(root):
+            disk.mount(entry.device, entry.directory, entry.type)
     try:
         _start(boot, world)
         _afterwards(boot, world)

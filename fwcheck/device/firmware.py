@@ -164,15 +164,18 @@ class Firmware:
             if (found := self.facts_of(node)) is not None:
                 yield node, found
 
-    def elsewhere(self, root: FileSystem, path: str) -> tuple[FileSystem, Node] | None:
+    def elsewhere(self, root: FileSystem, path: str, within: FileSystem | None = None) -> tuple[FileSystem, Node] | None:
         """A file that ``root`` refers to but another file system holds (``/home/app/run.sh`` in a partition mounted on /home).
 
-        Tried with the leading directories cut one by one; None when nothing matches. The result is a guess about mounting.
+        Tried with the leading directories cut one by one; None when nothing matches. The result is a guess about mounting, or
+        about unpacking where only archives ``within`` a file system are looked at.
         """
         parts = [part for part in path.split("/") if part]
         for cut in range(len(parts)):
             tail = "/" + "/".join(parts[cut:])
             for fs in self.filesystems:
+                if within is not None and (fs is within or fs.chain[: len(within.chain)] != within.chain):
+                    continue
                 if fs is not root and not fs.is_root and (node := fs.resolve(tail)) is not None and node.kind is NodeKind.FILE:
                     return fs, node
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from itertools import pairwise
 
+from fwcheck.device._partitions import fstab
 from fwcheck.device.shell.patterns import known
 from fwcheck.device.shell.process import Shell
 from fwcheck.device.shell.tree import UNKNOWN
@@ -56,9 +57,26 @@ def _remove(shell: Shell, call: Call) -> Status:
 
 
 def _mount(shell: Shell, call: Call) -> Status:
-    names = _plain(call.fields)
+    """``mount [-t TYPE] [-o OPTIONS] DEVICE DIRECTORY``, ``mount -a``."""
+    kind, names, words = "", list[str](), iter(call.fields[1:])
+    for word in words:
+        if word == "-t":
+            kind = next(words, "")
+        elif word == "-o":
+            next(words, "")
+        elif not word.startswith("-"):
+            names.append(word)
+        elif word.startswith("-t"):
+            kind = word[2:]
+        elif word == "-a":
+            for entry in fstab(shell.disk.root):
+                shell.disk.mount(entry.device, entry.directory, entry.type)
+    if len(names) == 1:  # the rest stands in fstab
+        for entry in fstab(shell.disk.root):
+            if names[0] in (entry.device, entry.directory):
+                shell.disk.mount(entry.device, entry.directory, entry.type)
     if names and names[-1].startswith("/"):
-        shell.disk.mounted.add(shell.absolute(names[-1]))
+        shell.disk.mount(names[-2] if len(names) > 1 else "", shell.absolute(names[-1]), kind)
     return True
 
 
