@@ -14,7 +14,7 @@ from fwcheck.device.firmware import FileSystem
 from fwcheck.device.updating import verdict
 from fwcheck.device.updating.script import Script
 from fwcheck.device.updating.verdict import Write, writes
-from fwcheck.model import Evidence, Facts, Node, UpdatePath
+from fwcheck.model import Evidence, Facts, Node, StepAction, UpdatePath, UpdateStep
 
 Verified = verdict.Verified
 Sink = tuple[str, int, str]  # its name, line number and line
@@ -65,6 +65,7 @@ _OF_SYSUPGRADE = re.compile(
 )  # one tool, judged as such, and what puts headers right at boot
 _OF_AN_UPDATE = re.compile(r"/(?:update|upgrade|ota|firmware)[^/]*/")
 _MOST_CALLED = 24
+_MOST_STEPS = 12
 _LONGEST = 1024  # characters of a line that is looked at: longer ones are data
 _SOURCES = (
     ("web upload", re.compile(r"(?i)CONTENT_(?:LENGTH|TYPE)|multipart|\$_FILES|setfilehandler|/cgi-bin/|http\.formvalue")),
@@ -157,19 +158,46 @@ def is_shell(node: Node, facts: Facts) -> bool:
 
 
 def _read(fs: FileSystem, path: str, text: str, found: list[Sink], known: dict[str, list[Check]]) -> UpdatePath:
-    """A script in another language, line by line: the strongest check whose result can stop it."""
+    """A script in another language, line by line: the strongest check in front of a write whose result can stop it.
+
+    Without its grammar nobody can tell that a function behind the write is not called before it: a check there leaves it open.
+    """
     sink, number, line = found[0]
+    last = max(each for _, each, _ in found)
     checks = [*_checks(fs, path, text), *_checks_of_called(fs, text, known)]
     best = max(checks, key=lambda each: STRENGTH[each.kind], default=None)
+    verified: Verified = "unknown" if sink in _CHECKING_SINKS else "none"
+    if best is not None:
+        at = best.where.location
+        verified = "unknown" if at.path == path and (at.line or 0) > last else best.kind
+    where = fs.evidence(path, line, line=number)
     return UpdatePath(
         source=_source(path, text),
         sink=sink,
-        verified=best.kind if best is not None else "unknown" if sink in _CHECKING_SINKS else "none",
+        verified=verified,
         mechanism=path,
         detail=_detail(best, found),
         root=fs.label,
-        evidence=(fs.evidence(path, line, line=number), *((best.where,) if best is not None else ())),
+        steps=tuple(_steps(fs, path, text, found, checks)),
+        evidence=(where, *((best.where,) if best is not None else ())),
     )
+
+
+def _steps(fs: FileSystem, path: str, text: str, found: list[Sink], checks: list[Check]) -> Iterator[UpdateStep]:
+    """What was seen, by line: downloads and uploads, checks, writes."""
+    steps: list[tuple[int, UpdateStep]] = []
+    for name, shape in _SOURCES[:3]:
+        for number, line in enumerate(text.splitlines(), 1):
+            if len(line) <= _LONGEST and shape.search(line) and not _SPOKEN.match(line):
+                action: StepAction = "receive" if name == "web upload" else "fetch"
+                steps.append((number, UpdateStep(action=action, what=name, evidence=fs.evidence(path, line, line=number))))
+                break
+    for check in checks[:_MOST_STEPS]:
+        own = check.where.location.path == path
+        steps.append((check.where.location.line or 0 if own else 0, verdict.checked(check.kind, check.where)))
+    for sink, number, line in found[:_MOST_STEPS]:
+        steps.append((number, UpdateStep(action="write", what=sink, evidence=fs.evidence(path, line, line=number))))
+    return (step for _, step in sorted(steps, key=lambda each: each[0]))
 
 
 # Programs that check by themselves: a script without a check says nothing about them.

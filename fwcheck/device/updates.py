@@ -12,6 +12,7 @@ from fwcheck.device._update_programs import program_paths
 from fwcheck.device._update_scripts import STRENGTH, script_paths
 from fwcheck.device._update_tools import tool_paths
 from fwcheck.device.firmware import Firmware
+from fwcheck.device.updating.outline import checking, outlined
 from fwcheck.model import Service, UpdatePath
 
 _MOST = 200
@@ -31,7 +32,7 @@ def update_paths(firmware: Firmware, services: Sequence[Service] = ()) -> tuple[
         found += tools
         found += _resolved(script_paths(fs), tools)
         found += program_paths(fs)
-    return tuple(_started(each, services) for each in _once(found)[:_MOST])
+    return tuple(_started(outlined(each), services) for each in _once(found)[:_MOST])
 
 
 def _started(path: UpdatePath, services: Sequence[Service]) -> UpdatePath:
@@ -61,6 +62,7 @@ def _with_tool(path: UpdatePath, tool: UpdatePath | None) -> UpdatePath:
         path,
         verified=tool.verified,
         detail=f"{path.detail}; {tool.mechanism}: {tool.detail}",
+        steps=(*path.steps, checking(tool, tool.evidence[0] if tool.evidence else None, "yes", "")) if path.steps else (),
         evidence=(*path.evidence, *tool.evidence[:1]),
     )
 

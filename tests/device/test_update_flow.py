@@ -293,3 +293,34 @@ def test_no_order_of_words_breaks_it_or_is_called_signed_without_a_verifier(word
     text = HEAD + " ".join(words) + "\n" + WRITE
     found = update_paths(firmware_of({**ROOT, "/usr/sbin/up.sh": text}))
     assert "usign -V -m /tmp/fw.bin" in words or all(each.verified != "signature" for each in found)
+
+
+# --------------------------------------------------------------------------- other languages, and paths without a script
+
+
+def test_a_script_in_another_language_is_told_by_its_lines():
+    lua = (
+        '-- firmware\nlocal f = http.formvalue("image")\nif md5 ~= os.execute("md5sum /tmp/fw.bin") then return end\n'
+        'os.execute("mtd write /tmp/fw.bin firmware")\n'
+    )
+    (found,) = update_paths(firmware_of({**ROOT, "/usr/lib/lua/up.lua": lua}))
+    assert found.verified == "hash"
+    assert [(step.action, step.evidence.location.line) for step in found.steps] == [("receive", 2), ("compare", 3), ("write", 4)]
+
+
+def test_a_check_behind_the_write_of_another_language_leaves_it_open():
+    php = '<?php // firmware\nsystem("mtd write /tmp/fw.bin firmware");\nif (exec("md5sum /tmp/fw.bin") != $want) die();\n'
+    assert update_paths(firmware_of({**ROOT, "/www/up.php": php}))[0].verified == "unknown"
+
+
+def test_every_path_has_steps():
+    files = {
+        **ROOT,
+        "/etc/rauc/system.conf": "[system]\ncompatible=x\n[keyring]\npath=/etc/rauc/ca.pem\n",
+        "/usr/bin/swupdate": b"\x7fELF",
+    }
+    found = update_paths(firmware_of(files))
+    assert {each.mechanism for each in found} == {"rauc", "swupdate"}
+    for path in found:
+        assert [step.action for step in path.steps][-1] == "write"
+        assert [step.honoured for step in path.steps if step.check] == ["yes"]

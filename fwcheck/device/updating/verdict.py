@@ -184,6 +184,14 @@ def _step(script: Script, fs: FileSystem, number: int, states: Iterable[State]) 
     return UpdateStep(action=command.action, what=_shown(command.what), evidence=where)
 
 
+def checked(kind: Verified, where: Evidence) -> UpdateStep:
+    """A check of another reader whose result can stop the update."""
+    action: StepAction = "verify" if kind == "signature" else "compare"
+    if kind == "none" or kind == "unknown":  # noqa: PLR1714 (mypy narrows it so)
+        return UpdateStep(action=action, what=_WORDS["vendor"], honoured="unknown", evidence=where)
+    return UpdateStep(action=action, what=_WORDS[kind], check=kind, honoured="yes", evidence=where)
+
+
 def _honoured(script: Script, number: int, states: Iterable[State]) -> tuple[Literal["yes", "no", "unknown"], str]:
     held = list(states)
     if all(number in state.passed for state in held):
