@@ -480,6 +480,7 @@ class Vulnerability(Value, frozen=True, kw_only=True):
     epss: float | None = None  # probability that it is exploited within 30 days, where known
     status: Literal["affected", "not_affected", "fixed", "under_investigation"] = "affected"
     reason: str = ""  # why it is not "affected": who says so, or what in the image
+    ground: Literal["", "statement", "distribution", "configuration", "architecture"] = ""  # what kind of reason that is
 
 
 class ComponentUse(Value, frozen=True, kw_only=True):

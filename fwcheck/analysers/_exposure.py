@@ -90,8 +90,9 @@ def using(component: Component, exposed: Sequence[Exposed]) -> Exposed | None:
         return None
     names = _PROGRAMS.get(component.name, (component.name,))
     places = {each.location.path for each in component.evidence}
+    programs = {path for path in places if posixpath.basename(path) in names}  # of two copies, the one that is started counts
     for each in exposed:
-        program = each.service.program
-        if posixpath.basename(program) in names or places & each.files:
+        named = posixpath.basename(each.service.program) in names
+        if places & each.files or (named and not programs):
             return each
     return None

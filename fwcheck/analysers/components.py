@@ -65,7 +65,7 @@ def _of(
         yield _VULNERABLE.id, finding
     if component.end_of_life is not None:
         yield _ENDED.id, _ended(component)
-    if component.set_aside:
+    if any(each.ground != "architecture" for each in component.set_aside):
         yield _SET_ASIDE.id, _aside(component)
 
 
@@ -95,11 +95,16 @@ def _vulnerable(component: Component, exposed: Sequence[Exposed]) -> Finding | N
 
 
 def _aside(component: Component) -> Finding:
+    """What a statement, a distribution or a configuration rules out; of the last the number is told, the report lists each."""
     reasons: dict[str, list[str]] = {}
     for each in component.set_aside:
-        reasons.setdefault(each.reason, []).append(each.id)
-    told = [f"{', '.join(ids[:_NAMED])}{f' and {len(ids) - _NAMED} more' if len(ids) > _NAMED else ''}: {reason}"
-            for reason, ids in reasons.items()]  # fmt: skip
+        if each.ground in ("statement", "distribution"):
+            reasons.setdefault(each.reason, []).append(each.id)
+    told = [f"{_some(ids)}: {reason}" for reason, ids in reasons.items()]
+    by_configuration = [each for each in component.set_aside if each.ground == "configuration"]
+    if by_configuration:
+        told.insert(0, f"{len(by_configuration)} by the kernel's configuration, such as {by_configuration[0].id}: "
+                    f"{by_configuration[0].reason}")  # fmt: skip
     rest = f"; {len(told) - _NAMED} reasons more in the JSON report" if len(told) > _NAMED else ""
     return _SET_ASIDE.finding(
         _where(component, "; ".join(told[:_NAMED]) + rest),
@@ -107,6 +112,11 @@ def _aside(component: Component) -> Finding:
         title=f"{component.name} {component.version}: {len(component.set_aside)} known vulnerabilities do not count",
         confidence=_confidence(component),
     )
+
+
+def _some(ids: Sequence[str]) -> str:
+    rest = len(ids) - _NAMED
+    return ", ".join(ids[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 _BACKPORTS = (

@@ -102,8 +102,12 @@ def _built(
     reason = kernel_options.excluded(knowledge.places(vulnerability.id), options, machine)
     if not reason:
         return vulnerability
-    where = f"configuration in {configuration.location.path or 'the kernel'}" if configuration is not None else "by the programs"
-    return msgspec.structs.replace(vulnerability, status="not_affected", reason=f"{reason} ({where})")
+    if configuration is None:
+        return msgspec.structs.replace(
+            vulnerability, status="not_affected", reason=f"{reason} (by the programs)", ground="architecture"
+        )
+    where = f"configuration in {configuration.location.path or 'the kernel'}"
+    return msgspec.structs.replace(vulnerability, status="not_affected", reason=f"{reason} ({where})", ground="configuration")
 
 
 # --------------------------------------------------------------------------- VEX
@@ -116,7 +120,7 @@ def _stated(vulnerability: Vulnerability, component: Component, statements: Sequ
         return vulnerability
     chosen = next((each for each in about if each.status in _ASIDE), about[0])
     reason = f"{chosen.document}: {chosen.reason or chosen.status.replace('_', ' ')}"
-    return msgspec.structs.replace(vulnerability, status=chosen.status, reason=reason)
+    return msgspec.structs.replace(vulnerability, status=chosen.status, reason=reason, ground="statement")
 
 
 def applies(statement: Statement, component: Component) -> bool:

@@ -152,7 +152,7 @@ class Knowledge:
                 yield one
             else:
                 reason = f"the distribution lists it as fixed in {entry.fixed_in}; {component.package} is installed"
-                yield msgspec.structs.replace(one, status="fixed", reason=reason)
+                yield msgspec.structs.replace(one, status="fixed", reason=reason, ground="distribution")
         for entry, affected in told.values():
             if affected:
                 yield entry

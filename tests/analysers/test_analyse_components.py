@@ -149,7 +149,23 @@ def test_a_probable_exploit_is_told_whatever_its_score():
 
 
 def test_what_is_set_aside_is_told_with_its_reason():
-    gone = msgspec.structs.replace(GRAVE, status="not_affected", reason="product.json: code not present")
+    gone = msgspec.structs.replace(GRAVE, status="not_affected", reason="product.json: code not present", ground="statement")
     (found,) = findings(component(set_aside=(gone,)))
     assert (found.rule, found.verdict, found.criteria) == ("CVE-003", "info", ())
     assert "CVE-2017-14491: product.json: code not present" in found.evidence
+
+
+def test_what_the_kernel_was_not_built_with_is_told_in_one_sentence():
+    gone = [
+        Vulnerability(id=f"CVE-2024-{number}", status="not_affected", reason=f"fs/{number}.c: CONFIG_X not set", ground=ground)
+        for number, ground in enumerate(["configuration", "configuration", "architecture"], 1)
+    ]
+    (found,) = findings(component("linux_kernel", "4.9.84", set_aside=tuple(gone)))
+    assert found.evidence.endswith("2 by the kernel's configuration, such as CVE-2024-1: fs/1.c: CONFIG_X not set")
+    assert findings(component("linux_kernel", "4.9.84", set_aside=(gone[2],))) == []
+
+
+def test_of_two_copies_the_one_that_is_started_counts():
+    service = Service(name="ssh", program="/usr/local/bin/dropbear", enabled="yes", started_by="/etc/inittab:3")
+    other = component("dropbear", "2012.55", (GRAVE,))  # /usr/sbin/dropbear
+    assert [each.severity for each in findings(other, services=(service,))] == [Severity.MEDIUM]
