@@ -6,6 +6,7 @@ OpenWrt sysupgrade (``/lib/upgrade/fwtool.sh`` of base-files), opkg, apk, APT, S
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from fwcheck.device._update_scripts import Verified
@@ -15,6 +16,7 @@ from fwcheck.model import Evidence, UpdatePath
 _SIGNATURE_REQUIRED = re.compile(r"^[ \t]*(?:export[ \t]+)?REQUIRE_IMAGE_SIGNATURE=[\"']?1", re.MULTILINE)
 _METADATA_REQUIRED = re.compile(r"^[ \t]*(?:export[ \t]+)?REQUIRE_IMAGE_METADATA=[\"']?1", re.MULTILINE)
 
+_RAUC_SLOT = re.compile(r"^\s*\[slot\.(\w+)\.\d+\]", re.MULTILINE)
 _LONGEST = 1024  # characters of a line of settings that is looked at
 
 
@@ -25,10 +27,17 @@ def tool_paths(fs: FileSystem) -> Iterator[UpdatePath]:
 
 
 def _path(
-    fs: FileSystem, source: str, sink: str, verified: Verified, mechanism: str, detail: str, *evidence: Evidence
+    fs: FileSystem, source: str, sink: str, verified: Verified, mechanism: str, detail: str, *evidence: Evidence, slots: str = ""
 ) -> UpdatePath:
     return UpdatePath(
-        source=source, sink=sink, verified=verified, mechanism=mechanism, detail=detail, root=fs.label, evidence=evidence
+        source=source,
+        sink=sink,
+        verified=verified,
+        mechanism=mechanism,
+        detail=detail,
+        root=fs.label,
+        slots=slots,
+        evidence=evidence,
     )
 
 
@@ -198,19 +207,32 @@ def _rauc(fs: FileSystem) -> Iterator[UpdatePath]:
     keyring = _line(fs, path, r"^\s*(?:path|directory)\s*=.*$") if _line(fs, path, r"^\s*\[keyring\]") else None
     verified: Verified = "signature" if keyring else "unknown"
     detail = "keyring configured" if keyring else "no keyring in system.conf"
-    yield _path(fs, "update bundle", "rauc", verified, "rauc", detail, keyring or fs.evidence(path))
+    text = fs.text(path) or ""
+    names = Counter(hit[1] for hit in _RAUC_SLOT.finditer(text) if hit[1] not in ("bootloader", "recovery"))
+    slots = "" if not names else "A/B" if max(names.values()) > 1 else "single"
+    yield _path(fs, "update bundle", "rauc", verified, "rauc", detail, keyring or fs.evidence(path), slots=slots)
 
 
 def _mender(fs: FileSystem) -> Iterator[UpdatePath]:
     for path in ("/etc/mender/mender.conf", "/var/lib/mender/mender.conf", "/usr/share/mender/mender.conf"):
         if fs.text(path) is None:
             continue
+        slots = "A/B" if _line(fs, path, r'"RootfsPartB"\s*:\s*"[^"]') else ""
         key = _line(fs, path, r'^.*"ArtifactVerifyKeys?"\s*:\s*(?:"[^"]+|\[\s*"?[^\]\s]).*$')
         if key is not None:
-            yield _path(fs, "http download", "mender", "signature", "mender", "artifact verification key configured", key)
+            yield _path(
+                fs, "http download", "mender", "signature", "mender", "artifact verification key configured", key, slots=slots
+            )
         else:
             yield _path(
-                fs, "http download", "mender", "hash", "mender", "no ArtifactVerifyKey: checksums only", fs.evidence(path)
+                fs,
+                "http download",
+                "mender",
+                "hash",
+                "mender",
+                "no ArtifactVerifyKey: checksums only",
+                fs.evidence(path),
+                slots=slots,
             )
         return
 

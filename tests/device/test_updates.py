@@ -191,6 +191,20 @@ def test_update_tools_are_read_from_their_settings(files, mechanism, verified):
     assert (found.mechanism, found.verified) == (mechanism, verified)
 
 
+@pytest.mark.parametrize(
+    ("files", "slots"),
+    [
+        ({"/etc/rauc/system.conf": "[system]\n[keyring]\npath=/x\n[slot.rootfs.0]\n[slot.rootfs.1]\n"}, "A/B"),
+        ({"/etc/rauc/system.conf": "[system]\n[keyring]\npath=/x\n[slot.rootfs.0]\n[slot.bootloader.0]\n"}, "single"),
+        ({"/etc/rauc/system.conf": "[system]\n[keyring]\npath=/x\n"}, ""),
+        ({"/etc/mender/mender.conf": '{\n "RootfsPartA": "/dev/mmcblk0p2",\n "RootfsPartB": "/dev/mmcblk0p3"\n}\n'}, "A/B"),
+    ],
+)
+def test_the_slots_are_told_where_settings_name_them(files, slots):
+    (found,) = paths(files)
+    assert found.slots == slots
+
+
 # --------------------------------------------------------------------------- programs and containers
 
 
