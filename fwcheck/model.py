@@ -49,7 +49,7 @@ class SignedBlock(Value, frozen=True, kw_only=True):
     span: tuple[int, int] | None = None
     carried: bytes = b""  # the key or certificate that came with it, DER
     chain: tuple[bytes, ...] = ()  # further certificates that came with it, DER
-    vouched: tuple[bytes, ...] = ()  # message and Ed25519 signature by which another key vouches for the one carried
+    vouched: tuple[bytes, ...] = ()  # message and signature (Ed25519, RSA) by which another key vouches for the one carried
     key_hint: str = ""  # what it says of its key: a name, a key identifier, the hash of the key
     covers: str = ""  # in words
     intact: bool | None = None  # whether hashes that the signed message holds fit the content; None: it holds none

@@ -214,11 +214,8 @@ class Ladder:
 
     def certified(self, key: Any) -> bool:
         """Whether this key signed one of the certificates (or the message that vouches for the key carried)."""
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
-
         if self._vouched:
-            message, signature = self._vouched
-            return isinstance(key, Ed25519PublicKey) and self._budget.take(key) and _verified(key, signature, message)
+            return self._budget.take(key, len(self._vouched[0])) and _verified(key, self._vouched[1], self._vouched[0])
         return any(_issued(each, key, self._budget) for each in self._rungs)
 
 
@@ -270,8 +267,17 @@ def _issued(certificate: Any, key: Any, budget: Budget) -> bool:
 
 
 def _verified(key: Any, signature: bytes, message: bytes) -> bool:
+    """Whether a signature over a whole message fits: Ed25519, or RSA with SHA-256."""
+    from cryptography.hazmat.primitives import hashes  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa  # noqa: PLC0415
+
     try:
-        key.verify(signature, message)
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
+        elif isinstance(key, ed25519.Ed25519PublicKey):
+            key.verify(signature, message)
+        else:
+            return False
     except faults():
         return False
     return True

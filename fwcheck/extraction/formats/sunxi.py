@@ -15,6 +15,7 @@ from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats._checksums import sum32, verdict
 from fwcheck.extraction.formats._parts import code, part, words
+from fwcheck.extraction.formats._toc0 import Toc0Signature, signature
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import note
 from fwcheck.extraction.source import ByteSource
@@ -77,8 +78,8 @@ class Toc0(Format):
     title = "Allwinner TOC0 secure boot image"
     specification = "U-Boot tools/sunxi_toc0.c"
     category = "firmware"
-    reads = "certificate, key and firmware items; checksum recomputed, the RSA signature is told"
-    not_read = "the signature is not verified"
+    reads = "certificate, key and firmware items; checksum and hash of the firmware recomputed, the RSA signatures verified"
+    not_read = "certificates of another layout than that of mkimage"
     signatures = (Signature(pattern=rb"TOC0\.GLH\x00\x98\x11\x89", width=12),)
     priority = 20
 
@@ -96,6 +97,9 @@ class Toc0(Format):
         told = verdict(problems, "checksum", right)
         entries = _items(source, offset, size, count, problems)
         signed = any(entry.path == "certificate" for entry in entries)
+        places = {entry.path: (entry.offset, entry.size) for entry in entries if entry.offset is not None}
+        found = signature(source, places) if signed else Toc0Signature()
+        problems += found.problems
         return Container(
             format=self.name,
             size=size,
@@ -106,9 +110,10 @@ class Toc0(Format):
                 "platform": platform.hex(),
                 "items": count,
                 "integrity": "signature" if signed else "checksum",
-                "integrity_detail": f"RSA signature in the certificate (not verified), {told}" if signed else told,
+                "integrity_detail": f"{found.words}, {told}" if signed else told,
             },
             problems=problems,
+            signatures=found.blocks,
         )
 
 
