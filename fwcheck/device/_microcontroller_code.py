@@ -18,7 +18,7 @@ FORMATS = frozenset({
     *("nordic-dfu", "nrf-softdevice", "nrf-settings", "gbl", "ebl", "zigbee-ota", "uf2", "beken-rbl", "beken-flash"),
     *("bouffalo", "realtek-ameba", "telink", "ti-oad", "matter-ota", "tuya-ug", "winner-micro", "xradio", "dfuse", "nxp-mbi"),
     *("nxp-sb", "nxp-jn518x", "rp2040", "dialog-suota", "hisilicon-fwpkg", "cyacd", "stm32-sbsfu", "intel-hex", "srec"),
-    *("ti-txt", "littlefs", "spiffs", "tuya-kv"),
+    *("ti-txt", "littlefs", "spiffs", "tuya-kv", "particle"),
 })  # fmt: skip
 _MOST_PER_RULE = 4
 _MOST_ADDRESSES = 64
