@@ -63,7 +63,8 @@ def microcontroller(firmware: Firmware) -> tuple[Trait, ...]:
         return ()
     rows: list[Trait] = []
     seen: set[tuple[str, str]] = set()
-    for row in (*_headers(firmware), *_versions(firmware), *_slots(firmware), *_code(firmware), *_servers(firmware)):
+    of_image = (*_headers(firmware), *_versions(firmware), *_slots(firmware), *_locks(firmware))
+    for row in (*of_image, *_code(firmware), *_servers(firmware)):
         if (row.name, row.detail) not in seen and not _told_better(row, rows):
             seen.add((row.name, row.detail))
             rows.append(row)
@@ -149,6 +150,22 @@ def _slots(firmware: Firmware) -> Iterator[Trait]:
         yield Trait(
             name="flash encryption", state="yes" if encrypted else "no", detail=told, evidence=_where(node, f"encrypted: {told}")
         )
+
+
+_LOCKS: dict[str, tuple[State, str]] = {
+    "locked": ("yes", "the image locks it"),
+    "partly": ("unknown", "the image locks reading, the level can be taken back with the content erased"),
+    "open": ("no", "the image leaves it open"),
+    "unknown": ("unknown", "not decided by the image: it depends on the revision of the chip"),
+}
+
+
+def _locks(firmware: Firmware) -> Iterator[Trait]:
+    """The lock of the debug port, by the word that an image with addresses writes into the chip's settings."""
+    for node in firmware.nodes:
+        if lock := _LOCKS.get(str(node.detail.get("debug_lock", ""))):
+            word = str(node.detail.get("debug_lock_word", ""))
+            yield Trait(name="debug port lock", state=lock[0], detail=f"{lock[1]} ({word})", evidence=_where(node, word))
 
 
 def _code(firmware: Firmware) -> Iterator[Trait]:

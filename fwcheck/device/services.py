@@ -80,32 +80,17 @@ _CHECKS = {
     "unbound": ("-h",), "haproxy": ("-c", "-v", "-vv"), "avahi-daemon": ("-k", "--kill", "-c", "--check", "-r", "--reload"),
     "squid": ("-z", "-k"), "rpcbind": ("-h",), "dockerd": ("--validate",), "wg-quick": ("down", "save", "strip"),
 }  # fmt: skip
-_SYSTEM = frozenset(
-    [
-        "procd",
-        "netifd",
-        "ubusd",
-        "logd",
-        "klogd",
-        "haveged",
-        "rngd",
-        "watchdog",
-        "urandom_seed",
-        "mdev",
-        "udevd",
-        "systemd-udevd",
-        "systemd-journald",
-        "systemd-logind",
-        "systemd-networkd",
-        "systemd-resolved",
-        "systemd-timesyncd",
-        "systemd-tty-ask-password-agent",
-        "dbus-daemon",
-        "hotplug2",
-        "fw3",
-        "button",
-    ]
-)
+# Programs of the system itself, known not to start services of the vendor on their own account.
+_SYSTEM = frozenset({
+    *("procd", "netifd", "ubusd", "logd", "klogd", "haveged", "rngd", "jitterentropy-rngd", "watchdog", "urandom_seed"),
+    *("mdev", "mdevd", "udevd", "eudev", "ueventd", "hotplug2", "fw3", "fw4", "button", "systemd-udevd", "systemd-journald"),
+    *("systemd-logind", "systemd-networkd", "systemd-resolved", "systemd-timesyncd", "systemd-userdbd", "systemd-homed"),
+    *("systemd-oomd", "systemd-machined", "systemd-hostnamed", "systemd-localed", "systemd-timedated", "systemd-portabled"),
+    *("systemd-coredump", "systemd-pstore", "systemd-tty-ask-password-agent", "systemd-network-generator"),
+    *("systemd-networkd-wait-online", "systemd-executor", "dbus-daemon", "dbus-broker", "dbus-broker-launch", "polkitd"),
+    *("elogind", "seatd", "rtkit-daemon", "accounts-daemon", "upowerd", "udisksd", "acpid", "irqbalance", "thermald"),
+    *("multipathd", "lvmetad", "dmeventd"),
+})  # fmt: skip
 _CUSTOM = frozenset(
     ("httpd", "webs", "goahead", "alphapd", "web_server", "webserver", "jjhttpd")
 )  # usually the vendor's own build

@@ -55,6 +55,19 @@ def test_one_application_and_an_encrypted_partition() -> None:
     assert told["flash encryption"] == ("yes", "nvs_keys")
 
 
+@pytest.mark.parametrize(("lock", "state"), [("locked", "yes"), ("open", "no"), ("partly", "unknown"), ("unknown", "unknown")])
+def test_the_lock_of_the_debug_port_by_the_word_that_the_image_writes(lock: str, state: str) -> None:
+    chain = ("app.hex", "intel-hex@0x0")
+    detail: dict[str, str | int] = {"address": "0x10001208", "debug_lock": lock, "debug_lock_word": "nRF52 UICR.APPROTECT is 0x0"}
+    nodes = [
+        Node(chain=chain, path="", kind=NodeKind.CONTAINER, format="intel-hex"),
+        Node(chain=chain, path="0x10001208", kind=NodeKind.REGION, size=4, detail=detail),
+    ]
+    told = rows(build(Firmware(IMAGE, nodes, {}, Coverage(bytes_total=1, bytes_explained=1))))["debug port lock"]
+    assert told[0] == state
+    assert told[1].endswith("(nRF52 UICR.APPROTECT is 0x0)")
+
+
 def test_slots_that_overlap_are_none() -> None:
     table = "app0 app/ota_0 0x10000+0x140000, app1 app/ota_1 0x100000+0x140000"
     assert rows(build(plug(table=table)))["A/B slots"] == ("unknown", "2 slots, which overlap")

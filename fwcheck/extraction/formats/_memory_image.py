@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import msgspec
 
 from fwcheck.extraction.format import Entry
+from fwcheck.extraction.formats._debug_locks import debug_lock
 from fwcheck.extraction.members import note
 from fwcheck.extraction.source import ByteSource, Joined, Memory
 from fwcheck.model import NodeKind
@@ -80,7 +81,7 @@ def _part(address: int, content: ByteSource, prefix: str) -> Entry:
         kind=NodeKind.REGION,
         size=content.size,
         role="part",
-        detail={"address": f"0x{address:08x}"},
+        detail={"address": f"0x{address:08x}", **debug_lock(address, content)},
         open=lambda: content,
     )
 

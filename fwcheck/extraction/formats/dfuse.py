@@ -12,6 +12,7 @@ from typing import Final
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._debug_locks import debug_lock
 from fwcheck.extraction.formats._parts import part, words
 from fwcheck.extraction.formats.dfu import SUFFIX, suffix
 from fwcheck.extraction.limits import DEFAULT, Limits
@@ -84,7 +85,8 @@ def _target(
         there = min(size, source.size - at - 8)
         if there < size:
             note(problems, f"element at 0x{address:08x}: {size} bytes announced, {there} there")
-        entries.append(part(source, f"{label}@0x{address:08x}", at + 8, there, {"address": f"0x{address:08x}"}))
+        detail = {"address": f"0x{address:08x}", **debug_lock(address, source.window(at + 8, there))}
+        entries.append(part(source, f"{label}@0x{address:08x}", at + 8, there, detail))
         at += 8 + there
     return at
 

@@ -147,3 +147,27 @@ def test_a_hole_behind_an_mcuboot_image_parts_the_memory(size):
     head = struct.pack("<IIHHIIBBHI", 0x96F3B83D, 0, 32, 0, size, 0, 1, 2, 3, 4).ljust(32, b"\0")
     text = memory(0x20000, head + b"c" * 1000) + memory(0x20000 + 32 + 1000 + 0x30000, b"other" * 9) + END
     assert len(contents(HEX.open(Memory(text), 0))) == 2
+
+
+@pytest.mark.parametrize(
+    ("address", "data", "expected"),
+    [
+        (0x10001208, b"\x00\xff\xff\xff", "locked: nRF52 UICR.APPROTECT is 0xffffff00"),
+        (0x10001208, b"\x5a\x00\x00\x00", "open: nRF52 UICR.APPROTECT is 0x0000005a"),
+        (0x10001208, b"\xff\xff\xff\xff", "unknown: nRF52 UICR.APPROTECT is 0xffffffff"),
+        (0x10001000, b"\xff" * 0x208 + b"\x00\xff\xff\xff", "locked: nRF52 UICR.APPROTECT is 0xffffff00"),
+        (0x10001004, b"\xff\x00\xff\xff", "locked: nRF51 UICR.RBPCONF is 0xffff00ff"),
+        (0x00FF8000, b"\xfa\x50\xfa\x50", "open: nRF53 UICR.APPROTECT is 0x50fa50fa"),
+        (0x1FFFF800, b"\xaa\x55", "open: STM32F0/F1/F3 option byte RDP is 0xaa"),
+        (0x1FFFC000, b"\xff\xcc\xff\xff", "locked: STM32F2/F4 option byte RDP is 0xcc"),
+        (0x1FFF7800, b"\xbb\xff", "partly: STM32L4/G0/G4/WB option byte RDP is 0xbb"),
+        (0x1FFFF800, b"\xa5\x5a", "unknown: STM32F0/F1/F3 option byte RDP is 0xa5"),
+        (0x10001208, b"\x00\xff", ""),  # half of the word
+        (0x10001014, bytes(8), ""),
+        (0x00FF0000, bytes(0x10000), ""),  # flash that goes on to there
+    ],
+)
+def test_a_word_that_locks_the_debug_port_is_told(address: int, data: bytes, expected: str) -> None:
+    (entry,) = HEX.open(Memory(memory(address, data) + END), 0).entries
+    told = f"{entry.detail['debug_lock']}: {entry.detail['debug_lock_word']}" if "debug_lock" in entry.detail else ""
+    assert told == expected
