@@ -23,7 +23,7 @@ PLAIN = frozenset({
     *("qnx-ifs", "pfs", "owowfs", "minifs", "ambarella-romfs", "littlefs", "spiffs", "esp-wear-levelling", "nand-oob"),
     *("lz4-legacy", "lz4-block", "lzma-variant", "zlib", "compress", "upx", "novatek-bcl1"),
     *("qcow2", "vmdk", "vhd", "vdi", "amd-psp", "intel-flash", "intel-me", "fmap", "android-super", "redboot-fis"),
-    *("sigmastar-mxp", "openwrt-eof"),
+    *("sigmastar-mxp", "openwrt-eof", "verity-signature"),
     *("pe", "exfat", "ntfs", "iso9660", "erofs", "f2fs", "minix", "gpt", "mbr", "ihex", "intel-hex", "srec", "uf2"),
     *("linux", "kernel", "devicetree"),
     *("uboot-env", "broadcom-nvram", "redboot-config", "esp-nvs", "esp-otadata", "nrf-settings", "uefi-vss"),  # settings

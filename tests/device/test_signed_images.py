@@ -16,7 +16,8 @@ from typing import NamedTuple
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from extraction.formats import test_android_payload, test_android_vbmeta, test_esp, test_nxp_mbi, test_rauc
+from device.test_signed_programs import cpio
+from extraction.formats import test_android_payload, test_android_vbmeta, test_esp, test_nordic_dfu, test_nxp_mbi, test_rauc
 from support.signed import (
     EC,
     EC384,
@@ -62,10 +63,12 @@ def rauc(kind: str, key: Private, **options: object) -> bytes:
     if kind == "plain":
         signed = cms(key, data, **options)
         return data + signed + len(signed).to_bytes(8, "big")
+    if kind == "crypt":
+        data = test_rauc.encrypt(data)
     salt = b"salt" * 8
     root, tree = test_rauc.verity(data, salt)
     more = b"verity-hash=%b\nverity-salt=%b\nverity-size=4096\n" % (root.hex().encode(), salt.hex().encode())
-    signed = cms(key, test_rauc.MANIFEST % (b"verity", more), attached=True, **options)
+    signed = cms(key, test_rauc.MANIFEST % (kind.encode(), more), attached=True, **options)
     return data + tree + signed + len(signed).to_bytes(8, "big")
 
 
@@ -83,6 +86,13 @@ RAUC = [
         ("Ed25519", lambda: ED, {"digest": "sha512"}),
     )
 ]  # fmt: skip
+
+RAUC.append(
+    Made(
+        "RAUC crypt RSA", rsa_key, lambda: rauc("crypt", rsa_key()), lambda: test_rauc.payload(manifest=False),
+        test_rauc.encrypt(test_rauc.payload(manifest=False))[:16],
+    )
+)  # fmt: skip
 
 # --------------------------------------------------------------------------- AVB
 
@@ -213,7 +223,48 @@ PAYLOADS = [
     )
 ]
 
-EVERY = [*RAUC, *AVB, *MICROCONTROLLERS, *PAYLOADS]
+# --------------------------------------------------------------------------- SWUpdate, Nordic DFU
+
+ROOTFS = b"root file system " * 100
+
+
+def swupdate(signature: Callable[[bytes], bytes] | None) -> bytes:
+    held = hashlib.sha256(ROOTFS).hexdigest()
+    text = f'software = {{ version = "1"; images: ( {{ filename = "rootfs.bin"; sha256 = "{held}"; }} ); }}\n'.encode()
+    members = {"sw-description.sig": signature(text)} if signature is not None else {}
+    return cpio({"sw-description": text, **members, "rootfs.bin": ROOTFS})
+
+
+def nordic(key: Private | None) -> bytes:
+    """The init command is signed; its hash binds the firmware."""
+    field, packet = test_nordic_dfu.field, test_nordic_dfu.secure(signed=False)
+    init = packet[packet.index(b"\x08\xac\x02") :]
+    command = field(1, 1) + field(2, init)
+    if key is None:
+        return test_nordic_dfu.package(field(1, command))
+    signed = field(1, command) + field(2, 1) + field(3, sign(key, init))
+    return test_nordic_dfu.package(field(2, signed))
+
+
+BUNDLES = [
+    *(
+        Made(
+            f"SWUpdate CMS {name}", key, lambda key=key, options=options: swupdate(lambda text: cms(key(), text, **options)),
+            partial(swupdate, None), ROOTFS[:17],
+        )
+        for name, key, options in (
+            ("RSA", rsa_key, {}),
+            ("RSA without attributes", rsa_key, {"attributes": False}),
+            ("PSS", rsa_key, {"pss": True}),
+            ("SHA-512", lambda: large_key(4096), {"digest": "sha512"}),
+            ("P-256", lambda: EC, {}),
+            ("Ed25519", lambda: ED, {"digest": "sha512"}),
+        )
+    ),
+    Made("Nordic DFU Ed25519", lambda: ED, partial(nordic, ED), partial(nordic, None), test_nordic_dfu.FIRMWARE[:20]),
+]  # fmt: skip
+
+EVERY = [*BUNDLES, *RAUC, *AVB, *MICROCONTROLLERS, *PAYLOADS]
 EACH = pytest.mark.parametrize("made", EVERY, ids=lambda each: each.name.replace(" ", "-"))
 
 
