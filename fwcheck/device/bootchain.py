@@ -60,7 +60,19 @@ def _starting(context: Context, link: Link, links: list[Link]) -> BootStep:
     if last and link.rank > SECURE and (told := _commanded(context)) is not None:
         words = f"{words}: {told[0]}" if words else told[0]
         evidence = (*evidence, told[1])[:6]
-    return msgspec.structs.replace(link.step, starts=" ".join(words.split())[:300], evidence=evidence)
+    return msgspec.structs.replace(
+        link.step,
+        detail=_bounded(link.step.detail, 240),
+        reason=_bounded(link.step.reason, 600),
+        starts=_bounded(words, 300),
+        evidence=evidence,
+    )
+
+
+def _bounded(words: str, most: int) -> str:
+    """Words of an image on one line of at most so many characters."""
+    line = " ".join(words[: 4 * most].split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def _commanded(context: Context) -> tuple[str, Evidence] | None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import shutil
+import struct
+import time
+import zlib
 from pathlib import Path
 
 import pytest
+from device.test_signatures import cpio
 from support.flash_images import (
     ENVIRONMENT,
     KERNEL,
     UNSIGNED_LOADER,
     chain,
     fit,
+    ikconfig,
     layout,
     legacy,
     needs_tools,
@@ -163,3 +169,98 @@ class TestVerity:
             chain(tmp_path, layout(uboot(), b"", stored(tmp_path, values), legacy(tmp_path), image)), "root file system"
         )
         assert (found.verified, "ignore_corruption" in found.reason) == ("unknown", True)
+
+    @pytest.mark.parametrize(
+        ("line", "verified", "reason"),
+        [
+            (
+                "veritysetup open /dev/mtdblock3 vroot /dev/mtdblock3 {root} && mount /dev/mapper/vroot /root",
+                "hash",
+                "root of the hash",
+            ),
+            ("veritysetup open /dev/mtdblock3 vroot /dev/mtdblock3 {root} || true", "unknown", "passed over"),
+            ("veritysetup open /dev/mtdblock3 vroot /dev/mtdblock3 $(cat /hash)", "unknown", "not followed"),
+            ("# veritysetup open /dev/mtdblock3 vroot /dev/mtdblock3 {root}", "unknown", "nothing in the image asks"),
+            ("veritysetup format /dev/mtdblock3 /dev/mtdblock4 # {root}", "unknown", "nothing in the image asks"),
+        ],
+    )
+    def test_a_script_of_the_initial_ram_file_system(self, line: str, verified: str, reason: str, tmp_path: Path) -> None:
+        image, root_hash = self.tree(tmp_path)
+        script = f"#!/bin/sh\nmount -t proc proc /proc\n{line.format(root=root_hash)}\nexec switch_root /root /sbin/init\n"
+        members = dict.fromkeys(("bin", "sbin", "etc", "lib", "proc", "dev"), b"")
+        members |= {"init": script.encode(), "bin/sh": b"\x7fELF", "sbin/veritysetup": b"\x7fELF"}
+        parts = layout(uboot(), b"", stored(tmp_path, ENVIRONMENT), legacy(tmp_path), image)
+        steps = chain(tmp_path, {**parts, 0x60000: cpio(members)})
+        assert [step.stage for step in steps] == ["boot loader", "kernel", "initramfs", "root file system"]
+        found = stage(steps, "root file system")
+        assert (found.verified, reason in found.reason) == (verified, True), found.reason
+
+
+# --------------------------------------------------------------------------- modules
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments", "verified", "reason"),
+    [
+        (("CONFIG_MODULE_SIG=y", "CONFIG_MODULE_SIG_FORCE=y"), "", "signature", "refuses modules"),
+        (("CONFIG_MODULE_SIG=y", "CONFIG_LOCK_DOWN_KERNEL_FORCE_INTEGRITY=y"), "", "signature", "locked down"),
+        (("CONFIG_MODULE_SIG=y",), " module.sig_enforce=1", "unknown", "word of the command line"),
+        (("CONFIG_MODULE_SIG=y",), " module.sig_enforce=0", "unknown", "unsigned modules are loaded"),
+        (("CONFIG_MODULE_SIG=y",), "", "unknown", "unsigned modules are loaded"),
+        (("CONFIG_IMA_APPRAISE=y",), "", "unknown", "IMA_APPRAISE"),
+        (("# CONFIG_MODULE_SIG is not set",), "", "none", "without a check"),
+    ],
+)
+def test_modules_are_verified_as_the_kernel_was_built(
+    options: tuple[str, ...], arguments: str, verified: str, reason: str, tmp_path: Path
+) -> None:
+    kernel = legacy(tmp_path, KERNEL + ikconfig("CONFIG_MODULES=y", *options))
+    values = {**ENVIRONMENT, "bootargs": f"console=ttyS0 root=/dev/mtdblock3{arguments}"}
+    image = root(tmp_path, {"lib/modules/5.10.110/x.ko": b"\x7fELF" + bytes(60)})
+    found = stage(chain(tmp_path, layout(uboot(), b"", stored(tmp_path, values), kernel, image)), "kernel modules")
+    assert (found.verified, reason in found.reason) == (verified, True), found.reason
+
+
+def test_without_a_configuration_nothing_is_said_of_modules(tmp_path: Path) -> None:
+    image = root(tmp_path, {"lib/modules/5.10.110/x.ko": b"\x7fELF" + bytes(60)})
+    steps = chain(tmp_path, layout(uboot(), b"", stored(tmp_path, ENVIRONMENT), legacy(tmp_path), image))
+    assert "kernel modules" not in {step.stage for step in steps}
+
+
+# --------------------------------------------------------------------------- loaders and hostile images
+
+
+def test_spl_that_demands_a_key_verifies_the_loader(tmp_path: Path) -> None:
+    image, tree = fit(tmp_path, content=uboot(), kind='type = "firmware"; os = "u-boot"')
+    steps = chain(tmp_path, {0: tree, 0x90000: image})
+    loader = stage(steps, "boot loader")
+    assert (loader.detail, loader.verified) == ("U-Boot 2021.07", "signature"), loader.reason
+    assert stage(chain(tmp_path, {0x90000: image}), "boot loader").verified == "unknown"
+
+
+def test_redundant_environments_the_newer_one_counts(tmp_path: Path) -> None:
+    old = redundant({**ENVIRONMENT, "bootcmd": "bootm 0x1000000"}, 1)
+    new = redundant({**ENVIRONMENT, "bootcmd": "tftp 0x2000000 x; bootm 0x2000000"}, 2)
+    steps = chain(tmp_path, {0: uboot(), 0x40000: old, 0x50000: new, 0x90000: legacy(tmp_path)})
+    assert "tftp 0x2000000 x" in steps[0].starts
+
+
+def redundant(values: dict[str, str], flag: int) -> bytes:
+    text = b"\0".join(f"{name}={value}".encode() for name, value in sorted(values.items())) + b"\0\0"
+    body = text.ljust(0x4000 - 5, b"\xff")
+    return struct.pack("<IB", zlib.crc32(body), flag) + body
+
+
+def test_hostile_configurations_and_environments_end_soon(tmp_path: Path) -> None:
+    many = ikconfig(*(f"CONFIG_A{number}=y" for number in range(60_000)), "CONFIG_MODULES=y", "x" * 500_000)
+    bomb = b"IKCFG_ST" + gzip.compress(b"CONFIG_MMU=y\n" + bytes(40 << 20), mtime=0) + b"IKCFG_ED"
+    values = {"bootcmd": "run a;" * 30_000, "a": "run bootcmd;" * 10_000, "bootargs": "dm=" * 50_000 + "verity " * 20_000}
+    text = b"\0".join(f"{name}={value}".encode() for name, value in values.items()) + b"\0\0"
+    body = text.ljust(0xC0000 - 4, b"\xff")
+    environment = struct.pack("<I", zlib.crc32(body)) + body
+    parts = {0: uboot(), 0x100000: environment, 0x200000: legacy(tmp_path, KERNEL + many + bomb), 0x600000: root(tmp_path)}
+    begin = time.process_time()
+    steps = chain(tmp_path, parts)
+    assert time.process_time() - begin < 20
+    assert {"boot loader", "kernel", "root file system"} <= {step.stage for step in steps}
+    assert not {step.verified for step in steps} & {"signature", "none"}

@@ -35,7 +35,7 @@ ITS = """/dts-v1/;
     description = "signed"; #address-cells = <1>;
     images {{
         kernel-1 {{
-            description = "kernel"; data = /incbin/("kernel.bin"); type = "kernel"; arch = "arm"; os = "linux";
+            description = "kernel"; data = /incbin/("kernel.bin"); {kind}; arch = "arm";
             compression = "none"; load = <0x8000>; entry = <0x8000>;
             hash-1 {{ algo = "sha256"; }};
         }};
@@ -54,13 +54,18 @@ def run(directory: Path, *command: object) -> str:
     return done.stdout
 
 
-def fit(directory: Path, *, signature: str = SIGNATURE, required: bool = True) -> tuple[bytes, bytes]:
+KIND = 'type = "kernel"; os = "linux"'
+
+
+def fit(
+    directory: Path, *, signature: str = SIGNATURE, required: bool = True, content: bytes = KERNEL, kind: str = KIND
+) -> tuple[bytes, bytes]:
     """A FIT image made by mkimage, and the loader's own tree with the key that signed it."""
-    (directory / "kernel.bin").write_bytes(KERNEL)
+    (directory / "kernel.bin").write_bytes(content)
     key = rsa_of(2048)
     (directory / "dev.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
     (directory / "dev.crt").write_bytes(certificate(key).public_bytes(Encoding.PEM))
-    (directory / "fit.its").write_text(ITS.format(signature=signature))
+    (directory / "fit.its").write_text(ITS.format(signature=signature, kind=kind))
     (directory / "control.dts").write_text('/dts-v1/; / { model = "board"; compatible = "vendor,board"; };')
     run(directory, "dtc", "-O", "dtb", "-p", "0x1000", "-o", "control.dtb", "control.dts")
     run(directory, "mkimage", "-f", "fit.its", "fit.itb")

@@ -36,7 +36,13 @@ def signed_program(context: Context, node: Node) -> tuple[Verified, str, str, tu
         return None
     proofs = tuple(here(store, words) for store, words in _stores(context))
     said = f"; {proofs[0].text}" if proofs else "; the keys and the switch of Secure Boot are not in the image"
-    return "unknown", "UEFI Secure Boot, where it is on", f"{node.detail['integrity_detail']}{said}", proofs
+    return "unknown", "UEFI Secure Boot, where it is on", f"{_signed(context, node)}{said}", proofs
+
+
+def _signed(context: Context, node: Node) -> str:
+    """What protects an EFI program: its signatures where they were judged, else what its certificate table says."""
+    states = dict.fromkeys(f"{each.scheme} signature {each.state}: {each.reason}" for each in context.signatures(node))
+    return "; ".join(states)[:240] or str(node.detail.get("integrity_detail", ""))
 
 
 def _stores(context: Context) -> Iterator[tuple[Node, str]]:
@@ -92,7 +98,7 @@ def _programs(context: Context) -> Iterator[Found]:
             known = next((each for each in _PROGRAMS if each[0].search(path)), None) if node.kind is NodeKind.FILE else None
             if known is not None:
                 held = signed.get((*fs.chain, path))
-                words = str(held.detail.get("integrity_detail", "")) if held is not None else ""
+                words = _signed(context, held) if held is not None else ""
                 yield known[1], node, _program(fs, path, known[2], words)
 
 

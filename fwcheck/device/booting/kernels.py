@@ -25,6 +25,7 @@ KERNEL, MODULES = 10, 13
 # what loaders start a kernel from, and kernels themselves; vendors' wrappings, whose check is the vendor loader's
 _STARTED = frozenset({"uimage", "fit", "android-boot", "uki", "efi-zboot"})
 _KERNELS = frozenset({"zimage", "bzimage", "linux-image", "elf-kernel", "vmlinux", "efi-zboot", "riscv-image"})
+_UNREAD = _KERNELS | {"android-boot"}  # sums that build tools write and loaders do not compare
 _VENDORS = re.compile(
     r"(?:trx|tplink|tplink-img0|seama|chk|dlob|tw-image|jboot|wrg|cybertan|dni|edimax|bcm-imagetag|shrs|zyxel|mtk-image|mtk-boot"
     r"|avm-eva|ubnt|luxul|novatek-\w+|iptime|nvtpack|sercomm|senao|gemtek|jcg|poray|planex|moxa-frm|buffalo|instar-bneg)"
@@ -175,7 +176,7 @@ def _judged(context: Context, node: Node) -> tuple[Verified, str, str, tuple[Evi
     if (signed := signed_program(context, node)) is not None:
         return signed
     carries, words = str(node.detail.get("integrity", "")), str(node.detail.get("integrity_detail", ""))
-    if carries in ("checksum", "hash"):
+    if carries in ("checksum", "hash") and node.format not in _UNREAD:
         return (
             ("checksum" if carries == "checksum" else "hash"),
             "",
@@ -284,6 +285,8 @@ def modules(context: Context) -> list[Link]:
         proofs = (configuration.evidence("MODULE_SIG"), Evidence(location=enforced.location, text=enforced.text[:240]))
     elif configuration.on("MODULE_SIG"):
         reason = "signatures are looked at, but unsigned modules are loaded as well (the kernel is only marked as tainted)"
+        if configuration.on("LOCK_DOWN_IN_EFI_SECURE_BOOT"):
+            reason += ", unless UEFI Secure Boot is on, which locks the kernel down"
         proofs = (configuration.evidence("MODULE_SIG"),)
     elif others:
         reason, proofs = (
