@@ -4,11 +4,14 @@ Layout (apk-tools, doc/apk-v3.5.scd, src/adb.h, src/apk_adb.h), little-endian: `
 algorithm and level (two bytes) and a stream, or nothing packed; then ``ADB.``, schema (``pckg``, ``indx``) and blocks. A block is
 a word of type (high two bits) and size with that word, content, and padding to eight bytes; type 3 means that the type stands in
 the low bits and a size of 64 bits behind a reserved word. The first block holds the values, then come signatures, then for each
-file with content a block of the numbers of its directory and of itself, and the content.
+file with content a block of the numbers of its directory and of itself, and the content. A signature block holds version (0),
+hash (2 SHA-1, 3 SHA-256, 4 SHA-512), 16 bytes of key identifier (SHA-512 of the public key) and the signature with SHA-512 over
+schema, these 18 bytes, and the hash of the values (src/adb.c).
 """
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import zlib
 from collections.abc import Iterator
@@ -24,7 +27,7 @@ from fwcheck.extraction.limits import DEFAULT, Limits, bounded
 from fwcheck.extraction.members import decoded, device_name, member_path, note
 from fwcheck.extraction.source import ByteSource, Memory
 from fwcheck.extraction.spool import spool
-from fwcheck.model import NodeKind
+from fwcheck.model import NodeKind, SignedBlock
 
 _VALUES, _SIGNATURE, _CONTENT, _EXTENDED = 0, 1, 2, 3
 _VALUES_LIMIT = 64 << 20
@@ -33,6 +36,9 @@ _SCHEMAS = {b"pckg": "package", b"indx": "index"}
 # Fields of a package, its directories and files (src/apk_adb.h)
 _SHOWN = {"package": 1, "version": 2, "architecture": 5, "licence": 6, "source": 7, "maintainer": 8}
 _SCRIPTS = {2: "pre-install", 3: "post-install", 4: "pre-deinstall", 5: "post-deinstall", 6: "pre-upgrade", 7: "post-upgrade"}
+_HASHES = {2: "sha1", 3: "sha256", 4: "sha512"}  # by their numbers
+_SIGNED = 18  # bytes of a signature block in front of the signature
+_SIGNATURES, _SIGNATURE_LIMIT = 8, 4096
 _DIGESTS = {20: "sha1", 32: "sha256", 64: "sha512"}
 
 
@@ -52,7 +58,7 @@ class ApkV3(Format):
     specification = "apk-tools, doc/apk-v3.5.scd"
     category = "archive"
     reads = "plain, deflate and zstd; fields of the package, directories, files with their hashes, links, devices; scripts told"
-    not_read = "signatures are told, not verified; packages of an index are counted"
+    not_read = "packages of an index are counted; signatures are verified where a key is at hand"
     signatures = (
         Signature(pattern=rb"ADB\.(?:pckg|indx)", width=8),
         Signature(pattern=rb"ADB(?:d.|c[\x00-\x02])", width=5, anywhere=False),
@@ -79,7 +85,27 @@ class ApkV3(Format):
         words = f"{signed} signatures (not verified); SHA-256 of each file" if signed else "SHA-256 of each file, no signature"
         detail |= {"integrity": "signature" if signed else "hash", "integrity_detail": words}
         size = (behind if end is None else end) - offset
-        return Container(format=self.name, size=size, entries=entries, detail=detail, problems=problems)
+        raw = inner.read(pieces[0].at, pieces[0].size)
+        blocks = _blocks(inner, [each for each in pieces if each.type == _SIGNATURE], inner.read(begin + 4, 4), raw)
+        return Container(format=self.name, size=size, entries=entries, detail=detail, problems=problems, signatures=tuple(blocks))
+
+
+def _blocks(source: ByteSource, pieces: list[Piece], schema: bytes, values: bytes) -> Iterator[SignedBlock]:
+    """The signatures over the values, which hold the hash of every file."""
+    known: dict[str, bytes] = {}
+    for each in pieces[:_SIGNATURES]:
+        raw = source.read(each.at, min(each.size, _SIGNATURE_LIMIT))
+        name = _HASHES.get(raw[1]) if len(raw) > _SIGNED and raw[0] == 0 else None
+        if name is None:
+            continue
+        if name not in known:
+            known[name] = hashlib.new(name, values, usedforsecurity=False).digest()
+        message = schema + raw[:_SIGNED] + known[name]
+        yield SignedBlock(
+            scheme="Alpine package", hash="sha512", signature=raw[_SIGNED:], message=message, role="content",
+            digest=hashlib.sha512(message).digest(), covers="the package" if schema == b"pckg" else "the index",
+            key_hint=f"key identifier {raw[2:_SIGNED].hex()}",
+        )  # fmt: skip
 
 
 def _inner(source: ByteSource, offset: int, limits: Limits) -> tuple[ByteSource, int, int | None, str]:

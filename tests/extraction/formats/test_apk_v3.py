@@ -5,8 +5,13 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from support.signed import EC, STRANGER, Private, fingerprint, flipped, only, pem, report, sign
+from support.signing import key as rsa_key
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.formats.apk_v3 import FORMATS
@@ -46,7 +51,15 @@ def block(kind: int, content: bytes, wide: bool = False) -> bytes:
     return raw + content + bytes(-(len(raw) + len(content)) % 8)
 
 
-def database(signed: bool = True, content: bytes = HELLO) -> bytes:
+def signature(values: bytes, key: Private, schema: bytes = b"pckg", number: int = 4) -> bytes:
+    """As ``adb_trust_write_signatures`` of apk-tools makes it."""
+    point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint) if key is EC else b"rsa"
+    head = bytes([0, number]) + hashlib.sha512(point).digest()[:16]
+    hashed = hashlib.new({3: "sha256", 4: "sha512"}[number], values).digest()
+    return block(1, head + sign(key, schema + head + hashed, digest="sha512"))
+
+
+def database(signed: bool = True, content: bytes = HELLO, key: Private | None = None, number: int = 4) -> bytes:
     values = Values()
 
     def file(name: bytes, mode: int, size: int = 0, hashed: bytes = b"", target: bytes = b"") -> int:
@@ -66,6 +79,7 @@ def database(signed: bool = True, content: bytes = HELLO) -> bytes:
     root = values.object(info, values.object(folder), scripts)
     values.data[4:8] = struct.pack("<I", root)
     out = b"ADB.pckg" + block(0, bytes(values.data)) + (block(1, b"\0\4" + bytes(80)) if signed else b"")
+    out += signature(bytes(values.data), key, number=number) if key is not None else b""
     return out + block(2, struct.pack("<II", 1, 1) + content, wide=True)
 
 
@@ -126,3 +140,19 @@ def test_other_bytes_are_refused(data: bytes) -> None:
 def test_names_do_not_leave_the_package() -> None:
     _, entries = opened(database().replace(b"usr/bin", b"../../x").replace(b"\x05hello", b"\x05../..", 1))
     assert all(".." not in path.split("/") for path in entries)
+
+
+@pytest.mark.parametrize(("key", "number"), [(EC, 4), (EC, 3), (rsa_key(), 4)])
+@pytest.mark.parametrize("pack", [bytes, packed, zstd])
+def test_a_signature_is_verified(key: Private, number: int, pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    data = pack(database(signed=False, key=key, number=number))
+    signature = only(report(data, tmp_path, pem(key)))
+    assert (signature.scheme, signature.state, signature.key) == ("Alpine package", "valid", fingerprint(key))
+    assert only(report(data, tmp_path, pem(STRANGER))).state == "unverified"
+
+
+def test_a_changed_value_breaks_the_signature(tmp_path: Path) -> None:
+    data = database(signed=False, key=EC)
+    changed = report(flipped(data, data.index(b"1.2-r3")), tmp_path, pem(EC))
+    assert only(changed).state == "unverified"  # nothing but the signature tells
+    assert report(database(signed=False), tmp_path, pem(EC)).device.signatures == ()
