@@ -23,6 +23,7 @@ from fwcheck.model import NodeKind
 _FIRST = ("/init.rc", "/system/etc/init/hw/init.rc", "/etc/init/hw/init.rc")
 _DIRECTORIES = ("/system/etc/init", "/system_ext/etc/init", "/vendor/etc/init", "/odm/etc/init", "/product/etc/init", "/etc/init")
 _PARTITIONS = ("system", "vendor", "product", "system_ext", "odm")
+_CLASSES = ("core", "main", "hal", "late_start", "default")
 _FILES_LIMIT = 512
 _ROWS_LIMIT = 20_000
 _COMMANDS_LIMIT = 20_000
@@ -69,7 +70,8 @@ class Action:
 
 def is_android(root: FileSystem) -> bool:
     """Whether a file system is the root or the system partition of an Android."""
-    return any(root.exists(path) for path in _FIRST) and not root.exists("/lib/systemd/systemd")
+    first = root.is_system_partition or any(root.exists(path) for path in _FIRST)
+    return first and not root.exists("/lib/systemd/systemd")
 
 
 def start(boot: Boot, world: World) -> None:
@@ -114,6 +116,9 @@ class _Init:
             if self.disk.find(path) is not None:
                 self.read(path)
                 break
+        else:
+            place = Place(self.boot.root, "/build.prop", 0)
+            self.world.hole(place, "init.rc stands in the boot image, which is not here: what it starts is not known")
         for directory in _DIRECTORIES:
             for path in sorted(self.disk.children(directory) or []) if self.disk.find(directory) is not None else []:
                 if path.endswith(".rc"):
@@ -126,6 +131,17 @@ class _Init:
                 self.event(event, seen)
         self.event("nonencrypted", seen)
         self.changed("")
+        if not any(self.disk.find(path) is not None for path in _FIRST):
+            self.assumed()
+
+    def assumed(self) -> None:
+        """A system partition alone: the classes that every ``init.rc`` starts, under the condition that this one does."""
+        for name in _CLASSES:
+            self.world.conditions.append(f"init.rc of the boot image starts the class {name}")
+            for service in self.of_class(name):
+                if "disabled" not in service.options:
+                    self.start(service)
+            self.world.conditions.pop()
 
     # Reading
 

@@ -28,6 +28,7 @@ from fwcheck.model import Device
 _SYSTEMS = (
     ("/etc/openwrt_release", "OpenWrt"),
     ("/system/build.prop", "Android"),
+    ("/build.prop", "Android"),
     ("/lib/systemd/systemd", "Linux (systemd)"),
     ("/usr/lib/systemd/systemd", "Linux (systemd)"),
     ("/bin/busybox", "Linux (BusyBox)"),

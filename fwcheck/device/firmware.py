@@ -12,6 +12,14 @@ from fwcheck.model import Coverage, Evidence, Facts, Image, Location, Node, Node
 _LINK_LIMIT = 16
 _ROOT_MARKS = ("/bin", "/sbin", "/etc", "/lib", "/usr", "/dev", "/proc")
 _INIT_MARKS = ("/sbin/init", "/init", "/linuxrc", "/etc/inittab", "/etc/passwd", "/bin/busybox", "/etc/init.d", "/bin/sh")
+_SYSTEM_MARKS = (
+    "/framework",
+    "/bin/app_process",
+    "/bin/app_process32",
+    "/bin/app_process64",
+    "/bin/init",
+    "/etc/init/hw/init.rc",
+)
 
 
 class FileSystem:
@@ -35,8 +43,18 @@ class FileSystem:
 
     @property
     def is_root(self) -> bool:
-        """Whether this looks like a root file system: usual directories, and something to boot into."""
+        """Whether this looks like a root file system: usual directories, and something to boot into.
+
+        Android's partitions have ``build.prop`` at their top; of these the system partition alone is as good as a root.
+        """
+        if "/build.prop" in self.nodes:
+            return self.is_system_partition
         return sum(mark in self.nodes for mark in _ROOT_MARKS) >= 3 and any(mark in self.nodes for mark in _INIT_MARKS)
+
+    @property
+    def is_system_partition(self) -> bool:
+        """Whether this is Android's system partition without the root around it (vendor, product and odm have no framework)."""
+        return "/build.prop" in self.nodes and any(mark in self.nodes for mark in _SYSTEM_MARKS)
 
     def resolve(self, path: str, follow: bool = True) -> Node | None:
         """The node at ``path`` with symbolic links followed in every directory part, and in the last part if ``follow``.
@@ -151,8 +169,14 @@ class Firmware:
         return self._facts.get(node.sha256) if node.sha256 else None
 
     def roots(self) -> tuple[FileSystem, ...]:
-        """The root file systems, in image order; every file system when none looks like a root."""
-        return tuple(fs for fs in self.filesystems if fs.is_root) or self.filesystems
+        """The root file systems, in image order; every file system when none looks like a root.
+
+        Android's system partition is part of the root that mounts it, where the image holds one.
+        """
+        found = tuple(fs for fs in self.filesystems if fs.is_root)
+        if any("/init.rc" in fs.nodes for fs in found):
+            found = tuple(fs for fs in found if not fs.is_system_partition)
+        return found or self.filesystems
 
     def containers(self, format: str) -> tuple[Node, ...]:
         """All container nodes of one format, in image order."""
