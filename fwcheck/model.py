@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from fwcheck.declaration import Declaration
+
 SCHEMA_VERSION = "1.0"
 
 
@@ -562,6 +564,7 @@ class Device(Value, frozen=True, kw_only=True):
     reset: tuple[Trait, ...] = ()
     logging: tuple[Trait, ...] = ()
     resilience: tuple[Trait, ...] = ()
+    declared: Declaration | None = None  # what the maker states of the product: never evidence
 
 
 # --------------------------------------------------------------------------- findings and verdicts
@@ -611,6 +614,7 @@ class Verdict(StrEnum):
     NOT_OBSERVED = "not-observed"
     NOT_DECIDABLE = "not-decidable"
     NOT_APPLICABLE = "not-applicable"
+    DECLARED = "declared"  # the image cannot decide it; the maker names what does
 
 
 class CriterionVerdict(Value, frozen=True, kw_only=True):

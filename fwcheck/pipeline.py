@@ -11,7 +11,7 @@ import os
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from importlib import import_module
@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from fwcheck import __version__
+from fwcheck.declaration import Declaration, DeclarationError
+from fwcheck.declaration import load as load_declaration
 from fwcheck.device.firmware import Firmware
 from fwcheck.extraction import spool
 from fwcheck.extraction.coverage import Class, Paint, account, profile, ranges
@@ -79,7 +81,8 @@ class InputError(Exception):
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What a scan may use and what is asked of it."""
 
-    target: str = "STAR-1"
+    target: str | None = None  # None: the one that the maker states, else STAR-1
+    product: Path | None = None  # what the maker states of the product (product.toml)
     jobs: int = 0  # worker processes; 0: one per core
     cache: Path | None = None
     second_opinions: tuple[str, ...] = ()  # other extractors that are asked about what stays unknown, in this order
@@ -90,6 +93,19 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     min_tier: str | None = None
     min_score: int | None = None
     fail_on: Severity | None = None
+
+
+def _ran(rules: Iterable[str], declared: Declaration | None) -> frozenset[str]:
+    """The rules that were looked for: those on statements only where there are any."""
+    return frozenset(rule for rule in rules if declared is not None or not rule.startswith("DEC-"))
+
+
+def _declaration(path: Path | None) -> Declaration | None:
+    """What the maker states; raises InputError when the file is no declaration."""
+    try:
+        return None if path is None else load_declaration(path)
+    except DeclarationError as error:
+        raise InputError(str(error)) from error
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -125,6 +141,7 @@ def _scan(path: Path, options: Options, progress: Progress) -> Report:
     clock = _Clock()
     keys = _update_keys(options.update_keys)
     statements = _statements(options.vex)
+    declared = _declaration(options.product)
     if options.database is not None:
         _knowledge(options.database)  # a file that is none is told before the image is read
     firmware = extract(path, options, progress, _later_stages(options.database))
@@ -142,7 +159,7 @@ def _scan(path: Path, options: Options, progress: Progress) -> Report:
 
     knowledge = _knowledge(options.database)
     known = annotate(device.components, knowledge, statements, configurations(firmware), architecture(firmware))
-    device = msgspec.structs.replace(device, components=known)
+    device = msgspec.structs.replace(device, components=known, declared=declared)
     clock.mark("vulnerabilities")
 
     from fwcheck.analysers.registry import analyse, rules  # noqa: PLC0415
@@ -154,7 +171,8 @@ def _scan(path: Path, options: Options, progress: Progress) -> Report:
     from fwcheck.gate import evaluate  # noqa: PLC0415
     from fwcheck.jcstar.mapper import judge, summary  # noqa: PLC0415
 
-    tiers = judge(findings, firmware.coverage, device, target=options.target, ran=rules().keys())
+    target = options.target or (declared.product.target if declared is not None else None) or "STAR-1"
+    tiers = judge(findings, firmware.coverage, device, target=target, ran=_ran(rules(), declared))
     report = Report(
         schema_version=SCHEMA_VERSION,
         tool=Tool(name="fwcheck", version=__version__, rules_digest=rules_digest(), database_date=knowledge.date),
@@ -164,7 +182,7 @@ def _scan(path: Path, options: Options, progress: Progress) -> Report:
         components=device.components,
         findings=findings,
         tiers=tiers,
-        tier=TierSummary(target=options.target, **summary(tiers, options.target)),
+        tier=TierSummary(target=target, **summary(tiers, target)),
         gate=GateResult(),
         timing={},
     )

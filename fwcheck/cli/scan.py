@@ -22,8 +22,9 @@ def add(commands: Any) -> None:
     command: argparse.ArgumentParser = commands.add_parser("scan", help="analyse images against a level, and gate on the result")
     command.add_argument("images", metavar="IMAGE", type=Path, nargs="+", help="firmware images")
     command.add_argument(
-        "--target", choices=shared.TIERS, default="STAR-1", help="the level to hold the image against (default: %(default)s)"
+        "--target", choices=shared.TIERS, help="the level to hold the image against (default: the product's target, else STAR-1)"
     )
+    command.add_argument("--product", metavar="FILE", type=Path, help="what the maker states of the product (product.toml)")
     command.add_argument(
         "--format", metavar="F,F", default="terminal", help="report formats, comma separated (default: %(default)s)"
     )
@@ -70,6 +71,7 @@ def _pipeline_options(options: argparse.Namespace) -> Any:
 
     return Options(
         target=options.target,
+        product=options.product,
         jobs=options.jobs,
         cache=shared.cache(options),
         second_opinions=shared.opinions(options),

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TypedDict
 
+import msgspec
+
 from fwcheck.jcstar import preconditions, score
 from fwcheck.jcstar.catalogue import Criterion, Profile, in_order, shipped
 from fwcheck.jcstar.extent import Extent, measure
 from fwcheck.model import Coverage, CriterionVerdict, Device, Finding, Severity, TierVerdict, Value, Verdict
 
 _SEVERITIES = tuple(Severity)
+_OPEN = frozenset({Verdict.NOT_DECIDABLE, Verdict.NOT_APPLICABLE, Verdict.DECLARED})
 _NAMED = 3  # findings quoted in a reason
 _ROOTLESS = "no root file system whose accounts and start-up could be followed"
 
@@ -34,6 +37,7 @@ class _Ruling(Value, frozen=True, kw_only=True):
     adverse: tuple[Finding, ...] = ()
     findings: tuple[Finding, ...] = ()
     limited_by: tuple[str, ...] = ()
+    counted: Verdict | None = None  # what the points are counted by, where it is not the verdict
 
 
 def judge(
@@ -60,8 +64,9 @@ def judge(
         weights = sum(criterion.weight for criterion in profile.criterion)
         exact = left
         for criterion in profile.criterion:
-            ruling = _rule(criterion, profile, sorted_findings, extent, device, ran)
-            lost = score.lost(left, criterion.weight, weights, score.share(ruling.verdict, ruling.adverse), extent.read)
+            ruling = _declared(criterion, _rule(criterion, profile, sorted_findings, extent, device, ran), device)
+            kept = score.share(ruling.counted or ruling.verdict, ruling.adverse)
+            lost = score.lost(left, criterion.weight, weights, kept, extent.read)
             exact -= lost
             rows.append(_row(criterion, ruling, lost))
         left = max(0.0, exact)
@@ -90,7 +95,7 @@ def _tier(profile: Profile, rows: tuple[CriterionVerdict, ...], left: float, ext
         official=profile.official,
         refuted=any(row.verdict is Verdict.VIOLATION for row in rows),
         score=score.total(left),
-        decidable=sum(row.verdict not in {Verdict.NOT_DECIDABLE, Verdict.NOT_APPLICABLE} for row in rows),
+        decidable=sum(row.verdict not in _OPEN for row in rows),
         total=len(rows),
         formula=score.formula(extent.read),
         note=profile.banner(),
@@ -140,6 +145,22 @@ def _rule(
     return _Ruling(verdict=quiet.verdict, reason=quiet.reason + also, findings=bearing, limited_by=quiet.limited_by)
 
 
+def _declared(criterion: Criterion, ruling: _Ruling, device: Device) -> _Ruling:
+    """What the maker states, where nothing speaks against it: it changes the words of a verdict, never its points."""
+    stated = device.declared
+    if stated is None or ruling.verdict in {Verdict.VIOLATION, Verdict.CONCERN}:
+        return ruling
+    base = ruling.counted or ruling.verdict
+    if reason := stated.not_applicable.get(criterion.id, "").strip():
+        text = f"Declared not to apply: {reason}. Nothing in the image speaks against that. {ruling.reason}"
+        return msgspec.structs.replace(ruling, verdict=Verdict.NOT_APPLICABLE, reason=text, counted=base)
+    document = stated.documents.get(criterion.id, "").strip()
+    if document and ruling.verdict is Verdict.NOT_DECIDABLE:
+        text = f"Declared, not proven: {document}. {ruling.reason}"
+        return msgspec.structs.replace(ruling, verdict=Verdict.DECLARED, reason=text, counted=base)
+    return ruling
+
+
 def _quiet(
     criterion: Criterion, support: tuple[Finding, ...], extent: Extent, device: Device, ran: Collection[str] | None
 ) -> _Ruling:
@@ -159,8 +180,9 @@ def _quiet(
     if criterion.needs_root and not extent.root:
         reason = "Nothing was found against this, but there was no root file system to look in."
         return _Ruling(verdict=Verdict.NOT_DECIDABLE, reason=reason, limited_by=(*limits, _ROOTLESS))
-    adverse_rules = criterion.rules.refutes + criterion.rules.weakens
-    if ran is not None and not any(rule in ran for rule in adverse_rules):
+    listed = criterion.rules.refutes + criterion.rules.weakens
+    adverse_rules = [rule for rule in listed if ran is None or rule in ran]
+    if listed and not adverse_rules:
         reason = "None of the rules that could speak against this was run."
         return _Ruling(verdict=Verdict.NOT_DECIDABLE, reason=reason)
     if criterion.precondition and not limits:

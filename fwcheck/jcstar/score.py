@@ -17,6 +17,7 @@ SHARES = {
     Verdict.NOT_OBSERVED: 0.85,
     Verdict.NOT_APPLICABLE: 0.85,
     Verdict.NOT_DECIDABLE: 0.5,
+    Verdict.DECLARED: 0.5,  # a statement is worth no more than silence
     Verdict.VIOLATION: 0.0,
 }
 CONCERN_SHARES = {

@@ -12,7 +12,7 @@ from fwcheck.reports import view
 from fwcheck.reports.printable import plain
 from fwcheck.reports.registry import Lang
 
-_SKIPPED = {Verdict.NOT_DECIDABLE, Verdict.NOT_APPLICABLE, Verdict.CONCERN}
+_SKIPPED = {Verdict.NOT_DECIDABLE, Verdict.NOT_APPLICABLE, Verdict.DECLARED, Verdict.CONCERN}
 
 
 def render(report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> str:  # noqa: ARG001  # one signature for all formats

@@ -126,6 +126,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "not-observed": ("not observed", "検出なし"),
     "not-decidable": ("not decidable", "判定不能"),
     "not-applicable": ("not applicable?", "対象外候補"),
+    "declared": ("declared, not proven", "申告（未証明）"),
     "certain": ("certain", "確実"),
     "firm": ("firm", "確度高"),
     "tentative": ("tentative", "暫定"),

@@ -40,6 +40,7 @@ _STYLES = {
     "support": "green",
     "not-decidable": "dim",
     "not-applicable": "dim",
+    "declared": "dim",
     "gate_failed": "bold red",
     "gate_undecided": "bold yellow",
 }
