@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -41,3 +42,22 @@ def sample_keys() -> dict[str, str]:
 def published_by(fingerprint: str | None) -> str:
     """Who publishes the private half of a key that no library holds as a constant; "" where nobody is known to."""
     return sample_keys().get(fingerprint or "", "") or signing_test_keys().get(fingerprint or "", "")
+
+
+def fingerprint_of(der: bytes) -> str:
+    """The fingerprint of a DER certificate's key, or of a DER SubjectPublicKeyInfo; "" for other bytes."""
+    from cryptography import x509  # noqa: PLC0415  # only where an image carries signatures
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key  # noqa: PLC0415
+
+    loaders: tuple[Callable[[], Any], ...] = (
+        lambda: x509.load_der_x509_certificate(der).public_key(),
+        lambda: load_der_public_key(der),
+    )
+    for load in loaders:
+        try:
+            encoded: bytes = load().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            continue
+        return hashlib.sha256(encoded).hexdigest()
+    return ""

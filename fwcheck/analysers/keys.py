@@ -15,7 +15,7 @@ import msgspec
 
 from fwcheck.analysers._known import library_test_keys, published_by
 from fwcheck.analysers._once import once
-from fwcheck.analysers._places import EXAMPLE, LIBRARY
+from fwcheck.analysers._places import EXAMPLE, LIBRARY, TESTS
 from fwcheck.analysers.rule import rules_of
 from fwcheck.device.firmware import Firmware
 from fwcheck.model import Device, Evidence, Facts, Finding, KeyFact, Location, Node, NodeKind, Severity
@@ -75,7 +75,7 @@ def _private(firmware: Firmware, device: Device) -> Iterator[Finding]:
             continue
         private = [key for key in facts.keys if key.private][:_MOST_PER_CONTENT]
         for key in private:
-            if _is_library_test(node, facts, key):
+            if _is_library_test(node, facts, key) or _is_nobodys(node, key):
                 continue
             used = tuple(uses.get((" › ".join(node.chain), node.path), ()))
             finding = _judged(_Held(node, facts, key, used), trusted)
@@ -111,10 +111,15 @@ def _is_library_test(node: Node, facts: Facts, key: KeyFact) -> bool:
     if LIBRARY.match(posixpath.basename(node.path)):
         return True
     test_constants = any(each.fingerprint in library_test_keys() for each in facts.keys)
-    return (key.encrypted and test_constants) or any(
+    return ((key.encrypted or not key.fingerprint) and test_constants) or any(
         certificate.key_fingerprint == key.fingerprint and _LIBRARY_SUBJECT.search(certificate.subject)
         for certificate in facts.certificates
     )
+
+
+def _is_nobodys(node: Node, key: KeyFact) -> bool:
+    """Whether a key is test data: in a library's own tests, or an example that its publisher ships everywhere."""
+    return bool(TESTS.search(node.path) or (EXAMPLE.search(node.path) and published_by(key.fingerprint)))
 
 
 def _trusted(firmware: Firmware) -> dict[str, str]:

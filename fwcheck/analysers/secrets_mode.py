@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from fwcheck.analysers._known import library_test_keys
 from fwcheck.analysers._once import once
+from fwcheck.analysers._places import EXAMPLE
 from fwcheck.analysers.rule import rules_of
 from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.model import Device, Facts, Finding, Node, Severity
@@ -51,7 +52,7 @@ def _of(fs: FileSystem) -> Iterator[Finding]:
     files = list(fs.files())
     careful = any(not node.mode & 0o004 and node.mode for node, _ in files)
     for node, facts in files:
-        if not node.mode & 0o006 or not (what := _secret(node, facts)):
+        if not node.mode & 0o006 or EXAMPLE.search(node.path) or not (what := _secret(node, facts)):
             continue
         writable = bool(node.mode & 0o002)
         yield _MODES.finding(

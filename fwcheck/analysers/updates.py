@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from fwcheck.analysers._known import signing_test_keys
+from fwcheck.analysers._known import fingerprint_of, signing_test_keys
 from fwcheck.analysers._once import once
 from fwcheck.analysers.rule import rules_of
 from fwcheck.device.firmware import FileSystem, Firmware
@@ -264,6 +264,10 @@ def _test_keys(firmware: Firmware) -> Iterator[Finding]:
                     yield _TEST_KEY.finding(
                         where, f"test key: {known[digest]}", title=f"Signed with the published test key {known[digest]}"
                     )
+            if owner := next((known[each] for each in _carried(node) if each in known), ""):
+                where = Evidence(location=Location(chain=node.chain, path=node.path, offset=node.offset), text=owner)
+                yield _TEST_KEY.finding(where, f"test key: {owner}", title=f"Signed with a published test key: {owner}")
+                continue
             signer = str(node.detail.get("signer", ""))
             if found := _TEST_SUBJECT.search(signer):
                 where = Evidence(location=Location(chain=node.chain, path=node.path, offset=node.offset), text=signer[:160])
@@ -287,6 +291,14 @@ def _test_keys(firmware: Firmware) -> Iterator[Finding]:
                     location=Location(chain=node.chain, path=node.path, offset=certificate.offset), text=certificate.subject[:160]
                 )
                 yield _TEST_KEY.finding(where, f"test certificate: {found[0]}", confidence="firm")
+
+
+def _carried(node: Node) -> Iterator[str]:
+    """Fingerprints of the keys and certificates that came with the signatures of a container."""
+    for signature in node.signatures:
+        for der in (signature.carried, *signature.chain):
+            if der and (fingerprint := fingerprint_of(der)):
+                yield fingerprint
 
 
 def _by_serial(certificate: CertificateFact) -> str:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from fwcheck.analysers._known import library_test_keys
 from fwcheck.analysers._once import once
+from fwcheck.analysers._places import EXAMPLE
 from fwcheck.analysers._rsa import close_primes, of_broken_generator, sharing
 from fwcheck.analysers.rule import rules_of
 from fwcheck.device.firmware import Firmware
@@ -56,7 +57,7 @@ def _keys(firmware: Firmware) -> Iterator[_Key]:
     seen: set[bytes] = set()
     known = library_test_keys()
     for node, facts in firmware.contents():
-        if node.kind is NodeKind.CONTAINER or len(seen) >= _MOST:
+        if node.kind is NodeKind.CONTAINER or len(seen) >= _MOST or EXAMPLE.search(node.path):
             continue
         keys = [key for key in facts.keys if not key.published and key.fingerprint not in known]
         held = [(key.public, key.offset, "private key" if key.private else "public key", True) for key in keys]

@@ -87,6 +87,22 @@ def test_examples_weigh_little(key):
 
 
 @pytest.mark.parametrize(
+    "path",
+    [
+        "/usr/lib/python3.11/test/keycert.pem",
+        "/usr/lib/python3/dist-packages/twisted/test/server.pem",
+        "/usr/lib/node_modules/x/test/fixtures/a.key",
+    ],
+)
+def test_the_tests_of_languages_and_their_packages_hold_nobodys_keys(key, path):
+    assert judged({path: pem(key)}) == []
+    assert (
+        judged({path: pem(key), "/etc/private.conf": "x=1\n"}, secrets_mode, modes={path: 0o644, "/etc/private.conf": 0o600})
+        == []
+    )
+
+
+@pytest.mark.parametrize(
     "content",
     [b"", b"-----BEGIN RSA PRIVATE KEY-----\n", b"\x7fELF\0-----BEGIN RSA PRIVATE KEY-----\0-----END RSA PRIVATE KEY-----\0"],
 )

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from support.trees import firmware_of
 
 from fwcheck.analysers import _known as known
-from fwcheck.analysers import keys, published_keys
-from fwcheck.model import Device, Finding
+from fwcheck.analysers import keys, published_keys, updates
+from fwcheck.device.firmware import Firmware
+from fwcheck.model import Coverage, Device, Finding, Image, Node, NodeKind, SignedBlock
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "samples"))
 
@@ -70,3 +71,16 @@ def test_the_table() -> None:
     assert not constants.keys() & (samples.keys() | tests.keys())
     assert all(len(each) in (16, 40, 64) and int(each, 16) for each in (*samples, *tests, *constants))
     assert known.published_by(None) == known.published_by("") == ""
+
+
+@pytest.mark.parametrize("known_key", [True, False])
+def test_a_signature_that_carries_a_published_key(known_key: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    public = ec.derive_private_key(78, ec.SECP256R1()).public_key()
+    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    table = {known.fingerprint_of(der): "a test suite"} if known_key else {"0" * 64: "another"}
+    monkeypatch.setattr(updates, "signing_test_keys", lambda: table)
+    signed = SignedBlock(scheme="RAUC", carried=b"no key", chain=(der,))
+    node = Node(chain=("x", "rauc@0x0"), path="", kind=NodeKind.CONTAINER, format="rauc", signatures=(signed,))
+    firmware = Firmware(Image(name="x", size=9, sha256="b" * 64, format="rauc"), [node], {}, Coverage())
+    found = [each for each in updates.analyse(firmware, Device()) if each.rule == "UPD-006"]
+    assert [(each.confidence, "a test suite" in each.title) for each in found] == [("certain", True)] * known_key

@@ -86,5 +86,10 @@ def test_a_key_of_the_broken_generator() -> None:
     assert "CVE-2017-15361" in one.title
 
 
+def test_examples_are_nobodys_key() -> None:
+    tree: dict[str, bytes | str] = {"/usr/share/doc/dropbear/README": pem((1 << 1023) | 1 << 300 | 0x10001)}
+    assert list(weak_keys.analyse(firmware_of(tree), Device())) == []
+
+
 def test_constants_of_libraries_are_nobodys_key() -> None:
     assert found(b"\x7fELF" + bytes(60) + pem((1 << 1023) | 1 << 300 | 0x10001)) == []
