@@ -485,6 +485,13 @@ class Vulnerability(Value, frozen=True, kw_only=True):
     ground: Literal["", "statement", "distribution", "configuration", "architecture"] = ""  # what kind of reason that is
 
 
+class ComponentFile(Value, frozen=True, kw_only=True):
+    """A file that is, or holds, a component."""
+
+    path: str
+    sha256: str
+
+
 class ComponentUse(Value, frozen=True, kw_only=True):
     """A service that runs a component: its program is the component or is linked to a library of it."""
 
@@ -507,11 +514,30 @@ class Component(Value, frozen=True, kw_only=True):
     end_of_life: str | None = None  # ISO date on which upstream support ended, when it has ended
     released: str | None = None  # ISO date
     package: str | None = None  # distribution package version, when a package database says so
-    license: str = ""  # as the package's metadata says it
+    type: Literal["library", "application", "firmware", "operating-system"] = "library"
+    license: str = ""  # as the package's metadata says it, or as the project is known to be licensed
+    files: tuple[ComponentFile, ...] = ()
     used_by: tuple[ComponentUse, ...] = ()  # services that are or may be started: those that listen first
     depends_on: tuple[str, ...] = ()  # package URLs of the components its files are linked to
     vulnerabilities: tuple[Vulnerability, ...] = ()
     set_aside: tuple[Vulnerability, ...] = ()  # of this version, but not of this product: each with its reason
+
+
+class CryptoAsset(Value, frozen=True, kw_only=True):
+    """A certificate or key that the image holds, once, with the places where it stands. No secret is in it."""
+
+    kind: Literal["certificate", "private-key", "public-key"]
+    algorithm: str  # "RSA", "EC", "Ed25519", ... of the key
+    bits: int | None = None
+    fingerprint: str = ""  # SHA-256 of the DER SubjectPublicKeyInfo, hexadecimal
+    container: str = ""  # "PEM", "DER", "dropbear", ...
+    encrypted: bool = False
+    subject: str = ""
+    issuer: str = ""
+    not_before: str = ""  # ISO 8601
+    not_after: str = ""
+    signature_hash: str = ""
+    evidence: tuple[Evidence, ...] = ()
 
 
 class Trait(Value, frozen=True, kw_only=True):
@@ -558,6 +584,7 @@ class Device(Value, frozen=True, kw_only=True):
     boot_chain: tuple[BootStep, ...] = ()
     microcontroller: tuple[Trait, ...] = ()  # of images of microcontrollers alone
     components: tuple[Component, ...] = ()
+    crypto: tuple[CryptoAsset, ...] = ()
     hardening: tuple[ProgramHardening, ...] = ()
     isolation: tuple[Trait, ...] = ()
     storage: tuple[Trait, ...] = ()

@@ -1,4 +1,4 @@
-"""``fwcheck sbom``: the components of an image as CycloneDX on standard output."""
+"""``fwcheck sbom``: the components of an image as CycloneDX or SPDX on standard output."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from fwcheck.cli.progress import Progress
 
 def add(commands: Any) -> None:
     """Adds the command to the parser."""
-    command: argparse.ArgumentParser = commands.add_parser("sbom", help="the components of an image as CycloneDX")
+    command: argparse.ArgumentParser = commands.add_parser("sbom", help="the components of an image as CycloneDX or SPDX")
     shared.image(command)
     shared.reading(command)
     shared.knowledge(command)
+    command.add_argument(
+        "--format", choices=("cyclonedx", "spdx"), default="cyclonedx", help="default: cyclonedx (1.6); spdx is 2.3"
+    )
     command.add_argument("--quiet", action="store_true", help="no progress")
     command.set_defaults(run=run)
 
@@ -28,6 +31,6 @@ def run(options: argparse.Namespace) -> int:
     with Progress(options.image.name, options.quiet) as progress:
         wanted = Options(jobs=options.jobs, cache=shared.cache(options), database=options.database, vex=tuple(options.vex))
         report = scan(options.image, wanted, progress)
-    content = named("cyclonedx").render(report)
+    content = named(options.format).render(report)
     sys.stdout.buffer.write(content if isinstance(content, bytes) else content.encode())
     return 0

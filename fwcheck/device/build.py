@@ -9,6 +9,7 @@ from fwcheck.device.accounts import accounts
 from fwcheck.device.bootchain import boot_chain
 from fwcheck.device.components import components
 from fwcheck.device.consoles import consoles
+from fwcheck.device.crypto_assets import crypto_assets
 from fwcheck.device.firmware import Firmware
 from fwcheck.device.hardening import hardening
 from fwcheck.device.isolation import isolation
@@ -52,6 +53,7 @@ def build(firmware: Firmware, update_keys: Sequence[PublicKey] = ()) -> Device:
         signatures=signatures,
         boot_chain=boot_chain(firmware, signatures),
         components=with_uses(firmware, components(firmware), running, ports),
+        crypto=crypto_assets(firmware),
         microcontroller=small,
         hardening=hardening(firmware, running, ports),
         isolation=isolation(firmware, running),

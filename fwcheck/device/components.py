@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from fwcheck.device._language_packages import listed
@@ -18,14 +18,16 @@ from fwcheck.device._library_names import Confidence, kernel_release, library
 from fwcheck.device._microcontroller_code import is_microcontroller, said
 from fwcheck.device._packages import Package, packages
 from fwcheck.device.firmware import FileSystem, Firmware
-from fwcheck.device.products import by_cpe, by_package, cpe, products, purl
-from fwcheck.model import BannerHit, Component, Evidence, Facts, Location, Node, NodeKind
+from fwcheck.device.products import Product, by_cpe, by_package, cpe, products, purl
+from fwcheck.model import BannerHit, Component, ComponentFile, Evidence, Facts, Location, Node, NodeKind
 
 Kind = Literal["package", "listing", "banner", "library", "directory", "module", "release"]
 _STRENGTH: tuple[Kind, ...] = ("package", "listing", "banner", "library", "directory", "module", "release")
 _HINTS = ("directory", "module")  # name what a thing belongs to, not what it is
 _SURE: tuple[Confidence, ...] = ("certain", "firm", "tentative")
 _EVIDENCE = 64  # places shown of one component
+_Type = Literal["library", "application", "firmware", "operating-system"]
+_TYPES: dict[str, _Type] = {"server": "application", "client": "application", "boot": "firmware"}
 _NOTES = 8  # of witnesses that were overruled
 _LISTS = 4  # versions of one component in one file that make it a list
 _KERNEL_BY_DISTRIBUTION = frozenset({"linux-debian", "linux-ubuntu"})
@@ -64,10 +66,11 @@ def components(firmware: Firmware) -> tuple[Component, ...]:
     witnesses += _small(firmware)
     witnesses += _libraries(firmware, banners)
     witnesses += _modules(firmware)
-    return tuple(_joined(witnesses))
+    digests = {(node.chain, node.path): node.sha256 for node in firmware.nodes if node.sha256}
+    return tuple(_joined(witnesses, digests))
 
 
-def _joined(witnesses: list[_Witness]) -> Iterator[Component]:
+def _joined(witnesses: list[_Witness], digests: Mapping[tuple[tuple[str, ...], str], str]) -> Iterator[Component]:
     named: dict[str, dict[tuple[str | None, str | None], list[_Witness]]] = {}
     for witness in sorted(witnesses, key=lambda each: _STRENGTH.index(each.kind)):
         groups = named.setdefault(witness.name, {})
@@ -82,7 +85,7 @@ def _joined(witnesses: list[_Witness]) -> Iterator[Component]:
             if _overruled(held, rivals):
                 continue
             differing = [each for other in rivals if _overruled(other, [held]) for each in other]
-            yield _component(name, key[0], held, differing)
+            yield _component(name, key[0], held, differing, digests)
 
 
 def _overruled(held: list[_Witness], rivals: list[list[_Witness]]) -> bool:
@@ -93,7 +96,13 @@ def _overruled(held: list[_Witness], rivals: list[list[_Witness]]) -> bool:
     return own_word and all(each.kind in _HINTS for each in held)
 
 
-def _component(name: str, version: str | None, held: list[_Witness], differing: list[_Witness]) -> Component:
+def _component(
+    name: str,
+    version: str | None,
+    held: list[_Witness],
+    differing: list[_Witness],
+    digests: Mapping[tuple[tuple[str, ...], str], str],
+) -> Component:
     first = held[0]
     places = dict.fromkeys(each.evidence for each in held)
     notes = [
@@ -101,6 +110,7 @@ def _component(name: str, version: str | None, held: list[_Witness], differing: 
         for each in differing[:_NOTES]
     ]
     foreign = first.package is not None or first.kind == "listing"  # named by a package, not by the project
+    product = products().get(name, Product())
     known = not foreign or (name in products() and version is not None)
     return Component(
         name=name,
@@ -110,8 +120,18 @@ def _component(name: str, version: str | None, held: list[_Witness], differing: 
         confidence=min((each.confidence for each in held), key=_SURE.index),
         evidence=(*list(places)[:_EVIDENCE], *notes),
         package=first.package,
-        license=next((each.licence for each in held if each.licence), ""),
+        type=_TYPES.get(product.network, "library") if product.part == "a" else "operating-system",
+        license=next((each.licence for each in held if each.licence), product.license),
+        files=tuple(
+            ComponentFile(path=path, sha256=digests[chain, path])
+            for chain, path in dict.fromkeys(_file(each) for each in held if each.kind in ("banner", "library"))
+            if (chain, path) in digests
+        )[:_EVIDENCE],
     )
+
+
+def _file(witness: _Witness) -> tuple[tuple[str, ...], str]:
+    return witness.evidence.location.chain, witness.evidence.location.path
 
 
 # --------------------------------------------------------------------------- banners

@@ -27,6 +27,7 @@ class Product(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     network: Literal["server", "client", "library", "web", "boot", ""] = ""
     headers: tuple[str, ...] = ()
     lifecycle: str = ""
+    license: str = ""
 
 
 @cache

@@ -39,6 +39,7 @@ FORMATS: dict[str, Format] = {
         Format(name="html", suffix="html", module="fwcheck.reports.html"),
         Format(name="sarif", suffix="sarif", module="fwcheck.reports.sarif"),
         Format(name="cyclonedx", suffix="cdx.json", module="fwcheck.reports.cyclonedx"),
+        Format(name="spdx", suffix="spdx.json", module="fwcheck.reports.spdx"),
         Format(name="junit", suffix="junit.xml", module="fwcheck.reports.junit"),
         Format(name="markdown", suffix="md", module="fwcheck.reports.markdown"),
         Format(name="csv", suffix="csv", module="fwcheck.reports.csv"),
