@@ -15,6 +15,7 @@ from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
+from fwcheck.inspection.call_commands import FORMATS, GIVEN, OWN, Commands
 from fwcheck.inspection.call_roles import check_words, role_of, writes_by_name
 from fwcheck.inspection.call_values import Tracer
 from fwcheck.inspection.elf_image import ElfImage
@@ -56,6 +57,8 @@ class Table(NamedTuple):
         """What is known of the function of this name; None when its calls are not wanted."""
         found = self.functions.get(name)
         if found is None and len(name) < 64:
+            if name.startswith(OWN):
+                return self.wrapper
             return self.wrapper if self.wrappers.fullmatch(name) else _WRITER if writes_by_name(name) else None
         return found
 
@@ -114,7 +117,7 @@ def read_calls(content: bytes, elf: ElfFacts) -> Read:
         image = ElfImage(content)
         names = {*image.slots.values(), *(name for name, _ in image.functions.values())}
         wanted = frozenset(name for name in names if known.of(name) is not None)
-        machine = _machine(image, wanted) if wanted else None
+        machine = _machine(image, wanted | names & _FILLING) if wanted else None
         if machine is None or sum(len(data) for _, data in machine.code) > _LARGEST_CODE:
             return Read()
         return _read(image, machine, known)
@@ -177,6 +180,7 @@ def _powerpc(image: ElfImage, wanted: frozenset[str]) -> Machine | None:
     return PowerPc(image, wanted) if image.order == ">" else None
 
 
+_FILLING = GIVEN | FORMATS.keys()
 _MACHINES: dict[int, Callable[[ElfImage, frozenset[str]], Machine | None]] = {
     3: _x86, 8: _mips, 20: _powerpc, 40: _arm, 62: _x86, 183: _aarch64, 243: _riscv,
 }  # fmt: skip
@@ -232,14 +236,19 @@ def _group(known: Table, name: str) -> str:
 
 def _calls(machine: Machine, known: Table) -> Iterator[_Call]:
     tracer = Tracer(machine)
-    sites = sorted(site for _, site in zip(range(_SITES), machine.sites(), strict=False))
+    sites = _sites(machine)
+    if _with_own_commands(machine, Commands(machine, tracer, sites)):
+        tracer, sites = Tracer(machine), _sites(machine)
+    commands = Commands(machine, tracer, sites)
     tests = 0
-    for site in sites:
+    for index, site in enumerate(sites):
         function = known.of(site.name)
         if function is None:
             continue
         values = tracer.arguments(site, len(function.arguments)) if function.arguments.strip("-") else []
         arguments = tuple(_shown(tracer, role, value) for role, value in zip(function.arguments, values, strict=False))
+        if arguments[:1] == (None,) and site.name in ("system", "popen") and (made := commands.put_together(index, 0)):
+            arguments = (made, *arguments[1:])
         role = role_of(site.name, function.group, arguments)
         if not role and (function.only_roles or (not function.presence and all(each is None for each in arguments))):
             continue
@@ -250,6 +259,19 @@ def _calls(machine: Machine, known: Table) -> Iterator[_Call]:
             tests += 1
             tested = result_tested(machine, site)
         yield _Call(site, arguments, machine.start_of(site.address), tested, role)
+
+
+def _sites(machine: Machine) -> list[Site]:
+    return sorted(site for _, site in zip(range(_SITES), machine.sites(), strict=False))
+
+
+def _with_own_commands(machine: Machine, commands: Commands) -> bool:
+    """Has the machine look for calls of the program's own functions that run commands, where there are such."""
+    found = {start: f"{OWN}{machine.image.offset(start) or 0:x}" for start in commands.own() if start not in machine.local}
+    if found:
+        machine.local = {**machine.local, **found}
+        machine.own_calls = True
+    return bool(found)
 
 
 def _shown(tracer: Tracer, role: str, value: int | None) -> str | int | None:

@@ -1,4 +1,4 @@
-"""Builds ``calls.c`` and ``guards.c`` for every processor whose compiler is installed, and keeps the programs beside them.
+"""Builds each ``.c`` file here for every processor whose compiler is installed, and keeps the programs beside them.
 
 usage: python tests/support/programs/build.py     (Debian: gcc-arm-linux-gnueabihf, gcc-mipsel-linux-gnu, ...)
 """
@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SOURCES = ("calls", "guards")
+SOURCES = ("calls", "commands", "guards")
 # Name of a target to compiler and the options that make its code what it is.
 TARGETS = {
     "arm": ("arm-linux-gnueabi-gcc", "-marm"),
