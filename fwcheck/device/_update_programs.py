@@ -134,10 +134,10 @@ def _verified(program: _Program) -> tuple[Verified, str, list[Evidence]]:
         return "signature", f"{guarded.function} decides on every way to the write", [_shown(program, guarded), *spoken]
     if verifier and _useless(program):
         weaker = _weaker(program)
-        if weaker is None and "compare" in program.roles:
+        if weaker is None and ("compare" in program.roles or _SUMS.intersection(facts.check_words)):
             weaker = (
                 "unknown",
-                f"{verifier} does not keep it from writing, what {program.roles['compare'][0].function} does is open",
+                f"{verifier} does not keep it from writing; whether a checksum does is open",
                 [],
             )
         return weaker or ("none", f"{verifier} does not keep it from writing: {_reason(program)}", [_shown(program, verifies[0])])
@@ -167,6 +167,8 @@ def _unspoken(program: _Program) -> tuple[Verified, str, list[Evidence]]:
     sink = _sink(program.roles["write"])
     if sink in _CHECKING:
         return "unknown", f"hands over to {sink}", []
+    if not any(_SOFTWARE.search(_texts(call)) for call in program.roles["write"]):
+        return "unknown", "whether what it writes is software was not seen", []
     hint = _hint(program)
     if hint:
         return "unknown", f"no check seen, but {hint}", []
@@ -227,6 +229,7 @@ def _useless(program: _Program) -> bool:
     return bool(verifies) and {call.offset for call in verifies} <= dead - alive
 
 
+_SUMS = frozenset({"crc", "checksum", "check sum", "md5"})
 # What they give back is a length: the check is the comparison of what they made readable.
 _BY_CONTENT = frozenset({"RSA_public_decrypt", "EVP_PKEY_verify_recover", "wc_RsaSSL_Verify", "gpgme_op_verify"})
 
