@@ -154,6 +154,14 @@ class TestVerity:
         )
         assert "no hash tree of the image has this root" in found.reason
 
+    def test_a_root_that_is_mounted_past_the_tree_is_not_verified(self, tmp_path: Path) -> None:
+        image, root_hash = self.tree(tmp_path)
+        values = {**ENVIRONMENT, "bootargs": self.arguments(root_hash).replace("root=/dev/dm-0", "root=/dev/mtdblock3")}
+        found = stage(
+            chain(tmp_path, layout(uboot(), b"", stored(tmp_path, values), legacy(tmp_path), image)), "root file system"
+        )
+        assert (found.verified, "mounted past it" in found.reason) == ("unknown", True)
+
     def test_a_tree_that_nothing_asks_for_verifies_nothing(self, tmp_path: Path) -> None:
         image, _ = self.tree(tmp_path)
         values = {**ENVIRONMENT, "bootargs": "console=ttyS0 root=/dev/mtdblock3 rootfstype=squashfs"}

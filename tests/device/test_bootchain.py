@@ -52,6 +52,16 @@ def test_a_root_under_dm_verity_is_told_with_its_line():
     assert (step.verified, step.evidence[0].location.line) == ("hash", 2)
 
 
+def test_a_signature_over_the_root_hash_is_told_and_not_taken_for_demanded():
+    held = "ab" * 32
+    line = f'root=/dev/dm-0 dm-mod.create="root,,,ro, 0 8192 verity 1 /dev/sda2 /dev/sda3 4096 4096 8192 8193 sha256 {held} -"'
+    root = firmware_of({**ROOT, "/boot/cmdline.txt": line + "\n"})
+    tree = node_of("dm-verity", "dm-verity@0x0", root_hash=held, integrity_detail="right")
+    signature = node_of("verity-signature", "verity-signature@0x0", root_hash=held)
+    (step,) = boot_chain(Firmware(root.image, [*root.nodes, tree, signature], dict(root._facts), root.coverage))
+    assert (step.verified, "a signature over it is in the image (not verified)" in step.reason) == ("hash", True)
+
+
 def test_an_image_without_anything_known_has_no_chain():
     assert boot_chain(firmware_of({"/readme.txt": "x"})) == ()
 

@@ -35,6 +35,7 @@ _DIRECT = re.compile(
 )
 _CHECKERS = ("DM_VERITY", "IMA_APPRAISE", "FS_VERITY", "DM_INTEGRITY")
 _SCRIPT = 256 << 10
+_LINES = 16 << 10  # characters of a file with command lines
 _MOST = 24
 _TABLE = 1600  # characters of a dm-verity table on a command line
 
@@ -124,11 +125,20 @@ def _against(context: Context, fs: FileSystem, text: str) -> tuple[str, tuple[Ev
     for node in _tree_nodes(context, fs):
         root = str(node.detail.get("root_hash", ""))
         if root and root in named:
-            return f"; it is the root of the hash tree in the image ({node.detail.get('integrity_detail', '')})", (
-                here(node, f"root {root}"),
-            )
+            said = f"; it is the root of the hash tree in the image ({node.detail.get('integrity_detail', '')})"
+            signed, proofs = _root_signature(context, root)
+            return said + signed, (here(node, f"root {root}"), *proofs)
     if named and any(node.detail.get("root_hash") for node in _tree_nodes(context, fs)):
         return "; no hash tree of the image has this root", ()
+    return "", ()
+
+
+def _root_signature(context: Context, root: str) -> tuple[str, tuple[Evidence, ...]]:
+    """A signature over this root hash in a partition of its own, and what became of verifying it."""
+    for node in context.formats.get("verity-signature", ()):
+        if node.detail.get("root_hash") == root:
+            states = ", ".join(dict.fromkeys(f"{each.state}: {each.reason}" for each in context.signatures(node)))
+            return f"; a signature over it is in the image ({states or 'not verified'})", (here(node, f"signature over {root}"),)
     return "", ()
 
 
@@ -137,7 +147,7 @@ def _command_lines(context: Context, fs: FileSystem) -> Iterator[_Proof]:
     lines = [(line.text, line.source, Evidence(location=line.location, text=line.text[:240])) for line in context.command_lines]
     lines += _vbmeta_lines(context)
     for path in ("/boot/cmdline.txt", "/boot/extlinux/extlinux.conf", "/etc/fstab", "/etc/veritytab"):
-        text = (fs.text(path) or "")[:_SCRIPT]
+        text = (fs.text(path) or "")[:_LINES]
         if hit := _MAPPED.search(text):
             lines.append(
                 (
@@ -154,6 +164,14 @@ def _command_lines(context: Context, fs: FileSystem) -> Iterator[_Proof]:
             continue
         if _LOOSE.search(text):
             yield _Proof("unknown", "kernel (dm-verity)", "set up, but ignore_corruption lets changed blocks through", (proof,))
+            continue
+        if direct := _DIRECT.search(text):
+            yield _Proof(
+                "unknown",
+                "",
+                f"dm-verity is set up by the {source}, but the root is mounted past it ({direct[0].strip()})",
+                (proof,),
+            )
             continue
         named = text[hit.start() : hit.start() + _TABLE]
         matched, more = _against(context, fs, named)
