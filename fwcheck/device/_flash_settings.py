@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from fwcheck.device._microcontroller_code import is_microcontroller
 from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.model import Facts, Node
 
@@ -63,8 +64,8 @@ class StoredSecret(NamedTuple):
 
 
 def stored_secrets(firmware: Firmware) -> tuple[StoredSecret, ...]:
-    """Secrets by the names of settings in the file systems of flash chips; images with a root file system have none here."""
-    if any(fs.is_root for fs in firmware.filesystems):
+    """Secrets by the names of settings in the file systems of a microcontroller's flash; other images have none here."""
+    if not is_microcontroller(firmware):
         return ()
     found: list[StoredSecret] = []
     for fs in firmware.filesystems:

@@ -71,6 +71,15 @@ def test_a_secret_has_its_line_and_is_told_once() -> None:
     assert "Gq77-xx2-kk" not in str(found)
 
 
+def test_a_card_of_another_computer_is_left_to_the_other_rules() -> None:
+    files = {"/secrets.py": "WIFI_PASSWORD='hunter2-hunter2'\n", "/cmdline.txt": "console=tty1\n"}
+    assert secrets(dict(files), "fat") == {}
+    firmware = firmware_of(dict(files), format="fat")
+    assert [each.rule for each in registry.analyse(firmware, build(firmware)) if each.location.path == "/secrets.py"] == [
+        "FS-003"
+    ]
+
+
 def test_images_with_a_root_file_system_have_none_here() -> None:
     files = {
         "/bin/busybox": b"\x7fELF",
