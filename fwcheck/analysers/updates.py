@@ -189,10 +189,14 @@ def _signatures(device: Device) -> Iterator[Finding]:
     """UPD-011 and UPD-012: signatures that were verified and do not fit, or that no key given fits."""
     for each in device.signatures:
         if each.state == "invalid":
+            update = each.role == "update"  # a program inside may be one that the device never loads
             yield _BROKEN.finding(
                 each.evidence[0],
-                f"broken signature: {each.scheme} {each.covers}",
+                f"broken signature: {each.scheme} {each.covers.partition(' (')[0]}",
                 title=f"{each.scheme} signature over {each.covers}: {each.reason}"[:200],
+                verdict="violation" if update else "concern",
+                severity=Severity.HIGH if update else Severity.MEDIUM,
+                witnesses=each.evidence[1:],
             )
         elif each.state == "unverified" and each.keys_given and each.role == "update":
             yield _OTHER_KEY.finding(

@@ -69,9 +69,10 @@ def test_a_feed_is_verified_with_the_key_of_the_device(tmp_path: Path) -> None:
     assert alone.device.signatures == ()
 
 
-def test_a_feed_too_large_to_be_kept_is_told(tmp_path: Path) -> None:
-    large = FEED * 200
-    signature = only(report(cpio({"etc/key": usign_key(), "lists/core": large, "lists/core.sig": usign(large)}), tmp_path))
+def test_a_large_feed_is_verified_and_another_large_text_is_told(tmp_path: Path) -> None:
+    feed, text = FEED * 200, b"# no list\n" + FEED * 200
+    assert only(report(cpio({"etc/key": usign_key(), "core": feed, "core.sig": usign(feed)}), tmp_path)).state == "valid"
+    signature = only(report(cpio({"etc/key": usign_key(), "text": text, "text.sig": usign(text)}), tmp_path))
     assert (signature.state, signature.reason) == ("unverified", "what is signed, or how, cannot be read here")
 
 
