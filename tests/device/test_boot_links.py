@@ -55,6 +55,7 @@ class TestFit:
             ("optional", "does not say that its key is required"),
             ("keyless", "no loader of the image demands"),
             ("inside", "no loader of the image demands"),
+            ("far", "no loader of the image demands"),
         ],
     )
     def test_whatever_breaks_the_demand_leaves_it_unknown(self, what: str, reason: str, tmp_path: Path) -> None:
@@ -72,6 +73,8 @@ class TestFit:
             image = image[:at] + bytes([image[at] ^ 1]) + image[at + 1 :]
         elif what == "keyless":
             tree = b""
+        elif what == "far":  # U-Boot without a tree of its own beside it
+            rest, tree = tree, b""
         elif what == "inside":  # the tree that demands the key belongs to another loader, U-Boot's own demands nothing
             run(tmp_path, "dtc", "-O", "dtb", "-o", "plain.dtb", "control.dts")
             rest, tree = tree, (tmp_path / "plain.dtb").read_bytes()
@@ -244,6 +247,8 @@ def test_spl_that_demands_a_key_verifies_the_loader(tmp_path: Path) -> None:
     loader = stage(steps, "boot loader")
     assert (loader.detail, loader.verified) == ("U-Boot 2021.07", "signature"), loader.reason
     assert stage(chain(tmp_path, {0x90000: image}), "boot loader").verified == "unknown"
+    appended = {0: uboot() + tree, 0x90000: image}  # the demand of a U-Boot proper is for what it starts itself
+    assert "signature" not in {step.verified for step in chain(tmp_path, appended)}
 
 
 def test_redundant_environments_the_newer_one_counts(tmp_path: Path) -> None:

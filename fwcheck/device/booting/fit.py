@@ -25,11 +25,13 @@ def keys_for(context: Context, fit: Node, *, loader: bool = False) -> tuple[Requ
     (the key that SPL demands of U-Boot says nothing of the kernel). ``loader``: the FIT image holds a boot loader.
     """
     keys = tuple(each for each in context.required_keys if each.tree.chain[: len(fit.chain)] != fit.chain)
-    if loader:
-        return keys
     own = [tree for uboot in context.uboots for tree in _trees_of(context, uboot)]
-    if not own:
+    if loader:
+        return tuple(each for each in keys if each.tree not in own)
+    if not context.uboots:
         return keys
+    if not own:
+        return ()  # where its tree lies is not known: another loader's demands are not its own
     held = tuple(each for each in keys if each.tree in own)
     # Trees for several boards: any of them may be the one in force.
     return held if all(any(each.tree is tree for each in held) for tree in own) else ()
