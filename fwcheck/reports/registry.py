@@ -43,6 +43,7 @@ FORMATS: dict[str, Format] = {
         Format(name="junit", suffix="junit.xml", module="fwcheck.reports.junit"),
         Format(name="markdown", suffix="md", module="fwcheck.reports.markdown"),
         Format(name="csv", suffix="csv", module="fwcheck.reports.csv"),
+        Format(name="checklist", suffix="xlsx", module="fwcheck.reports.checklist"),
     )
 }
 
