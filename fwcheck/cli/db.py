@@ -122,6 +122,8 @@ def _update(options: argparse.Namespace) -> int:
 
 def _done(imported: Imported, target: Path) -> int:
     print(_told(imported))
+    if imported.rebased:
+        print("the file was brought up to the knowledge shipped with this release")
     print(f"knowledge file: {target}")
     return 0
 

@@ -3,18 +3,23 @@ import gzip
 import io
 import json
 import lzma
+import sqlite3
 import tarfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fwcheck.model import Component
 from fwcheck.vulnerabilities.annotate import annotate
 from fwcheck.vulnerabilities.cvss import base_score
 from fwcheck.vulnerabilities.database import Knowledge
 from fwcheck.vulnerabilities.imports.documents import BadDocument
+from fwcheck.vulnerabilities.imports.elements import elements
 from fwcheck.vulnerabilities.imports.run import run
 
 
@@ -372,3 +377,49 @@ def test_a_place_that_cannot_be_written_is_an_error(tmp_path):
 )
 def test_base_scores_follow_from_their_vectors(vector, score):
     assert base_score(vector) == score
+
+
+def test_a_file_of_an_older_release_is_brought_up_to_the_shipped_one(tmp_path, target):
+    older = nvd_record("CVE-2026-0001", {"criteria": cpe("thekelleys:dnsmasq"), "versionEndExcluding": "2.99"})
+    path = put(tmp_path, "feed.json", feed(older))
+    run([path], target)
+    with closing(sqlite3.connect(target)) as base, base:
+        base.execute("UPDATE meta SET value = 'older' WHERE key = 'base'")
+        base.execute("DELETE FROM affected WHERE component IN ('openssl', 'busybox')")
+        base.execute("DELETE FROM ending WHERE component = 'openssl'")
+    imported = run([path], target)
+    assert imported.rebased
+    base = Knowledge.open(target)
+    assert "CVE-2014-0160" in ids(base, "openssl", "1.0.1f")
+    assert "CVE-2021-42386" in ids(base, "busybox", "1.33.1")
+    assert "CVE-2026-0001" in ids(base, "dnsmasq", "2.98")
+    assert base.end_of_life(Component(name="openssl", version="1.0.2k")) == "2019-12-31"
+    before = target.read_bytes()
+    again = run([path], target)
+    assert (again.rebased, again.changed, target.read_bytes()) == (False, {}, before)
+
+
+leaves = st.none() | st.integers() | st.text()
+
+
+@given(st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20))
+def test_elements_are_found_whatever_they_hold(value):
+    records = [{"cve": value}, {"cve": {"{": '}]"\\'}}]
+    raw = json.dumps({"format": "NVD_CVE", "vulnerabilities": records, "end": 1}, ensure_ascii=False).encode(
+        "utf-8", "surrogatepass"
+    )
+    for size in (1, 7, 1 << 20):
+        found = [json.loads(each.decode("utf-8", "surrogatepass")) for each in elements(Slow(raw, size), "x")]
+        assert found == records
+    if len(raw) > 40:
+        with pytest.raises(BadDocument, match="ends in the middle"):
+            list(elements(io.BytesIO(raw[:-12]), "x"))
+
+
+class Slow(io.BytesIO):
+    def __init__(self, raw, size):
+        super().__init__(raw)
+        self.size = size
+
+    def read(self, _=-1):
+        return super().read(self.size)

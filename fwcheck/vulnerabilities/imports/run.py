@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import lzma
 import os
 import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from fwcheck.vulnerabilities.database import SHIPPED
 from fwcheck.vulnerabilities.imports.documents import BadDocument, UnknownDocument, documents
 from fwcheck.vulnerabilities.imports.feeds import Feeds
+from fwcheck.vulnerabilities.imports.rebase import rebase, shipped
 from fwcheck.vulnerabilities.store import INDEXES, SCHEMA_VERSION, Writer, stamp
 
 
@@ -30,6 +28,7 @@ class Imported(NamedTuple):
     records: Counter[str]  # by kind
     changed: Counter[str]  # rows by table
     unlike: int  # records that could not be understood
+    rebased: bool = False  # the file was brought up to a newer shipped one
 
 
 def run(files: Sequence[Path], target: Path) -> Imported:
@@ -43,7 +42,7 @@ def run(files: Sequence[Path], target: Path) -> Imported:
         try:
             _begin(target, part)
             imported = _into(part, files)
-            if imported.changed or not target.exists():
+            if imported.changed or imported.rebased or not target.exists():
                 _settle(part, target)
         finally:
             part.unlink(missing_ok=True)
@@ -58,6 +57,7 @@ def _into(part: Path, files: Sequence[Path]) -> Imported:
             raise BadDocument("the knowledge file is of another release of fwcheck: move it away and import again")
         base.execute("BEGIN")
         writer, feeds = Writer(base), Feeds()
+        rebased = rebase(base, writer)
         for file in files:
             _file(file, feeds, writer)
         if feeds.catalogue is not None:
@@ -68,7 +68,7 @@ def _into(part: Path, files: Sequence[Path]) -> Imported:
         raise BadDocument(f"the knowledge file cannot be written: {error}") from error
     finally:
         base.close()
-    return Imported(feeds.read, writer.changed, feeds.unlike)
+    return Imported(feeds.read, writer.changed, feeds.unlike, rebased)
 
 
 def _file(file: Path, feeds: Feeds, writer: Writer) -> None:
@@ -89,8 +89,10 @@ def _begin(target: Path, part: Path) -> None:
     if target.exists():
         shutil.copyfile(target, part)
         return
-    raw = resources.files("fwcheck.vulnerabilities").joinpath(SHIPPED).read_bytes()
-    part.write_bytes(lzma.decompress(raw))
+    digest, raw = shipped()
+    part.write_bytes(raw)
+    with contextlib.closing(sqlite3.connect(part)) as base, base:
+        base.execute("INSERT OR REPLACE INTO meta VALUES ('base', ?)", (digest,))
 
 
 def _settle(part: Path, target: Path) -> None:
