@@ -146,10 +146,10 @@ def _slots(firmware: Firmware) -> Iterator[Trait]:
             detail += ", which overlap"
         yield Trait(name="A/B slots", state=state, detail=detail, evidence=_where(node, table))
         encrypted = str(node.detail.get("encrypted_partitions", ""))
-        told = encrypted or "no partition is marked to be encrypted"
-        yield Trait(
-            name="flash encryption", state="yes" if encrypted else "no", detail=told, evidence=_where(node, f"encrypted: {told}")
-        )
+        # Applications are encrypted without a mark, too, once the fuses say so: without marks nothing is decided.
+        told = encrypted or "no partition is marked; fuses decide"
+        marked: State = "yes" if encrypted else "unknown"
+        yield Trait(name="flash encryption", state=marked, detail=told, evidence=_where(node, f"encrypted: {told}"))
 
 
 _LOCKS: dict[str, tuple[State, str]] = {

@@ -45,7 +45,7 @@ def test_headers_and_partition_table() -> None:
     told = rows(device)
     assert told["application"] == ("yes", "plug 1.4")
     assert told["A/B slots"] == ("yes", "2 slots")
-    assert told["flash encryption"] == ("no", "no partition is marked to be encrypted")
+    assert told["flash encryption"] == ("unknown", "no partition is marked; fuses decide")
     assert all(trait.evidence for trait in device.microcontroller)
 
 
