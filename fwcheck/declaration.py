@@ -39,6 +39,17 @@ class Product(_Part, frozen=True, kw_only=True):
     target: Target | None = None
 
 
+class Use(_Part, frozen=True, kw_only=True):
+    """Who buys the product, what it handles, and what its failing or falling into wrong hands would mean."""
+
+    buyer: Literal["consumer", "business", "public"] = "consumer"  # public: government, local government, critical infrastructure
+    data: Literal["none", "personal", "confidential"] = "none"
+    consequence: Literal["nuisance", "privacy", "outage", "safety"] = "nuisance"
+    ip: bool = True  # sends or receives data over IP, be it through another device
+    general_purpose: bool = False  # the user can install software: a computer, tablet, telephone
+    funding: bool = False  # a subsidy, auction or grid connection asks for the label
+
+
 class Support(_Part, frozen=True, kw_only=True):
     """Until when security updates come, and where that is published."""
 
@@ -89,6 +100,7 @@ class Declaration(_Part, frozen=True, kw_only=True):
     """The whole file. ``documents`` and ``not_applicable`` are by criterion id: a document, or the reason."""
 
     product: Product = Product()
+    use: Use = Use()
     support: Support = Support()
     disclosure: Disclosure = Disclosure()
     updates: Updates = Updates()
