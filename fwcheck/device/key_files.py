@@ -39,8 +39,13 @@ _WIDTH = 2000
 _MOST_LINES = 20_000
 _MOST = 16  # keys of one service
 _MOST_NAMES = 256
+_MOST_TEXT_NAMES = 32
 _MOST_CALLS = 4000
-_NAME_PARTS = r"[\w./@+~-]{0,200}"
+_GOES_ON = re.compile(r"[\w-]|\.\w")
+_NAME_END = re.compile(r"(?<![\w./@+~-])[\w./@+~-]+\Z")
+_PATH_WIDTH = 200
+_MOST_PLACES = 16  # of a name in a line
+_MOST_TRIED = 400  # lines of a text that hold a name
 
 
 class _Holders:
@@ -117,14 +122,18 @@ def _in_text(start: Start, holders: _Holders, path: str) -> Iterator[tuple[Found
     text = start.disk.text(path)
     if text is None or UNKNOWN in text or "PRIVATE KEY-----" in text:
         return
-    names = [name for name in holders.names if name in text]
+    names = [name for name in holders.names if name in text][:_MOST_TEXT_NAMES]
     if not names:
         return
     tops = [posixpath.dirname(path), *start.option("--cd"), "/"]
+    tried = 0
     for number, line in enumerate(text.splitlines()[:_MOST_LINES], 1):
         for name in names:
             if name not in line or _COMMENT.match(line):
                 continue
+            tried += 1
+            if tried > _MOST_TRIED:
+                return
             held = _named(start.disk, holders, line[:_WIDTH], name, tops)
             where = _line(start, path, number, line) if held is not None else None
             if held is not None and where is not None:
@@ -133,8 +142,16 @@ def _in_text(start: Start, holders: _Holders, path: str) -> Iterator[tuple[Found
 
 def _named(disk: Disk, holders: _Holders, line: str, name: str, tops: list[str]) -> Found | None:
     """The key file that a line names with these last letters, as an absolute path or from one of the directories."""
-    for match in re.finditer(_NAME_PARTS + re.escape(name) + r"(?![\w.-])", line):
-        text = match[0]
+    end = 0
+    for _ in range(_MOST_PLACES):
+        at = line.find(name, end)
+        if at < 0:
+            return None
+        end = at + len(name)
+        if _GOES_ON.match(line, end):
+            continue
+        before = _NAME_END.search(line[max(at - _PATH_WIDTH, 0) : at])
+        text = (before[0] if before is not None else "") + name
         glued = text.find("/")  # an option may stand before a path without a space
         if (held := holders.at(disk, text[glued:]) if glued >= 0 else None) is not None:
             return held
