@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "fwcheck"
 # Lower rooms first; a room imports itself and what stands before it.
 ORDER = (
-    "declaration", "model", "extraction", "inspection", "device", "analysers", "vulnerabilities", "jcstar", "gate", "reports",
-    "workers", "reading", "writing", "opinions", "pipeline", "cli",
+    "declaration", "model", "extraction", "inspection", "device", "analysers", "vulnerabilities", "jcstar", "gate", "difference",
+    "reports", "workers", "reading", "writing", "opinions", "pipeline", "cli",
 )  # fmt: skip
 FORBIDDEN = {
     ("inspection", "extraction"), ("device", "extraction"), ("device", "inspection"), ("jcstar", "analysers"),
