@@ -158,7 +158,10 @@ def _scan(path: Path, options: Options, progress: Progress) -> Report:
     from fwcheck.vulnerabilities.annotate import annotate  # noqa: PLC0415
 
     knowledge = _knowledge(options.database)
-    known = annotate(device.components, knowledge, statements, configurations(firmware), architecture(firmware))
+    try:
+        known = annotate(device.components, knowledge, statements, configurations(firmware), architecture(firmware))
+    except ValueError as error:
+        raise InputError(f"{knowledge.path}: {error}") from error
     device = msgspec.structs.replace(device, components=known, declared=declared)
     clock.mark("vulnerabilities")
 

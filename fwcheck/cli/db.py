@@ -58,7 +58,7 @@ def _info(options: argparse.Namespace) -> int:
     try:
         knowledge = Knowledge.open(options.database)
     except (OSError, ValueError) as error:
-        raise InputError(f"{options.database}: {getattr(error, 'strerror', None) or error}") from error
+        raise InputError(f"{_target(options)}: {getattr(error, 'strerror', None) or error}") from error
     print(f"knowledge as of {knowledge.date}, for {len(list(knowledge.components()))} components")
     print(f"file: {knowledge.path or 'the one shipped with the program'}")
     own = 0

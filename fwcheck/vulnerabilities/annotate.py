@@ -6,6 +6,7 @@ what the kernel was not built with. Nothing goes without a word: the report hold
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
@@ -42,9 +43,22 @@ def annotate(
 ) -> tuple[Component, ...]:
     """The same components with their vulnerabilities, release date and end of support filled in.
 
-    Only a component that carries its project's name is looked up: a sub-package of a distribution has none of its own.
+    Only a component that carries its project's name is looked up: a sub-package of a distribution has none of its own. Raises
+    ValueError for a knowledge file that is damaged.
     """
-    held = tuple(components)
+    try:
+        return _all(tuple(components), knowledge, statements, configurations, architecture)
+    except sqlite3.DatabaseError as error:
+        raise ValueError(f"the knowledge file is damaged: {error}") from error
+
+
+def _all(
+    held: Sequence[Component],
+    knowledge: Knowledge,
+    statements: Sequence[Statement],
+    configurations: Sequence[Configuration],
+    architecture: str,
+) -> tuple[Component, ...]:
     present: dict[str, list[str | None]] = {}
     for each in held:
         present.setdefault(each.name, []).append(each.version)

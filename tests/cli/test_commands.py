@@ -128,3 +128,20 @@ def test_data_that_cannot_be_read_is_one_line_and_status_2(tmp_path: Path) -> No
         done = fwcheck("db", *arguments, *own)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.count("\n") == 1
+
+
+def test_a_statement_sets_a_vulnerability_aside_and_a_bad_one_is_one_line(tmp_path: Path) -> None:
+    statement = {
+        "vulnerability": {"name": "CVE-2014-0160"},
+        "products": [{"@id": "pkg:generic/openssl@1.0.1e"}],
+        "status": "not_affected",
+        "justification": "vulnerable_code_not_present",
+    }
+    document = {"@context": "https://openvex.dev/ns/v0.2.0", "statements": [statement]}
+    (tmp_path / "own.vex.json").write_text(json.dumps(document))
+    bom = json.loads(fwcheck("sbom", INSECURE, "--no-cache", "--vex", tmp_path / "own.vex.json").stdout)
+    (found,) = [each for each in bom["vulnerabilities"] if each["id"] == "CVE-2014-0160"]
+    assert found["analysis"] == {"state": "not_affected", "detail": "own.vex.json: vulnerable_code_not_present"}
+    for option in ("--vex", "--database"):
+        done = fwcheck("scan", INSECURE, option, INSECURE)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

@@ -423,3 +423,16 @@ class Slow(io.BytesIO):
 
     def read(self, _=-1):
         return super().read(self.size)
+
+
+def test_a_damaged_file_is_told_and_not_made_worse(tmp_path, target):
+    path = put(tmp_path, "feed.json", feed(DNSMASQ))
+    run([path], target)
+    raw = target.read_bytes()
+    target.write_bytes(raw[:4096] + bytes(len(raw) - 4096))
+    damaged = target.read_bytes()
+    with pytest.raises(BadDocument, match=r"knowledge\.sqlite: is no knowledge file, or is damaged"):
+        run([path], target)
+    assert target.read_bytes() == damaged
+    with pytest.raises(ValueError, match=r"damaged|not a knowledge file"):
+        annotate([Component(name="dnsmasq", version="2.98")], Knowledge.open(target))

@@ -54,7 +54,7 @@ def _into(part: Path, files: Sequence[Path]) -> Imported:
     try:
         base.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-65536;" + INDEXES)
         if dict(base.execute("SELECT key, value FROM meta")).get("schema") != SCHEMA_VERSION:
-            raise BadDocument("the knowledge file is of another release of fwcheck: move it away and import again")
+            raise BadDocument(f"{part.with_suffix('')}: is of another release of fwcheck: move it away and import again")
         base.execute("BEGIN")
         writer, feeds = Writer(base), Feeds()
         rebased = rebase(base, writer)
@@ -65,7 +65,7 @@ def _into(part: Path, files: Sequence[Path]) -> Imported:
         stamp(base)
         base.execute("COMMIT")
     except sqlite3.Error as error:
-        raise BadDocument(f"the knowledge file cannot be written: {error}") from error
+        raise BadDocument(f"{part.with_suffix('')}: is no knowledge file, or is damaged: {error}") from error
     finally:
         base.close()
     return Imported(feeds.read, writer.changed, feeds.unlike, rebased)
