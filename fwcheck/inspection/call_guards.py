@@ -136,9 +136,9 @@ class _Program:
         if start not in self._functions:
             calls = {address: self.names[address] for address in self._by_start.get(start, ())}
             self._functions[start] = Function(self._machine, site, start, calls)
-            for address, name in list(calls.items()):
+            for address, name in list(self._functions[start].calls.items()):
                 if name[0] == "@" and not self._comes_back(int(name[1:], 16)):
-                    calls[address] = GONE
+                    self._functions[start].calls[address] = GONE
         found = self._functions[start]
         return found if found.known else None
 

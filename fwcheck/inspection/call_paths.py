@@ -44,7 +44,6 @@ class Function:
 
     def __init__(self, machine: Machine, site: int, start: int, calls: dict[int, str]) -> None:
         self.start = start
-        self.calls = calls
         self.kind = KINDS[machine.capstone[0]]
         self._machine = machine
         architecture, mode = machine.capstone
@@ -52,6 +51,8 @@ class Function:
         code = machine.code_of(site)
         self.known = code.known
         self.ops: dict[int, Op] = dict(code.ops)
+        # Thumb code that is looked at as A32, too, shows calls where none are.
+        self.calls = {address: name for address, name in calls.items() if _goes_away(self.ops.get(address, ops.NOTHING))}
         low, high = (code.ops[0][0], code.ops[-1][0] + 4) if code.ops else (0, 0)
         self.range = (low, high)
         if self.kind == "arm" and any(low <= each < high for each in thumb):
@@ -111,6 +112,10 @@ def _branches(op: Op) -> bool:
     return op[3] == 1 and op[0] in (ops.NONE, ops.JUMP)
 
 
+def _goes_away(op: Op) -> bool:
+    return op[0] in (ops.CALL, ops.JUMP) or _branches(op)
+
+
 class _Walk:
     """One walk through a function."""
 
@@ -166,7 +171,7 @@ class _Walk:
             if op is None or instruction is None:
                 self._complete = False
                 return
-            if address in function.calls or op[0] in (ops.CALL, ops.JUMP) or _branches(op) or instruction.returns:
+            if address in function.calls or _goes_away(op) or instruction.returns:
                 following = self._turn(address, op, instruction, state)
                 if following is None:
                     return

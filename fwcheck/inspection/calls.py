@@ -221,7 +221,7 @@ def _facts(machine: Machine, known: Table, places: dict[CallFact, list[int]]) ->
         facts.append(fact)
         if fact.role:
             places[fact] = [call.site.address for call in calls]
-    facts.sort(key=lambda each: (_RANK.get(_group(known, each.function), 9), each.offset))
+    facts.sort(key=lambda each: (not each.role, _RANK.get(_group(known, each.function), 9), each.offset))  # no write is lost
     return tuple(sorted(facts[:CALL_LIMIT], key=lambda each: (each.offset, each.function)))
 
 

@@ -1,6 +1,8 @@
 """Update paths of compiled programs: from their calls to steps and to the weakest check on the way."""
 
 import pytest
+from support.programs import build
+from support.trees import firmware_of
 
 from fwcheck.device.firmware import Firmware
 from fwcheck.device.updates import update_paths
@@ -164,3 +166,15 @@ def test_what_a_program_fetches_for_other_ends_does_not_count():
     (found,) = program((dyndns, UPLOAD, WRITE), path="/usr/sbin/httpd")
     assert (found.transport, found.source) == ("unknown", "web upload")
     assert "fetch" not in {step.action for step in found.steps}
+
+
+UPDATERS = build.kept("updater")
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(UPDATERS) if name != "mips64el -O0"])
+def test_a_compiled_updater_from_its_bytes_to_its_path(name):
+    (found,) = update_paths(firmware_of({"/bin/busybox": b"\x7fELF", "/usr/sbin/fwget": UPDATERS[name]}))
+    assert (found.verified, found.source, found.sink) == ("signature", "http download", "mtd write")
+    assert [(step.action, step.honoured) for step in found.steps] == [
+        ("fetch", ""), ("verify", "yes"), ("write", ""), ("restart", "")]  # fmt: skip
+    assert all(0 < step.evidence.location.offset < len(UPDATERS[name]) for step in found.steps)

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SOURCES = ("calls", "commands", "guards")
+SOURCES = ("calls", "commands", "guards", "updater")
 # Name of a target to compiler and the options that make its code what it is.
 TARGETS = {
     "arm": ("arm-linux-gnueabi-gcc", "-marm"),
