@@ -120,7 +120,12 @@ class Reader:
         )
         out.facts.append(facts)
         out.gaps += [Gap(node=node.label, reason=problem) for problem in facts.problems]
-        if self._sink is None and is_left_out(facts.kind, facts.size) and (_DECIDES.search(node.path) or _is_shell(facts)):
+        if (
+            self._sink is None
+            and facts.text is None
+            and is_left_out(facts.kind, facts.size)
+            and (_DECIDES.search(node.path) or _is_shell(facts))
+        ):
             out.gaps.append(Gap(node=node.label, reason=_TOO_LONG, bytes=facts.size))
         if item.source is None:
             self._inside(item, content, held, facts, out)
