@@ -67,14 +67,14 @@ def ssh_public_key(number: int) -> str:
 
 
 def certificate(number: int, name: str, begins: int, ends: int, *, authority: bool = False) -> bytes:
-    """A self-signed certificate for ``name``, valid from the first day of one year to that of another (bytes differ by build)."""
+    """A self-signed certificate for ``name``, valid from the first day of one year to that of another."""
     key = ec.derive_private_key(number, ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     made = x509.CertificateBuilder(subject, subject, key.public_key(), number)
     made = made.not_valid_before(datetime(begins, 1, 1, tzinfo=UTC)).not_valid_after(datetime(ends, 1, 1, tzinfo=UTC))
     if authority:
         made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    return made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    return made.sign(key, hashes.SHA256(), ecdsa_deterministic=True).public_bytes(Encoding.PEM)
 
 
 _APPLETS = ("sh", "ash", "login", "getty", "mount", "passwd", "wget", "md5sum", "dd", "syslogd", "udhcpc", "reboot", "cat", "rm")

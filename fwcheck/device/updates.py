@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -16,6 +17,7 @@ from fwcheck.device.updating.outline import checking, outlined
 from fwcheck.model import Service, UpdatePath
 
 _MOST = 200
+_DEDICATED = re.compile(r"(?i)up(?:date|grade)|f?ota(?![a-z])|firmware|^fw|swupdate|mender|rauc")
 _SENT = frozenset({"web upload", "local file or web upload", "container"})
 
 
@@ -36,8 +38,14 @@ def update_paths(firmware: Firmware, services: Sequence[Service] = ()) -> tuple[
 
 
 def _started(path: UpdatePath, services: Sequence[Service]) -> UpdatePath:
-    """Whether boot or cron run the program or script of a path by default; what somebody sends in is not."""
+    """Whether boot or cron run the program or script of a path by default; what somebody sends in is not.
+
+    A daemon that does other things, too, may wait for a request: only a script, or a program named after updates, counts.
+    """
     if path.source in _SENT or not path.mechanism.startswith("/"):
+        return path
+    script = any(step.evidence is not None and step.evidence.location.line is not None for step in path.steps)
+    if not script and not _DEDICATED.search(path.mechanism.rsplit("/", 1)[-1]):
         return path
     starts = [each for each in services if each.enabled == "yes" and _names(each, path)]
     if not starts:

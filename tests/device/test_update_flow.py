@@ -2,14 +2,15 @@
 
 import time
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.trees import Link, firmware_of
 
-from fwcheck.device.updates import update_paths
+from fwcheck.device.updates import _started, update_paths
 from fwcheck.device.updating.commands import Check, Digest, Fetch, Sink, understand, words_of
-from fwcheck.model import Evidence, Location, Service
+from fwcheck.model import Evidence, Location, Service, UpdatePath
 
 ROOT = {"/bin/busybox": b"\x7fELF", "/sbin/init": Link("/bin/busybox"), "/etc/inittab": "::sysinit:/etc/init.d/rcS\n"}
 HEAD = "#!/bin/sh\n# firmware\n"
@@ -324,3 +325,11 @@ def test_every_path_has_steps():
     for path in found:
         assert [step.action for step in path.steps][-1] == "write"
         assert [step.honoured for step in path.steps if step.check] == ["yes"]
+
+
+def test_a_daemon_that_does_other_things_too_is_not_called_automatic():
+    path = UpdatePath(source="http download", sink="flash", mechanism="/sbin/rc")
+    service = Service(name="rc", program="/sbin/rc", enabled="yes")
+    assert _started(path, [service]).automatic == "unknown"
+    dedicated = msgspec.structs.replace(path, mechanism="/usr/sbin/fwupdate")
+    assert _started(dedicated, [msgspec.structs.replace(service, program="/usr/sbin/fwupdate")]).automatic == "yes"
