@@ -30,6 +30,7 @@ _OTHER_KEY = RULES["UPD-012"]
 _IGNORED = RULES["UPD-014"]
 
 _NETWORK = ("web upload", "http download", "tftp or ftp", "local file or web upload", "package feed", "TR-069")
+_LOADER = "boot loader"  # its commands need the console, which is a matter of its own
 _TOOLS = frozenset({"sysupgrade", "opkg", "apk", "apt", "swupdate", "rauc", "mender", "ostree", "Android OTA"})
 _FIRMWARE_ADDRESS = re.compile(
     r"(?i)firmware|fota|[/_.-]ota[/_.?-]|upgrade|/fw[/_.?-]|\.(?:trx|swu|upf|raucb|mender|ipk)\b|\.(?:bin|img)(?:$|[?\s])|update"
@@ -68,13 +69,18 @@ def _absent(firmware: Firmware, device: Device) -> Iterator[Finding]:
     """UPD-001, only where a root file system was read and hardly anything of the image stayed dark."""
     roots = [fs for fs in firmware.filesystems if fs.is_root]
     dark = firmware.coverage.bytes_unknown + firmware.coverage.bytes_encrypted
-    if not roots or any(path.source != "container" for path in device.update_paths) or firmware.coverage.gaps:
+    if not roots or any(_of_the_system(path) for path in device.update_paths) or firmware.coverage.gaps:
         return
     parts = [node for node in firmware.nodes if node.kind is NodeKind.CONTAINER and len(node.chain) == 2]
     if len(parts) < 2 and any(len(fs.chain) == 2 for fs in roots):
         return  # one partition of a device: the updater may stand in another
     if dark <= _COMPLETE * max(1, firmware.coverage.bytes_total):
         yield _NONE.finding(Evidence(location=Location(chain=roots[0].chain), text="no updater seen"), "no updater")
+
+
+def _of_the_system(path: UpdatePath) -> bool:
+    """Whether a user of the running product can take the way."""
+    return path.source != "container" and not path.source.startswith(_LOADER)
 
 
 # --------------------------------------------------------------------------- paths
@@ -88,7 +94,7 @@ def _paths(device: Device) -> Iterator[Finding]:
     for path in device.update_paths:
         if path.sink in tools and tools[path.sink] == path.verified and path.mechanism not in _TOOLS:
             through[path.sink] += path.evidence[:1]
-        elif path.evidence:
+        elif path.evidence and not path.source.startswith(_LOADER):
             rest.append(path)
     wrapped = bool(device.microcontroller) and any(
         path.source == "container" and path.verified in ("none", "checksum", "hash") for path in rest

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from fwcheck.device._update_containers import container_paths
+from fwcheck.device._update_loaders import loader_paths
 from fwcheck.device._update_microcontrollers import microcontroller_paths
 from fwcheck.device._update_programs import program_paths
 from fwcheck.device._update_scripts import STRENGTH, script_paths
@@ -28,7 +29,7 @@ def update_paths(firmware: Firmware, services: Sequence[Service] = ()) -> tuple[
     ``verified`` is ``signature`` only where a verifier, something to verify with, and a decision on its result stand on the path;
     ``unknown`` where the code cannot be judged.
     """
-    found = [*container_paths(firmware), *microcontroller_paths(firmware)]
+    found = [*container_paths(firmware), *microcontroller_paths(firmware), *loader_paths(firmware)]
     for fs in firmware.filesystems:
         tools = list(tool_paths(fs))
         found += tools
