@@ -22,7 +22,7 @@ _SWITCH = re.compile(
     rf"(?i)\bauto(?:matic)?[-_]?{_WHAT}(?:update|upgrade|ota)r?(?:[-_]?(?:enabled?|switch|flag|en|on))?[\"']?\s*[\s=:>]\s*[\"']?"
     r"(?:0|false|off|no|disabled?)\b"
 )
-_APT = re.compile(r'^\s*APT::Periodic::Unattended-Upgrade\s+"0"\s*;', re.MULTILINE)
+_APT = re.compile(r'^[ \t]*APT::Periodic::Unattended-Upgrade\s+"0"\s*;', re.MULTILINE)
 _ENABLED = re.compile(r"^\s*option\s+enabled?\s+[\"']?(0|false|off|no|1|true|on|yes)\b")
 _UCI_UPDATERS = ("/etc/config/autoupdater", "/etc/config/auto_update", "/etc/config/autoupdate", "/etc/config/auto_upgrade")
 _SETTINGS = re.compile(

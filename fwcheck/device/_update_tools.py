@@ -16,7 +16,7 @@ from fwcheck.model import Evidence, UpdatePath
 _SIGNATURE_REQUIRED = re.compile(r"^[ \t]*(?:export[ \t]+)?REQUIRE_IMAGE_SIGNATURE=[\"']?1", re.MULTILINE)
 _METADATA_REQUIRED = re.compile(r"^[ \t]*(?:export[ \t]+)?REQUIRE_IMAGE_METADATA=[\"']?1", re.MULTILINE)
 
-_RAUC_SLOT = re.compile(r"^\s*\[slot\.(\w+)\.\d+\]", re.MULTILINE)
+_RAUC_SLOT = re.compile(r"^[ \t]*\[slot\.(\w+)\.\d+\]", re.MULTILINE)
 _LONGEST = 1024  # characters of a line of settings that is looked at
 
 

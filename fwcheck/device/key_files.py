@@ -33,7 +33,7 @@ _CONFIGURATIONS = {
     "stunnel4": ("/etc/stunnel/stunnel.conf", "/etc/stunnel.conf"),
 }
 _COMMENT = re.compile(r"\s*(?:#|;|//|--|<!--)")
-_DECIDES = {"sshd": re.compile(r"(?im)^\s*HostKey\s"), "vsftpd": re.compile(r"(?m)^rsa_(?:cert|private_key)_file=")}
+_DECIDES = {"sshd": re.compile(r"(?im)^[ \t]*HostKey\s"), "vsftpd": re.compile(r"(?m)^rsa_(?:cert|private_key)_file=")}
 _WITHOUT = {"vsftpd": re.compile(r"(?im)^ssl_enable=yes")}  # the key is read only where this stands
 _WIDTH = 2000
 _MOST_LINES = 20_000
