@@ -14,7 +14,20 @@ from fwcheck.analysers._known import fingerprint_of, signing_test_keys
 from fwcheck.analysers._once import once
 from fwcheck.analysers.rule import rules_of
 from fwcheck.device.firmware import FileSystem, Firmware
-from fwcheck.model import CertificateFact, Device, Evidence, Facts, Finding, Location, Node, NodeKind, Severity, UpdatePath
+from fwcheck.device.updating.verdict import BEHIND
+from fwcheck.model import (
+    CertificateFact,
+    Device,
+    Evidence,
+    Facts,
+    Finding,
+    Location,
+    Node,
+    NodeKind,
+    Severity,
+    UpdatePath,
+    UpdateStep,
+)
 
 RULES = rules_of(__name__)
 _NONE = RULES["UPD-001"]
@@ -129,7 +142,7 @@ def _unchecked(path: UpdatePath, witnesses: tuple[Evidence, ...], *, reached: bo
 
     UPD-014 instead, where there is a check and the software is written whatever it says.
     """
-    ignored = next((step for step in path.steps if step.honoured == "no" and step.evidence is not None), None)
+    ignored = next((step for step in path.steps if _is_ignored(step) and step.evidence is not None), None)
     if ignored is not None and ignored.evidence is not None:
         return _IGNORED.finding(
             ignored.evidence,
@@ -150,6 +163,11 @@ def _unchecked(path: UpdatePath, witnesses: tuple[Evidence, ...], *, reached: bo
         witnesses=witnesses,
         explanation=f"{_UNCHECKED.explanation} Seen: {path.detail}.",
     )
+
+
+def _is_ignored(step: UpdateStep) -> bool:
+    """A check that does not stop the write. A digest behind the write tells whether copying went well, no more."""
+    return step.honoured == "no" and (step.check == "signature" or step.reason != BEHIND)
 
 
 def _container(path: UpdatePath, witnesses: tuple[Evidence, ...]) -> Finding:

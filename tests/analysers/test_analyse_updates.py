@@ -119,3 +119,12 @@ def test_a_check_whose_result_is_ignored_is_told_instead_of_no_check():
     found = judged({"/usr/sbin/up.sh": text})
     assert "UPD-002" not in found
     assert (found["UPD-014"].verdict, found["UPD-014"].location.line) == ("violation", 3)
+
+
+def test_a_digest_behind_the_write_is_no_check_that_is_ignored():
+    text = SECURE_FETCH + WRITE + "[ $(md5sum firmware.bin) = $want ] || exit 1\n"
+    found = judged({"/usr/sbin/up.sh": text})
+    assert "UPD-014" not in found
+    assert found["UPD-002"].verdict == "violation"
+    late = judged({"/usr/sbin/up.sh": SECURE_FETCH + WRITE + "usign -V -m firmware.bin -p /etc/k || exit 1\n"})
+    assert "stands behind the write" in late["UPD-014"].title

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import shutil
 import struct
@@ -292,7 +293,8 @@ NEEDS_RAUC = pytest.mark.skipif(
     shutil.which("rauc") is None or shutil.which("mksquashfs") is None, reason="rauc and squashfs-tools are not installed"
 )
 NEEDS_MKIMAGE = pytest.mark.skipif(shutil.which("mkimage") is None or shutil.which("dtc") is None, reason="u-boot-tools, dtc")
-NEEDS_ESPSECURE = pytest.mark.skipif(shutil.which("espsecure") is None, reason="espsecure of esptool is not installed")
+ESPSECURE = shutil.which("espsecure", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+NEEDS_ESPSECURE = pytest.mark.skipif(ESPSECURE is None, reason="espsecure of esptool is not installed")
 
 
 def run(directory: Path, *command: object) -> None:
@@ -337,7 +339,7 @@ def test_what_imgtool_signs_with_p_384(tmp_path: Path) -> None:
 def test_what_espsecure_signs_with_ecdsa(key: ec.EllipticCurvePrivateKey, tmp_path: Path) -> None:
     (tmp_path / "image.bin").write_bytes(test_esp.image())
     (tmp_path / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
-    run(tmp_path, "espsecure", "sign-data", "--version", "2", "--keyfile", "key.pem", "--output", "out.bin", "image.bin")
+    run(tmp_path, ESPSECURE, "sign-data", "--version", "2", "--keyfile", "key.pem", "--output", "out.bin", "image.bin")
     image = (tmp_path / "out.bin").read_bytes()
     judged(image, key, image.index(test_esp.DATA[-20:]) + 5, tmp_path)
 

@@ -21,6 +21,7 @@ Transport = Literal["authenticated", "unchecked", "plain", "none", "unknown"]
 _RANK: dict[str, int] = {"": 0, "checksum": 1, "hash": 2, "signature": 3}
 _KINDS: tuple[Verified, ...] = ("none", "checksum", "hash", "signature")
 _SIGNATURE = _RANK["signature"]
+BEHIND = "it stands behind the write"  # why a check is not honoured
 _MOST_STEPS = 40
 _LONGEST = 1024  # characters of a line that are shown
 _LOGIN = re.compile(r"://[^/\s:@\"']{0,80}:[^/\s@\"']{1,160}@")
@@ -205,7 +206,7 @@ def _honoured(script: Script, number: int, states: Iterable[State]) -> tuple[Lit
 
 def _late(script: Script, fs: FileSystem, number: int) -> UpdateStep:
     made = _step(script, fs, number, ())
-    return msgspec.structs.replace(made, honoured="no", reason="it stands behind the write")
+    return msgspec.structs.replace(made, honoured="no", reason=BEHIND)
 
 
 def _of(what: str) -> str:
