@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from fwcheck.device.firmware import FileSystem
+from fwcheck.device.shell.grammar import parse
 from fwcheck.device.updating import verdict
-from fwcheck.device.updating.script import Script
+from fwcheck.device.updating.script import OF_SYSUPGRADE, Script, for_a_shell
 from fwcheck.device.updating.verdict import Write, writes
 from fwcheck.model import Evidence, Facts, Node, StepAction, UpdatePath, UpdateStep
 
@@ -60,9 +61,6 @@ _SUFFIXES = (".sh", ".lua", ".py", ".php", ".cgi", ".pl", ".asp", ".rc", ".scrip
 _NO_PROGRAM = re.compile(
     r"(?i)/(?:opkg|dpkg)/(?:info|status)|\.(?:html?|md|txt|conf|list|control|xml|json|css)$|/doc/|/i18n/|(?:^|/)sysupgrade\.conf$"
 )
-_OF_SYSUPGRADE = re.compile(
-    r"^/(?:sbin/sysupgrade|lib/upgrade/|lib/functions/|usr/libexec/validate_firmware_image|lib/preinit/|etc/uci-defaults/)"
-)  # one tool, judged as such, and what puts headers right at boot
 _OF_AN_UPDATE = re.compile(r"/(?:update|upgrade|ota|firmware)[^/]*/")
 _MOST_CALLED = 24
 _MOST_STEPS = 12
@@ -86,7 +84,7 @@ def script_paths(fs: FileSystem) -> Iterator[UpdatePath]:
     """The writes of each script of a file system: shell scripts are followed, others are read line by line."""
     known: dict[str, list[Check]] = {}  # the checks of each script, looked for once
     for node, facts in fs.files():
-        if facts.text is None or not _is_program(node, facts) or _OF_SYSUPGRADE.search(node.path):
+        if facts.text is None or not _is_program(node, facts) or OF_SYSUPGRADE.search(node.path):
             continue
         found = _sinks(facts.text)
         if not found or not _ABOUT_SOFTWARE.search(facts.text + node.path):
@@ -106,14 +104,16 @@ def _followed(fs: FileSystem, path: str, text: str, sinks: list[Sink]) -> Iterat
         by_verdict.setdefault(_own(write), write)
     for verified, write in by_verdict.items():
         yield _told(fs, path, text, write, verified)
-    if not by_verdict:
-        sink, number, line = sinks[0]
+    error = parse(text).error
+    if not by_verdict or (error and not by_verdict.keys() & {"none", "unknown"}):
+        sink, number, line = sinks[-1 if by_verdict else 0]
+        why = f"the script could not be read to its end ({error})" if error else "nothing seen in the script leads there"
         yield UpdatePath(
             source=_source(path, text),
             sink=sink,
             verified="unknown",
             mechanism=path,
-            detail=f"writes by {sink}; nothing seen in the script leads there",
+            detail=f"writes by {sink}; {why}",
             root=fs.label,
             evidence=(fs.evidence(path, line, line=number),),
         )
@@ -153,7 +153,7 @@ def _told(fs: FileSystem, path: str, text: str, write: Write, verified: Verified
 def is_shell(node: Node, facts: Facts) -> bool:
     """Whether the text is for a shell: its first line says so, or it has none and is named like one."""
     if facts.interpreter:
-        return bool(re.search(r"(?:^|/|\s)(?:ba|da|a|k|busybox )?sh\b", facts.interpreter))
+        return for_a_shell(facts.interpreter)
     return not node.path.endswith((".lua", ".py", ".php", ".pl", ".asp", ".js")) and facts.kind != "php"
 
 
@@ -280,7 +280,7 @@ def _checks_of_called(fs: FileSystem, text: str, known: dict[str, list[Check]]) 
     """Checks in scripts that this one runs or reads, one step deep."""
     called = list(dict.fromkeys(hit[1] or hit[2] for hit in _CALLED.finditer(text)))[:_MOST_CALLED]
     for path in called:
-        facts = fs.facts(path) if not _OF_SYSUPGRADE.search(path) else None
+        facts = fs.facts(path) if not OF_SYSUPGRADE.search(path) else None
         if facts is not None and facts.text is not None and (node := fs.resolve(path)) is not None:
             if node.path not in known:
                 known[node.path] = list(_checks(fs, node.path, facts.text))

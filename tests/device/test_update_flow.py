@@ -143,6 +143,30 @@ def test_scripts_and_libraries_of_the_image_are_followed():
     assert told("check.sh /tmp/fw.bin\n", more=program).verified == "none"
 
 
+def test_the_errexit_of_a_called_script_holds_wherever_it_is_called():
+    strict = {"/usr/bin/check.sh": f"#!/bin/sh\nset -e\n{VERIFY}\nexit 0\n"}
+    assert told("check.sh /tmp/fw.bin || exit 1\n", more=strict).verified == "signature"
+
+
+def test_a_hash_list_that_is_not_the_signed_file_binds_nothing():
+    text = "usign -V -m /tmp/other -p /etc/fw.pub || exit 1\nsha256sum -c /tmp/sums || exit 1\n"
+    assert told(text).verified == "unknown"
+    crc = "usign -V -m /tmp/other -p /etc/fw.pub || exit 1\n[ $(cksum /tmp/fw.bin) = $WANT ] || exit 1\n"
+    assert told(crc).verified == "unknown"
+
+
+def test_what_stands_behind_a_syntax_error_is_left_open():
+    text = HEAD + f"{VERIFY} || exit 1\n{WRITE}done done )\nmtd write /tmp/x kernel\n"
+    assert {each.verified for each in update_paths(firmware_of({**ROOT, "/sbin/up.sh": text}))} == {"signature", "unknown"}
+
+
+def test_many_ways_to_a_write_behind_a_check_are_not_called_unchecked():
+    many = "".join(f"if [ $a{n} ]; then x{n}=1; else x{n}=0; fi\n" for n in range(8))
+    calls = "".join(f"[ $b{n} ] && flash\n" for n in range(80))
+    found = told(f"flash() {{ mtd write /tmp/fw.bin firmware; }}\n{many}{VERIFY} || exit 1\n{calls}")
+    assert found.verified in ("signature", "unknown")
+
+
 def test_a_script_of_the_image_named_like_a_check_is_read():
     weak = {"/usr/bin/check_firmware": "#!/bin/sh\n[ -s $1 ] || exit 1\nexit 0\n"}
     assert told("check_firmware /tmp/fw.bin || exit 1\n", more=weak).verified == "none"

@@ -26,10 +26,20 @@ _DECLARES = frozenset({"local", "export", "declare", "readonly", "typeset"})
 _SHELLS = frozenset({"sh", "ash", "bash", "dash", "ksh"})
 _GREPS = frozenset({"grep", "egrep", "fgrep"})
 _GIVES_UP = re.compile(r"die|abort|bail\w*|fatal|\w*exit\w*|\w*fail\w*|\w*err(?:or)?\w*")
-_OF_SYSUPGRADE = re.compile(r"^/(?:sbin/sysupgrade|lib/upgrade/|lib/functions/|lib/preinit/)")
+# One tool, judged as such, and what puts headers right at boot.
+OF_SYSUPGRADE = re.compile(
+    r"^/(?:sbin/sysupgrade|lib/upgrade/|lib/functions/|usr/libexec/validate_firmware_image|lib/preinit/|etc/uci-defaults/)"
+)
+_SHELL = re.compile(r"(?:^|/|\s)(?:ba|da|a|k|busybox )?sh\b")
 _SCRIPT_LIMIT = 400_000
+_MOST_WAYS = 64
 _EVAL_LIMIT = 8
 _EVAL_DEPTH = 40
+
+
+def for_a_shell(interpreter: str) -> bool:
+    """Whether the first line of a script names a shell."""
+    return bool(_SHELL.search(interpreter))
 
 
 class Script(Flow):
@@ -136,8 +146,8 @@ class Script(Flow):
         if name in _SAYS:
             told = [each for each in values[1:] if not each.text.startswith("-")]
             return succeeded((replace(state, output=joined(told) if told else Value("")),))
-        if name in _FILTERS and (out := self._filter(values[1:], state)) is not None:
-            return out
+        if name in _FILTERS:
+            return self._filter(values[1:], state)
         builtin = _BUILTINS.get(name)
         return builtin(self, values[1:], state) if builtin is not None else self._program(values, state)
 
@@ -177,7 +187,7 @@ class Script(Flow):
             )
         return Outcome(*(tuple(replace(each, output=text) for each in side) for side in out))
 
-    def _filter(self, rest: list[Value], state: State) -> Outcome | None:
+    def _filter(self, rest: list[Value], state: State) -> Outcome:
         """What goes through as text: a digest stays one."""
         files = [text for each in rest if (text := self._file(each, state)) is not ANY]
         piped = state.piped if state.piped is not None and state.piped.how else None
@@ -291,8 +301,10 @@ class Script(Flow):
     def _sink(self, sink: Sink, state: State) -> State:
         number = self.event(sink)
         reached = self.sinks.setdefault(number, [])
-        if len(reached) < 64:
+        if len(reached) < _MOST_WAYS:
             reached.append(state)
+        else:
+            self.incomplete = True  # a weaker way may be among those that are left out
         return replace(state, seen=state.seen | {number})
 
     def _foreign(self, values: list[Value], state: State) -> Outcome:
@@ -321,7 +333,7 @@ class Script(Flow):
 
     def _text(self, name: str) -> tuple[str, str] | None:
         """The path and text of a script of the image."""
-        if not name or UNKNOWN in name or "\n" in name or _OF_SYSUPGRADE.search(name):
+        if not name or UNKNOWN in name or "\n" in name or OF_SYSUPGRADE.search(name):
             return None
         places = (name,) if name.startswith("/") else () if "/" in name else tuple(f"{place}/{name}" for place in _SEARCH)
         for place in places:
@@ -329,9 +341,11 @@ class Script(Flow):
             facts = self.fs.facts(place) if node is not None else None
             if node is None or facts is None or facts.text is None:
                 continue
-            shell = posixpath.basename(facts.interpreter.split(" ")[0]) if facts.interpreter else "sh"
-            is_shell = shell in _SHELLS or (shell == "env" and bool(re.search(r"\s(?:ba|a|da|k)?sh\b", facts.interpreter or "")))
-            if is_shell and len(facts.text) <= _SCRIPT_LIMIT and (facts.kind == "script" or "/" in name):
+            if (
+                for_a_shell(facts.interpreter or "sh")
+                and len(facts.text) <= _SCRIPT_LIMIT
+                and (facts.kind == "script" or "/" in name)
+            ):
                 return node.path, facts.text
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
@@ -111,11 +112,18 @@ def _about(script: Script, number: int, state: State) -> bool:
     signed = [each.what for each in passed if isinstance(each, Check | Digest) and each.kind == "signature"]
     if not written or UNKNOWN in written or any(not each or UNKNOWN in each or each == written for each in signed):
         return True
-    if any(isinstance(each, Check | Digest) and each.kind in ("hash", "checksum") for each in passed):
+    if any(_binds(each, signed) for each in passed if isinstance(each, Check | Digest) and each.kind == "hash"):
         return True
     behind = [script.events[each].command for each in state.seen]
     unpacked = [each.what for each in behind if isinstance(each, Other) and each.action == "unpack"]
     return any(each in signed or UNKNOWN in each or not each for each in unpacked)
+
+
+def _binds(check: Check | Digest, signed: list[str]) -> bool:
+    """Whether a hash ties the software to what is signed: a list of sums has to be the signed file, a digest may come from it."""
+    if isinstance(check, Digest) or UNKNOWN in check.what:
+        return True
+    return posixpath.basename(check.what) in {posixpath.basename(each) for each in signed}
 
 
 def _proof(script: Script, states: list[State], rank: int) -> int | None:

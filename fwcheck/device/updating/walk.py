@@ -42,6 +42,7 @@ from fwcheck.device.updating.state import ANY, Outcome, State, States, Value, di
 _STEP_LIMIT = 10_000  # commands times ways
 _EVENT_LIMIT = 400
 _DEPTH_LIMIT = 60
+_LEAVING_LIMIT = 512  # ways that leave one frame
 _CALL_LIMIT = 10  # functions and scripts inside each other
 
 Leaving = Literal["exit", "return", "break", "continue"]
@@ -198,9 +199,12 @@ class Flow:
         frame = next((each for each in reversed(self.frames) if kind in each.kinds), None)
         if frame is None:
             return
-        if good is not False and len(frame.good) < 256:
+        if len(frame.good) + len(frame.bad) >= _LEAVING_LIMIT:
+            self.incomplete = True
+            return
+        if good is not False:
             frame.good.append(state.ended("0" if good else UNKNOWN))
-        if good is not True and len(frame.bad) < 256:
+        if good is not True:
             frame.bad.append(state.ended("1" if good is False else UNKNOWN))
 
     # --------------------------------------------------------------------- compound commands
@@ -355,6 +359,7 @@ class Flow:
         functions, self.functions = self.functions, {}
         try:
             with self.inside(path, path):
+                self.tested = 0  # a process of its own: its ``set -e`` holds wherever it is called
                 return self.isolated(
                     lambda own: self.sequence(parse(text).body, tuple(_fresh(each, arguments) for each in own)), (state,)
                 )
