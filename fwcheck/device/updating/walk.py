@@ -68,9 +68,8 @@ class Frame:
 class Flow:
     """The control flow; what a simple command does is for the subclass."""
 
-    def __init__(self, fs: FileSystem, limit: int = _STEP_LIMIT) -> None:
+    def __init__(self, fs: FileSystem) -> None:
         self.fs = fs
-        self.limit = min(limit, _STEP_LIMIT)
         self.events: list[Event] = []
         self._numbers: dict[Event, int] = {}
         self.sinks: dict[int, list[State]] = {}  # by event: the ways on which it was reached
@@ -212,7 +211,7 @@ class Flow:
     def command(self, command: Node, states: States) -> Outcome:
         """One command of any kind."""
         self.steps += len(states)
-        if self.steps > self.limit or self.depth > _DEPTH_LIMIT:
+        if self.steps > _STEP_LIMIT or self.depth > _DEPTH_LIMIT:
             self.incomplete = True
         if self.incomplete:
             return either(states)
