@@ -7,86 +7,37 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import os
 import time
-from bisect import bisect_right
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from importlib import import_module
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from fwcheck import __version__
 from fwcheck.declaration import Declaration, DeclarationError
 from fwcheck.declaration import load as load_declaration
-from fwcheck.device.firmware import Firmware
-from fwcheck.extraction import spool
-from fwcheck.extraction.coverage import Class, Paint, account, profile, ranges
-from fwcheck.extraction.errors import ExtractionError
-from fwcheck.extraction.explore import Explorer, Item
-from fwcheck.extraction.limits import Limits
-from fwcheck.extraction.source import CHUNK, Mapped
-from fwcheck.model import (
-    SCHEMA_VERSION,
-    Coverage,
-    Facts,
-    Gap,
-    GateResult,
-    Image,
-    Node,
-    NodeKind,
-    Report,
-    Severity,
-    Span,
-    TierSummary,
-    Tool,
-)
-from fwcheck.opinions.ask import Unavailable, ask, chosen, unknown
-from fwcheck.reading import Reader, Reading, Sink
-from fwcheck.workers import Failure, Pool
+from fwcheck.model import SCHEMA_VERSION, GateResult, Report, Severity, TierSummary, Tool
+from fwcheck.unpacking import LARGEST, InputError, Progress, ReadOptions, extract, open_image, silent
 
 if TYPE_CHECKING:
     from fwcheck.device.signatures import PublicKey
     from fwcheck.vulnerabilities.database import Knowledge
     from fwcheck.vulnerabilities.store import Statement
 
-LARGEST = 32 << 30  # bytes of an image: a sparse file claims any size, and every byte of it is hashed
-UNIT_BYTES = 2 << 20  # contents handed to a worker at once
-UNIT_ITEMS = 64
+__all__ = ["LARGEST", "InputError", "Options", "Progress", "extract", "open_image", "rules_digest", "scan"]
+
 _COLLECT = 50_000  # allocations between two collections of the youngest values
-RELEASE = 48 << 20  # bytes a worker reads before it gives the pages of mapped files back
-
-ALIKE = 200  # gaps of one reason that are listed one by one
-REASONS = 1000  # different reasons; numbers in them differ from place to place
-MAP_SPANS = 800  # a map of more ranges than this shows nothing
-_KINDS: dict[Class, Literal["explained", "padding", "unknown", "encrypted"]] = {
-    Class.EXPLAINED: "explained",
-    Class.PADDING: "padding",
-    Class.UNKNOWN: "unknown",
-    Class.ENCRYPTED: "encrypted",
-}
-
-Progress = Callable[[str, int, int], None]  # stage, done, total
 
 
-class InputError(Exception):
-    """The image cannot be read at all: one line for the user, exit status 2."""
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True):
+class Options(ReadOptions, frozen=True, kw_only=True):
     """What a scan may use and what is asked of it."""
 
     target: str | None = None  # None: the one that the maker states, else STAR-1
     product: Path | None = None  # what the maker states of the product (product.toml)
-    jobs: int = 0  # worker processes; 0: one per core
-    cache: Path | None = None
-    second_opinions: tuple[str, ...] = ()  # other extractors that are asked about what stays unknown, in this order
-    limits: Limits = Limits()
     update_keys: tuple[Path, ...] = ()  # files with public keys that the signatures of the image are verified with
     database: Path | None = None  # the knowledge file; None: the user's own, else the one shipped
     vex: tuple[Path, ...] = ()  # documents that say which known vulnerabilities do not count
@@ -108,11 +59,7 @@ def _declaration(path: Path | None) -> Declaration | None:
         raise InputError(str(error)) from error
 
 
-def _silent(stage: str, done: int, total: int) -> None:
-    """No progress is shown."""
-
-
-def scan(path: Path, options: Options, progress: Progress = _silent) -> Report:
+def scan(path: Path, options: Options, progress: Progress = silent) -> Report:
     """The whole way from an image file to its report.
 
     Raises InputError when the file cannot be read or is empty.
@@ -234,267 +181,6 @@ def _statements(paths: Sequence[Path]) -> tuple[Statement, ...]:
         return tuple(each for path in paths for each in read(path))
     except NotVex as error:
         raise InputError(f"--vex {error}") from error
-
-
-def extract(
-    path: Path,
-    options: Options,
-    progress: Progress = _silent,
-    meanwhile: Sequence[Callable[[], object]] = (),
-    sink: Sink | None = None,
-) -> Firmware:
-    """The firmware tree with the facts of every content; raises InputError like :func:`scan`.
-
-    The steps of ``meanwhile`` are done while the workers read. ``sink`` is called in the workers with every content.
-    """
-    source = open_image(path)
-    try:
-        opinions = chosen(options.second_opinions)
-    except Unavailable as error:
-        raise InputError(f"--second-opinion: {error}") from error
-
-    from fwcheck.inspection.preload import begin  # noqa: PLC0415
-
-    inspection_ready = begin(options.cache) if sink is None else lambda: None
-    explorer = Explorer(options.limits.metered(source.size))
-    progress("reading the structure", 0, 1)
-    assembly = _Assembly(path.name, source)
-    found = explorer.explore(source, (path.name,), 1)
-    assembly.paints += found.paints
-    assembly.gaps += found.gaps
-    inspection_ready()
-    regions = unknown(found.items) if options.second_opinions else []
-    _read_all(found.items, explorer, source, assembly, options, progress, meanwhile, sink)
-    if regions:
-        progress("second opinions", 0, 1)
-        with ask(opinions, regions) as found:
-            assembly.paints += found.paints
-            assembly.gaps += found.gaps
-            _read_all(found.items, explorer, source, assembly, options, progress, sink=sink)
-    spent = explorer.meter.spent()
-    if spent is not None:
-        assembly.gaps.append(Gap(node=path.name, reason=f"limit of the whole image: {spent}"))
-    return assembly.firmware()
-
-
-def open_image(path: Path) -> Mapped:
-    """The image as a source; raises InputError with the reason in one line."""
-    try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a directory, not an image")
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path}: is not a regular file")
-        source = Mapped.open(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
-    if source.size == 0:
-        raise InputError(f"{path}: is empty")
-    if source.size > LARGEST:
-        raise InputError(f"{path}: is larger than {LARGEST >> 30} GiB")
-    return source
-
-
-class _Assembly:
-    """Collects what workers give back and puts it into the order of the image."""
-
-    def __init__(self, name: str, source: Mapped) -> None:
-        self.name = name
-        self.source = source
-        self.whole: _Whole | None = None
-        self.nodes: list[Node] = []
-        self.known: dict[str, Facts] = {}  # in the order of reading
-        self.facts: dict[str, Facts] = {}  # the same in the order of the image
-        self.paints: list[Paint] = []
-        self.gaps: list[Gap] = []
-
-    def learn(self, reading: Reading) -> None:
-        """Keeps the facts of a reading, each content's once."""
-        for facts in reading.facts:
-            self.known.setdefault(facts.sha256, facts)
-        reading.facts.clear()
-
-    def take(self, reading: Reading) -> None:
-        self.nodes += reading.nodes
-        self.paints += reading.paints
-        self.gaps += reading.gaps
-        for node in reading.nodes:
-            if node.sha256 is not None and node.sha256 not in self.facts:
-                self.facts[node.sha256] = self.known[node.sha256]
-
-    def firmware(self) -> Firmware:
-        totals = account(self.source.size, self.paints)
-        whole = self.whole or _look(self.source)
-        coverage = Coverage(
-            bytes_total=self.source.size,
-            bytes_explained=totals[Class.EXPLAINED],
-            bytes_padding=totals[Class.PADDING],
-            bytes_unknown=totals[Class.UNKNOWN],
-            bytes_encrypted=totals[Class.ENCRYPTED],
-            files=sum(node.kind in {NodeKind.FILE, NodeKind.DEVICE} for node in self.nodes),
-            gaps=_folded(self.name, self.gaps),
-            spans=self._spans(),
-            entropy=whole.entropy,
-        )
-        first = next((node for node in self.nodes if node.kind is NodeKind.CONTAINER and len(node.chain) == 2), None)
-        image = Image(
-            name=self.name, size=self.source.size, sha256=whole.sha256, format=first.format or "raw" if first else "raw"
-        )
-        return Firmware(image, self.nodes, self.facts, coverage, self.source.read)
-
-    def _spans(self) -> tuple[Span, ...]:
-        """The map of the image: ranges of one class, named after the outermost container that holds them."""
-        outer = [node for node in self.nodes if node.kind is NodeKind.CONTAINER and len(node.chain) == 2]
-        if len(outer) > MAP_SPANS:
-            return ()
-        edges = {edge for node in outer if node.offset is not None for edge in (node.offset, node.offset + node.size)}
-        names = sorted((node.offset or 0, node.size, node.chain[-1]) for node in outer)
-        starts = [offset for offset, _, _ in names]
-        out: list[Span] = []
-        pieces = ranges(self.source.size, self.paints)
-        if len(pieces) > MAP_SPANS:
-            return ()
-        for begin, length, which in pieces:
-            cuts = sorted({begin, begin + length, *(edge for edge in edges if begin < edge < begin + length)})
-            for low, high in pairwise(cuts):
-                index = bisect_right(starts, low) - 1
-                inside = index >= 0 and low < names[index][0] + names[index][1]
-                out.append(Span(offset=low, length=high - low, kind=_KINDS[which], label=names[index][2] if inside else ""))
-        return tuple(out) if len(out) <= MAP_SPANS else ()
-
-
-def _folded(image: str, gaps: list[Gap]) -> tuple[Gap, ...]:
-    """The gaps in order; of those with one reason the first ALIKE, then one that counts the others."""
-    seen: Counter[str] = Counter()
-    size: Counter[str] = Counter()
-    kept: list[Gap] = []
-    for gap in gaps:
-        reason = gap.reason if len(seen) < REASONS or gap.reason in seen else "other reasons"
-        seen[reason] += 1
-        if seen[reason] <= ALIKE:
-            kept.append(gap)
-        else:
-            size[reason] += gap.bytes or 0
-    return (
-        *kept,
-        *(Gap(node=f"{image} › {seen[reason] - ALIKE} more places", reason=reason, bytes=size[reason]) for reason in size),
-    )
-
-
-def _read_all(
-    items: list[Item],
-    explorer: Explorer,
-    source: Mapped,
-    assembly: _Assembly,
-    options: Options,
-    progress: Progress,
-    meanwhile: Sequence[Callable[[], object]] = (),
-    sink: Sink | None = None,
-) -> None:
-    """Reads all items in rounds: what a worker defers is explored here and read in the next round."""
-    reader: list[Reader] = []
-    touched = 0
-
-    from fwcheck.inspection.cache import FactsCache  # noqa: PLC0415  # imported after the structure was read
-
-    def task(number: int) -> Reading | _Whole:
-        if number == len(items):
-            return _look(source)
-        if not reader:  # in the worker: a cache connection must not cross a fork
-            reader.append(Reader(explorer, FactsCache.open(options.cache) if options.cache is not None else None, sink))
-        nonlocal touched
-        touched += items[number].node.size
-        if touched > RELEASE:
-            touched = 0
-            Mapped.release_all()
-            spool.release_all()
-        return reader[0].read(items[number])
-
-    jobs = options.jobs or os.cpu_count() or 1
-    results: dict[int, Reading] = {}
-    pool: Pool[Reading | _Whole] = Pool(task, jobs, options.limits.seconds_content, patient=(len(items),))
-    total = len(items)
-    for done, (number, result) in enumerate(pool.run(_units(items, [len(items)]), explorer.meter.deadline, meanwhile), 1):
-        progress("reading contents", done, total)
-        if number == len(items):
-            assembly.whole = result if isinstance(result, _Whole) else None
-        elif isinstance(result, Failure):
-            node = items[number].node
-            results[number] = Reading(nodes=[node], gaps=[Gap(node=node.label, reason=result.reason, bytes=node.size)])
-        elif isinstance(result, Reading):
-            assembly.learn(result)
-            if not _settled(items[number], result):
-                results[number] = result
-    deferred: list[Item] = []
-    for number, item in enumerate(items):
-        reading = results.pop(number, None) or Reading(nodes=[item.node])
-        assembly.take(reading)
-        if reading.deferred:
-            deferred += _expand(item, explorer, assembly)
-    if deferred:
-        _read_all(deferred, explorer, source, assembly, options, progress, sink=sink)
-
-
-def _settled(item: Item, reading: Reading) -> bool:
-    """Keeps the result of the usual case, one file with nothing in it, in the item itself: a third of the memory."""
-    if len(reading.nodes) != 1 or reading.gaps or reading.paints or reading.deferred:
-        return False
-    item.node = reading.nodes[0]
-    item.open = item.source = None
-    return True
-
-
-def _expand(item: Item, explorer: Explorer, assembly: _Assembly) -> list[Item]:
-    try:
-        content = item.content()
-        if content is None:
-            return []
-        inner = explorer.explore(content, (*item.node.chain, item.node.path), item.depth + 1, carve=False)
-    except (ExtractionError, OSError) as error:
-        assembly.gaps.append(Gap(node=item.node.label, reason=str(error), bytes=item.node.size))
-        return []
-    assembly.paints += inner.paints
-    assembly.gaps += inner.gaps
-    return inner.items
-
-
-def _units(items: list[Item], extra: list[int]) -> list[list[int]]:
-    """Groups items that lie next to each other in the image: big ones first, neighbours that share a block together."""
-    wanted = [number for number, item in enumerate(items) if item.readable]
-
-    def place(number: int) -> tuple[int, int]:
-        return order[items[number].node.chain], items[number].locality
-
-    order: dict[tuple[str, ...], int] = {}
-    for item in items:
-        order.setdefault(item.node.chain, len(order))
-    units: list[list[int]] = []
-    size, last = 0, (-1, -1)
-    for number in sorted(wanted, key=lambda each: (*place(each), each)):
-        here = place(number)
-        full = size >= UNIT_BYTES or (units and len(units[-1]) >= UNIT_ITEMS)
-        if not units or here[0] != last[0] or (full and here != last):
-            units.append([])
-            size = 0
-        units[-1].append(number)
-        size += items[number].node.size
-        last = here
-    weight = {id(unit): sum(items[number].node.size for number in unit) for unit in units}
-    return [extra, *sorted(units, key=lambda unit: -weight[id(unit)])]
-
-
-class _Whole(msgspec.Struct, frozen=True):
-    """What is asked of the image as one piece of bytes."""
-
-    sha256: str
-    entropy: tuple[float, ...]
-
-
-def _look(source: Mapped) -> _Whole:
-    entropy = profile(source)
-    digest = hashlib.sha256()
-    for chunk in source.chunks(CHUNK):
-        digest.update(chunk)
-    return _Whole(digest.hexdigest(), entropy)
 
 
 def rules_digest() -> str:

@@ -118,8 +118,8 @@ def test_an_image_that_becomes_shorter_while_it_is_read_is_one_line_and_status_2
     path.write_bytes(random.Random(1).randbytes(1 << 20))
     program = f"""
 import os, sys
-from fwcheck import pipeline
-owner, _, name = {f"pipeline.{when}"!r}.rpartition(".")
+from fwcheck import unpacking
+owner, _, name = {f"unpacking.{when}"!r}.rpartition(".")
 owner = eval(owner)
 real = getattr(owner, name)
 def cut(*given, **named):
