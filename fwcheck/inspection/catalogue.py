@@ -20,6 +20,8 @@ import msgspec
 
 from fwcheck.inspection import text
 from fwcheck.inspection.patterns import Needle, Pattern, PatternSet, Scan
+from fwcheck.inspection.quoting import QUOTE, mask, printable
+from fwcheck.inspection.yara_rules import prefilter
 from fwcheck.model import BannerHit, PatternHit
 
 Where = Literal["any", "elf", "text", "config", "program", "binary", "raw"]
@@ -33,7 +35,6 @@ _FILLER = re.compile(
     rb"|[a-z0-9_]*[_-](?:example|placeholder|here|changeme)|(.)\1+|(?:0123456789|123456789|abcdef|deadbeef)[0-9a-f]*"
     rb"|[\[<({@].*|.*[\])>}]|\$.*|%.*|.*%[sdx].*|(?-i:[A-Z][A-Z0-9]*_[A-Z0-9_]+))$"
 )
-_QUOTE = 120  # characters of a match that are shown
 _HITS_PER_ENTRY = 32
 _HITS = 256
 _READ = 256  # matches of one pattern that are looked at
@@ -150,8 +151,6 @@ def key_shapes() -> tuple[Pattern, ...]:
 @cache
 def builtin() -> Catalogue:
     """The catalogue with the key shapes and what the YARA rules need, compiled once per process."""
-    from fwcheck.inspection.yara_rules import prefilter  # noqa: PLC0415  # the rules' hits are shown by functions of this module
-
     return load(key_shapes(), prefilter().needles)
 
 
@@ -247,15 +246,4 @@ def _secret_hit(entry: SecretEntry, match: re.Match[bytes], base: int) -> Patter
     meta.update({name: printable(value) for name, value in match.groupdict().items() if name != "secret" and value})
     lead = len(whole) - len(whole.lstrip(b"\0\r\n\t \"'"))
     secret = printable(masked)
-    return PatternHit(rule=entry.id, offset=base + start + lead, text=shown[:_QUOTE].strip(), meta=meta, secret=secret)
-
-
-def mask(value: str) -> str:
-    """A secret made unreadable: at most a quarter of it, and four characters, stay; its length is not told."""
-    return value[: min(4, len(value) // 4)] + "****"
-
-
-def printable(raw: bytes) -> str:
-    """Bytes as one printable line of at most 120 characters."""
-    decoded = raw[: _QUOTE * 2].decode("utf-8", "replace")
-    return "".join(char if char.isprintable() else " " for char in decoded)[:_QUOTE]
+    return PatternHit(rule=entry.id, offset=base + start + lead, text=shown[:QUOTE].strip(), meta=meta, secret=secret)

@@ -7,7 +7,7 @@ import struct
 from typing import Any
 
 from fwcheck.inspection import elf_notes
-from fwcheck.inspection.elf import EXPORT_LIMIT, IMPORT_LIMIT, MACHINES, ElfUnreadable, Shape, judge
+from fwcheck.inspection.elf_judgement import EXPORT_LIMIT, IMPORT_LIMIT, MACHINES, ElfUnreadable, Shape, judge
 from fwcheck.model import ElfFacts
 
 _SYMBOL_LIMIT = 1 << 16

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from fwcheck.inspection.patterns import Needle
+from fwcheck.inspection.quoting import mask, printable
 from fwcheck.inspection.yara_filter import Filter
 from fwcheck.model import PatternHit
 
@@ -85,8 +86,6 @@ def scan(content: bytes, kind: str, problems: list[str], seen: frozenset[Needle]
 
 
 def _hit(match: Match) -> PatternHit:
-    from fwcheck.inspection.catalogue import mask, printable  # noqa: PLC0415  # data of another concern, needed for hits alone
-
     meta = {name: str(value) for name, value in match.meta.items()}
     shown = printable(match.data).strip()
     if meta.get("secret") == "true":

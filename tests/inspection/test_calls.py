@@ -9,7 +9,8 @@ from support.hostile import mutations, truncations
 from support.programs import build
 
 from fwcheck.inspection.calls import CALL_LIMIT, read_calls, table
-from fwcheck.inspection.elf import ElfUnreadable, read_elf
+from fwcheck.inspection.elf import read_elf
+from fwcheck.inspection.elf_judgement import ElfUnreadable
 from fwcheck.inspection.inspect import inspect
 
 PROGRAMS = build.kept()

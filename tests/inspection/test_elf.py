@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fwcheck.inspection.elf import ElfUnreadable, Shape, judge, read_elf
+from fwcheck.inspection.elf import read_elf
 from fwcheck.inspection.elf_fallback import read_with_pyelftools
+from fwcheck.inspection.elf_judgement import ElfUnreadable, Shape, judge
 
 GCC = shutil.which("gcc")
 needs_gcc = pytest.mark.skipif(GCC is None, reason="gcc is not installed")

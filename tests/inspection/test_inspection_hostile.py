@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from support.hostile import mutations, truncations
 
-from fwcheck.inspection.elf import ElfUnreadable, read_elf
+from fwcheck.inspection.elf import read_elf
 from fwcheck.inspection.elf_fallback import read_with_pyelftools
+from fwcheck.inspection.elf_judgement import ElfUnreadable
 from fwcheck.inspection.inspect import inspect
 
 pytestmark = pytest.mark.fuzz

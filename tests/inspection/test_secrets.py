@@ -2,8 +2,9 @@
 
 import pytest
 
-from fwcheck.inspection.catalogue import applies, builtin, load, mask, printable, secret_hits
+from fwcheck.inspection.catalogue import applies, builtin, load, secret_hits
 from fwcheck.inspection.inspect import inspect
+from fwcheck.inspection.quoting import mask, printable
 
 CATALOGUE = builtin()
 ENTRIES = list(CATALOGUE.secrets.values())
