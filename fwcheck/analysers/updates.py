@@ -59,7 +59,13 @@ _TEST_SUBJECT = re.compile(
     r"DO NOT (?:TRUST|SHIP)|emailAddress=android@android\.com|1\.2\.840\.113549\.1\.9\.1=android@android\.com|O=Test Org(?:,|$)"
 )
 _KEYRINGS = re.compile(r"/(?:rauc|swupdate|mender|ota|opkg|uefi|keyring)[/.]|otacerts|keyring|uefi|efi", re.IGNORECASE)
-_BOOTED = frozenset({"uimage", "fit", "android-boot"})
+# What is booted as it stands: the update that brings it may have another wrapping.
+_BOOTED = frozenset({
+    *("uimage", "fit", "fdt", "android-boot", "android-vendor-boot", "android-dtbo", "zimage", "bzimage", "linux-image"),
+    *("efi-zboot", "uki", "opensbi", "tfa-bl31", "fip", "uboot", "barebox", "cfe", "uefi-fv", "option-rom", "lantiq-boot"),
+    *("ingenic-spl", "sunxi-egon", "sunxi-uboot", "sunxi-package", "rockchip-idblock", "rockchip-rkns", "imx-ivt", "kwbimage"),
+    *("zynq-boot", "socfpga", "mtk-boot", "mtk-gfh", "amlogic", "qnx-startup", "amd-microcode", "intel-microcode"),
+})  # fmt: skip
 _COMPLETE = 0.05  # share of the image that may stay unread for a statement about absence
 
 
@@ -171,7 +177,7 @@ def _is_ignored(step: UpdateStep) -> bool:
 
 
 def _container(path: UpdatePath, witnesses: tuple[Evidence, ...]) -> Finding:
-    boots = path.mechanism in _BOOTED  # a format for booting as much as for updates: the update may have another wrapping
+    boots = path.mechanism in _BOOTED
     word = {"none": "not protected at all", "checksum": "protected by a checksum only", "hash": "protected by a hash only"}
     return _HASH_ONLY.finding(
         path.evidence[0],

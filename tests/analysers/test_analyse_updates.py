@@ -90,16 +90,20 @@ def test_the_absence_of_an_updater_is_told_only_when_the_whole_image_was_read():
     assert "UPD-001" not in found(firmware)  # a partition alone
 
 
-def image(detail):
-    node = Node(
-        chain=("x.bin", "mcuboot@0x0"), path="", kind=NodeKind.CONTAINER, format="mcuboot", size=9, offset=0, detail=detail
-    )
-    return found(Firmware(Image(name="x.bin", size=9, sha256="b" * 64, format="mcuboot"), [node], {}, Coverage()))
+def image(detail, name="mcuboot"):
+    node = Node(chain=("x.bin", f"{name}@0x0"), path="", kind=NodeKind.CONTAINER, format=name, size=9, offset=0, detail=detail)
+    return found(Firmware(Image(name="x.bin", size=9, sha256="b" * 64, format=name), [node], {}, Coverage()))
 
 
 def test_an_unsigned_image_is_upd_003_and_a_signed_one_upd_005():
     assert image({"integrity": "hash", "integrity_detail": "sha256"})["UPD-003"].confidence == "certain"
     assert image({"integrity": "signature", "integrity_detail": "rsa2048"})["UPD-005"].verdict == "support"
+
+
+@pytest.mark.parametrize("name", ["zimage", "opensbi", "uefi-fv", "uimage", "uboot"])
+def test_a_kernel_or_loader_alone_says_little_of_the_update_that_brings_it(name):
+    finding = image({"integrity": "none", "integrity_detail": "no check of its own"}, name)["UPD-003"]
+    assert (finding.verdict, finding.confidence) == ("concern", "firm")
 
 
 def test_a_published_test_key_is_recognised_by_its_hash():
