@@ -99,6 +99,11 @@ def _hit(match: Match) -> PatternHit:
     )
 
 
+def _tells(meta: Mapping[str, Any], identifier: str) -> bool:
+    """Whether a string of a rule is what its hit shows: all are, unless the rule names the one (``evidence = "$format"``)."""
+    return str(meta.get("evidence", identifier)) == identifier
+
+
 @cache
 def _engine(*, filtered: bool) -> Engine | None:
     """The rules with or without a filter, compiled by the library at hand; None when there are no such rules.
@@ -132,7 +137,12 @@ class _YaraPython:
             raise TimeoutError from None
         out: list[Match] = []
         for each in found:
-            places = [(instance.offset, instance.matched_data) for string in each.strings for instance in string.instances]
+            places = [
+                (instance.offset, instance.matched_data)
+                for string in each.strings
+                if _tells(each.meta, string.identifier)
+                for instance in string.instances
+            ]
             for offset, data in sorted(places)[:_HITS_PER_RULE] or [(0, b"")]:
                 out.append(Match(each.rule, each.meta, offset, data))
         return out
@@ -158,7 +168,12 @@ class _YaraX:
         out: list[Match] = []
         for each in found.matching_rules:
             meta = {str(name): str(value) for name, value in each.metadata}
-            places = [(place.offset, place.length) for pattern in each.patterns for place in pattern.matches]
+            places = [
+                (place.offset, place.length)
+                for pattern in each.patterns
+                if _tells(meta, pattern.identifier)
+                for place in pattern.matches
+            ]
             for offset, length in sorted(places)[:_HITS_PER_RULE] or [(0, 0)]:
                 out.append(Match(each.identifier, meta, offset, content[offset : offset + length]))
         return out

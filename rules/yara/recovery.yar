@@ -71,6 +71,7 @@ rule recovery_secret_in_log
     meta:
         id = "recovery-secret-in-log"
         description = "format of a message that shows a name and the password that goes with it"
+        evidence = "$format"  // the others only make the search quick
         severity = "low"
         reference = "CWE-532"
     strings:

@@ -143,6 +143,11 @@ def test_hits_carry_rule_offset_and_meta():
     assert hit.meta["rule"] == "backdoor_dlink_xmlset"
 
 
+def test_a_hit_shows_the_string_that_tells_not_the_one_that_makes_the_search_quick():
+    (hit,) = (hit for hit in inspect(ELF + b"passwd: %s\0set ssid:%s,key:%s\0").yara if hit.rule == "recovery-secret-in-log")
+    assert hit.text == "ssid:%s,key:%s"
+
+
 def test_secrets_are_masked_in_hits():
     (hit,) = [hit for hit in inspect(b"root:absxcfbgXtb3o:0:0:root:/:/bin/sh\n").yara if hit.rule == "credentials-known-hash"]
     assert hit.text == "abs****"
