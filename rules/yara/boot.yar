@@ -41,6 +41,21 @@ rule boot_avb
         any of them
 }
 
+rule boot_mcuboot
+{
+    meta:
+        id = "boot-mcuboot"
+        description = "code of MCUboot"
+        severity = "info"
+        reference = "MCUboot boot/bootutil/src/loader.c, boot/zephyr/main.c"
+    strings:
+        $slot = "Image in the %s slot is not valid!"
+        $start = "Unable to find bootable image"
+        $slots = "Image %d upgrade secondary slot -> primary slot"
+    condition:
+        any of them
+}
+
 rule boot_rom_authentication
 {
     meta:

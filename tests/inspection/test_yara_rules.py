@@ -19,6 +19,7 @@ SAMPLES: dict[str, tuple[bytes, bytes]] = {
     "boot_fit_signature": (b"Failed to verify required signature '%s'\n\0", b"Failed to verify the signature\0"),
     "boot_image_checks": (b"Verifying Checksum ... \0Bad Data CRC\n\0", b"Bad CRC\0"),
     "boot_avb": (b"androidboot.vbmeta.digest\0", b"androidboot.slot_suffix\0"),
+    "boot_mcuboot": (b"\0Unable to find bootable image\0", b"\0unable to find image\0"),
     "boot_rom_authentication": (b"\0hab_auth_img\0addr length offset\0", b"\0hab_status\0"),
     "backdoor_dlink_xmlset": (ELF + b"xmlset_roodkcableoj28840ybtide\0", ELF + b"xmlset_user\0"),
     "backdoor_alphanetworks_telnet": (

@@ -2,7 +2,8 @@
 
 ESP-IDF: with Secure Boot the ROM verifies the boot loader against digests in eFuses and the boot loader the application; without,
 a hash or checksum is compared. MCUboot verifies with the key that is built into it. Nordic's loader compares a CRC32 at each
-start and a signature when an update comes in. None of the keys and switches is in an application image. Sources: ESP-IDF
+start and a signature when an update comes in. None of the keys and switches is in an application image; a dump of the flash
+holds the loader's code with its key (``built_in_keys.py``), and never the fuses. Sources: ESP-IDF
 "Secure Boot V2", "Flash Encryption"; MCUboot docs/design.md; nRF5 SDK nrf_bootloader; Silicon Labs UG266 and UG489.
 """
 
@@ -12,6 +13,7 @@ import re
 from collections.abc import Iterator
 
 from fwcheck.device._update_scripts import Verified
+from fwcheck.device.booting.built_in_keys import holder_of
 from fwcheck.device.booting.context import Context, here
 from fwcheck.device.booting.loaders import Link
 from fwcheck.model import BootStep, Evidence, Node
@@ -36,6 +38,7 @@ def microcontrollers(context: Context) -> list[Link]:
     if context.roots:
         return []
     found = [link for node in _images(context) for link in _links(context, node)][:_MOST]
+    found = [*_built_with_keys(context, found), *found]
     loader = next((link for link in found if link.rank == LOADER), None)
     if loader is not None and loader.node.format == "esp":
         rom = BootStep(
@@ -46,6 +49,33 @@ def microcontrollers(context: Context) -> list[Link]:
         )
         found.insert(0, Link(0, loader.node, rom))
     return found
+
+
+def _built_with_keys(context: Context, links: list[Link]) -> Iterator[Link]:
+    """MCUboot beside its application where it tells no version: known by the key in it that the application's signature fits."""
+    told = {link.node.chain for link in links}
+    for link in links:
+        holder = holder_of(context, link.node) if link.node.format == "mcuboot" else None
+        if holder is None or not holder.fits or holder.node.chain in told:
+            continue
+        told.add(holder.node.chain)
+        texts = _code_of(context, holder.node)
+        if texts is not None and "Booting MCUboot" in texts.text:
+            continue  # told by its banner
+        proofs = (holder.evidence(), *([texts] if texts is not None else []))
+        reason = "it lies at the beginning of the flash; what starts it, the ROM or an immutable loader, is not in the image"
+        yield Link(LOADER, holder.node, BootStep(stage="boot loader", detail="MCUboot", reason=reason, evidence=proofs))
+
+
+def _code_of(context: Context, loader: Node) -> Evidence | None:
+    """A text of MCUboot in a loader's code."""
+    for node, facts in context.firmware.loose:
+        if node.chain == loader.chain:
+            if hit := next((each for each in facts.banners if each.component == "mcuboot"), None):
+                return here(node, hit.text, hit.offset)
+            if found := next((each for each in facts.yara if each.rule == "boot-mcuboot"), None):
+                return here(node, found.text, found.offset)
+    return None
 
 
 def _images(context: Context) -> Iterator[Node]:
@@ -98,13 +128,38 @@ def _carried(node: Node) -> Verified:
     return "checksum" if carries == "checksum" else "hash" if carries == "hash" else "unknown"
 
 
+def _proven(context: Context, node: Node, said: str) -> tuple[Verified, str, tuple[Evidence, ...]]:
+    """What loaders in the same dump say of a signed image: verified by one that holds the key, or why that is not told."""
+    holder = holder_of(context, node)
+    if holder is None:
+        return "unknown", said, ()
+    if not holder.fits:
+        return (
+            "unknown",
+            "the signature does not fit the public key in the loader beside it, which would refuse the image",
+            (holder.evidence(),),
+        )
+    if published := str(node.detail.get("development_key", "")):
+        return (
+            "unknown",
+            f"the loader beside it demands a signature by the {published}: anybody can make one",
+            (holder.evidence(),),
+        )
+    return "signature", "the key that is built into the loader beside it verifies this image", (holder.evidence(),)
+
+
 def _esp(context: Context, node: Node, stage: str) -> BootStep:
     checker = "boot ROM" if stage == "boot loader" else "boot loader"
     words, carries = str(node.detail.get("integrity_detail", "")), node.detail.get("integrity")
     keys = "eFuses" if stage == "boot loader" or "V2" in words else "the boot loader"
-    proofs = [_proof(node)]
-    if carries == "signature":
+    proofs, verified = [_proof(node)], _carried(node)
+    if carries == "signature" and stage == "application" and "V1" in words:
+        undecided = f"{_states(context, node) or words}; whether it has to fit is decided by {keys}, which is not in the image"
+        verified, reason, more = _proven(context, node, undecided)
+        proofs += more
+    elif carries == "signature":
         reason = f"{_states(context, node) or words}; whether it has to fit is decided by {keys}, which no image shows"
+        reason += _same_keys(context, node) if stage == "application" else ""
     elif node.detail.get("chip") == "ESP8266":
         reason = f"{words}: against damage; the chip has no secure boot"
     else:
@@ -119,16 +174,31 @@ def _esp(context: Context, node: Node, stage: str) -> BootStep:
     name = node.detail.get("project", "")
     detail = f"{node.detail.get('chip', 'esp')} {stage}" + (f" {name!r}" if name else "")
     return BootStep(
-        stage=stage, detail=detail, verified=_carried(node), checked_by=checker, reason=reason[:400], evidence=tuple(proofs[:3])
+        stage=stage, detail=detail, verified=verified, checked_by=checker, reason=reason[:400], evidence=tuple(proofs[:4])
     )
+
+
+def _same_keys(context: Context, node: Node) -> str:
+    """Of Secure Boot V2: whether loader and application are signed by a key of the same digest, which fuses have to hold."""
+    mine = set(str(node.detail.get("key_digests", "")).split())
+    for loader in context.formats.get("esp", ()):
+        if loader is not node and mine and _is_loader(context, loader) and "key_digests" in loader.detail:
+            same = mine & set(str(loader.detail["key_digests"]).split())
+            return "; loader and application are signed by the same key" if same else "; the loader is signed by another key"
+    return ""
 
 
 def _mcuboot(context: Context, node: Node) -> BootStep:
     words = str(node.detail.get("integrity_detail", ""))
     carries = node.detail.get("integrity")
-    proofs = [_proof(node)]
+    proofs, verified = [_proof(node)], _carried(node)
     if carries == "signature":
-        reason = f"{_states(context, node) or words}; the boot loader and the key that is built into it decide"
+        undecided = f"{_states(context, node) or words}; the boot loader and the key that is built into it decide"
+        verified, reason, more = _proven(context, node, undecided)
+        proofs += more
+    elif (holder := holder_of(context, node)) is not None and (texts := _code_of(context, holder.node)) is not None:
+        verified, reason = "unknown", f"{words}; the loader beside it holds a public key, and would refuse it"
+        proofs += [holder.evidence(), texts]
     else:
         reason = f"{words}; a boot loader built with a key refuses it"
     for trailer in context.formats.get("mcuboot-trailer", ()):
@@ -142,7 +212,7 @@ def _mcuboot(context: Context, node: Node) -> BootStep:
     return BootStep(
         stage="application",
         detail=detail,
-        verified=_carried(node),
+        verified=verified,
         checked_by="MCUboot",
         reason=reason[:400],
         evidence=tuple(proofs),

@@ -17,6 +17,7 @@ from typing import Final
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._loader_keys import keys_of_loader
 from fwcheck.extraction.formats._parts import code, part
 from fwcheck.extraction.formats._picobin import picobin
 from fwcheck.extraction.formats._vector_table import load_address, vector_table
@@ -41,7 +42,10 @@ class CortexM(Format):
     title = "Raw ARM Cortex-M image"
     specification = "ARMv6-M, ARMv7-M, ARMv8-M Architecture Reference Manuals; NXP UM10503 (LPC checksum)"
     category = "executable"
-    reads = "vector tables of boot loader and applications in one dump, load address (estimated), LPC checksum, RP2350 metadata"
+    reads = (
+        "vector tables of boot loader and applications in one dump, load address (estimated), LPC checksum, RP2350 metadata, "
+        "public keys of a boot loader"
+    )
     not_read = "images that do not begin with their vector table"
     signatures = (
         Signature(
@@ -71,7 +75,8 @@ class CortexM(Format):
             detail["vector_checksum"] = "right (NXP LPC)"
         detail |= picobin(source, offset)
         entries = [_entry(source, begin, stop, offset) for begin, stop in pieces]
-        return Container(format=self.name, size=end - offset, entries=entries, detail=detail)
+        held = keys_of_loader(source, offset, pieces[0][1] - offset)
+        return Container(format=self.name, size=end - offset, entries=entries, detail=detail | held.detail, keys=held.keys)
 
 
 def _content_end(source: ByteSource, offset: int) -> int:

@@ -21,6 +21,7 @@ from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats._checksums import crc32_msb_first, digest, verdict
 from fwcheck.extraction.formats._esp_signature import signature_detail
+from fwcheck.extraction.formats._loader_keys import LoaderKeys, keys_of_loader
 from fwcheck.extraction.formats._parts import code, crc32, words
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
@@ -115,18 +116,21 @@ def _esp32(source: ByteSource, offset: int, head: bytes) -> Container:
         integrity, end = "signature", signature.end
         checks.append(signature.words)
         problems += signature.problems
+    held = LoaderKeys() if "elf_sha256" in described else keys_of_loader(source, offset, image.end - offset)
     detail: dict[str, str | int] = {
         "chip": _CHIPS[chip],
         **_header_detail(head),
         "minimum_chip_revision": int.from_bytes(extended[7:9], "little"),
         **described,
         **(signature.detail if signature else {}),
+        **held.detail,
         "integrity": integrity,
         "integrity_detail": ", ".join(checks),
     }
     return Container(
         format="esp", size=end - offset, entries=_entries(source, image), detail=detail, problems=problems,
         signatures=tuple(signature.blocks) if signature is not None else (),
+        keys=held.keys,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
+from fwcheck.extraction.formats._loader_keys import keys_of_loader
 from fwcheck.extraction.formats._parts import code
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource
@@ -54,7 +55,9 @@ class RiscvRaw(Format):
             upper, jump = (int.from_bytes(head[at : at + 4], "little") for at in (0, 4))
             low = (jump >> 20) - ((jump >> 31) << 12)
             detail["entry_point"] = f"0x{(upper & 0xFFFFF000) + low & 0xFFFFFFFF:08x}"
-        return Container(format=self.name, size=size, entries=[code(source, "code", offset, size)], detail=detail)
+        held = keys_of_loader(source, offset, size)
+        entries = [code(source, "code", offset, size)]
+        return Container(format=self.name, size=size, entries=entries, detail=detail | held.detail, keys=held.keys)
 
 
 FORMATS = (RiscvRaw(),)
