@@ -18,6 +18,19 @@ import msgspec
 from fwcheck.model import Evidence, Finding, Location, Severity
 
 
+class Texts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The texts of a rule in another language. ``phrases``: those that the analyser makes at run time, by the English ones.
+
+    An English phrase has blanks where the analyser fills something in; see ``fwcheck/language/phrasebook.py``.
+    """
+
+    title: str
+    explanation: str
+    refuted_by: str
+    remediation: str
+    phrases: dict[str, str] = {}
+
+
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A rule: what a finding of it says, why it matters, what would refute it, how to mend it."""
 
@@ -31,6 +44,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     verdict: Literal["violation", "concern", "support", "info"] = "violation"
     confidence: Literal["certain", "firm", "tentative"] = "firm"
     references: tuple[str, ...] = ()  # provisions, weaknesses (CWE), manual pages, RFCs
+    ja: Texts | None = None  # None: reports in Japanese show the English texts
 
     def finding(
         self,

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import xlsxwriter
 
 from fwcheck.jcstar.catalogue import Criterion, criteria
+from fwcheck.language.told import told
 from fwcheck.model import CriterionVerdict, Finding, Report, TierVerdict, Verdict
 from fwcheck.reports import view
 from fwcheck.reports.printable import plain
@@ -88,11 +89,11 @@ def render(report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> 
     settings = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     book = xlsxwriter.Workbook(out, settings)
     book.set_properties({"title": "fwcheck checklist", "created": _EPOCH})
-    tier = view.target(report)
     order: tuple[Lang, ...] = ("ja", "en") if lang == "ja" else ("en", "ja")
     for each in order:
-        _sheet(book, report, tier, each, show_secrets=show_secrets)
-    _evidence(book, report, show_secrets=show_secrets)
+        shown = told(report, each)
+        _sheet(book, shown, view.target(shown), each, show_secrets=show_secrets)
+    _evidence(book, told(report, lang), show_secrets=show_secrets)
     book.close()
     return out.getvalue()
 

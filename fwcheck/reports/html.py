@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from fwcheck.jcstar.catalogue import Criterion, criteria, shipped
 from fwcheck.jcstar.extent import size
+from fwcheck.language.told import told
 from fwcheck.model import CriterionVerdict, Finding, Report, TierVerdict
 from fwcheck.reports import view
 from fwcheck.reports.labels import label
@@ -46,6 +47,7 @@ class Level(NamedTuple):
 
 def render(report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> str:
     """The report as one HTML document."""
+    report = told(report, lang)
     from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  # only an HTML report pays for jinja2
 
     environment = Environment(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from fwcheck.jcstar.extent import size
+from fwcheck.language.told import told
 from fwcheck.model import Finding, Report
 from fwcheck.reports import view
 from fwcheck.reports.labels import label
@@ -19,7 +20,7 @@ _PER_RULE = 20
 
 def render(report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> str:
     """The report as GitHub-flavoured Markdown; text from the image is escaped and forms no markup, link or mention."""
-    return "\n".join(_lines(report, lang, show_secrets=show_secrets)) + "\n"
+    return "\n".join(_lines(told(report, lang), lang, show_secrets=show_secrets)) + "\n"
 
 
 def escape(text: str) -> str:

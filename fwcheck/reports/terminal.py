@@ -10,6 +10,7 @@ import io
 from typing import IO, TYPE_CHECKING
 
 from fwcheck.jcstar.extent import size
+from fwcheck.language.told import told
 from fwcheck.model import BootStep, Component, Device, Finding, Report, TierVerdict, Trait, UpdatePath, Verdict
 from fwcheck.reports import view
 from fwcheck.reports.labels import label
@@ -67,7 +68,7 @@ def show(report: Report, out: IO[str], *, lang: Lang = "en", show_secrets: bool 
     held = out if terminal else io.StringIO()  # plain text loses the spaces that fill its lines
     console = Console(file=held, width=width or (None if terminal else WIDTH), highlight=False, markup=False, emoji=False)
     blocks = (getattr(out, "encoding", None) or "utf-8").lower().startswith("utf")
-    _Printer(console, lang, show_secrets=show_secrets, blocks=blocks).report(report)
+    _Printer(console, lang, show_secrets=show_secrets, blocks=blocks).report(told(report, lang))
     if isinstance(held, io.StringIO) and held is not out:
         out.write("".join(line.rstrip() + "\n" for line in held.getvalue().splitlines()))
 

@@ -1,0 +1,100 @@
+"""A report as a Japanese reader gets it: the same report, its sentences in Japanese, its ids, names and evidence untouched.
+
+The texts of rules stand beside the rules, those of criteria in the catalogue, all others in ``phrases/*.toml``. What has no
+Japanese text (a rule of a third party, a report of another version) stays English.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.resources import files
+
+import msgspec
+
+from fwcheck.jcstar.catalogue import criteria, shipped
+from fwcheck.language.phrasebook import Phrasebook
+from fwcheck.model import CriterionVerdict, Finding, Report, TierVerdict
+
+_TEXTS = ("title", "explanation", "refuted_by", "remediation")
+
+
+@cache
+def phrasebook() -> Phrasebook:
+    """Everything that the tool says, in Japanese."""
+    return Phrasebook([*_of_rules(), *_of_criteria(), *_of_files()])
+
+
+def in_japanese(report: Report) -> Report:
+    """The report with its sentences in Japanese."""
+    book = phrasebook()
+    findings = tuple(_finding(finding, book) for finding in report.findings)
+    quoted = _quoted(report.findings, findings)
+    gaps = tuple(msgspec.structs.replace(gap, reason=book.say(gap.reason)) for gap in report.coverage.gaps)
+    return msgspec.structs.replace(
+        report,
+        coverage=msgspec.structs.replace(report.coverage, gaps=gaps),
+        findings=findings,
+        tiers=tuple(_tier(tier, book, quoted) for tier in report.tiers),
+        gate=msgspec.structs.replace(report.gate, reasons=reasons_in_japanese(report.gate.reasons, report.findings)),
+    )
+
+
+def reasons_in_japanese(reasons: Iterable[str], findings: Iterable[Finding]) -> tuple[str, ...]:
+    """The reasons of a gate on a report with these findings."""
+    book = phrasebook()
+    held = tuple(findings)
+    quoted = _quoted(held, [_finding(finding, book) for finding in held])
+    return tuple(book.say(reason, quoted) for reason in reasons)
+
+
+def _of_rules() -> Iterator[tuple[str, str]]:
+    from fwcheck.analysers.registry import rules  # noqa: PLC0415  # a text of the gate alone needs no analyser
+
+    for rule in rules().values():
+        if rule.ja is not None:
+            yield from ((getattr(rule, name), getattr(rule.ja, name)) for name in _TEXTS)
+            yield from rule.ja.phrases.items()
+
+
+def _of_criteria() -> Iterator[tuple[str, str]]:
+    yield from ((profile.banner_en, profile.banner_ja) for profile in shipped())
+    yield from ((criterion.title_en, criterion.title_ja) for criterion in criteria().values())
+
+
+def _of_files() -> Iterator[tuple[str, str]]:
+    folder = files(__package__) / "phrases"
+    for each in sorted(folder.iterdir(), key=lambda file: file.name):
+        if each.name.endswith(".toml"):
+            for table in tomllib.loads(each.read_text("utf-8")).values():
+                yield from table.items()
+
+
+def _finding(finding: Finding, book: Phrasebook) -> Finding:
+    return msgspec.structs.replace(finding, **{name: book.say(getattr(finding, name)) for name in _TEXTS})
+
+
+def _quoted(findings: Iterable[Finding], told: Iterable[Finding]) -> dict[str, str]:
+    """Findings as reasons quote them: of a verdict (rule, title, path), of a gate (with severity and advice)."""
+    found: dict[str, str] = {}
+    for one, other in zip(findings, told, strict=True):
+        path = one.location.path
+        brief = f" ({path})" if path else ""
+        found[f"{one.rule} {one.title}{brief}"] = f"{one.rule} {other.title}{brief}"
+        line = f"{one.severity.value} {one.rule} {one.title}" + (f" in {path}" if path else "")
+        shown = f"{phrasebook().say(one.severity.value)} {one.rule} {other.title}{brief}"
+        found[f"{line}: {one.remediation}" if one.remediation else line] = (
+            f"{shown}：{other.remediation}" if one.remediation else shown
+        )
+    return found
+
+
+def _tier(tier: TierVerdict, book: Phrasebook, quoted: dict[str, str]) -> TierVerdict:
+    rows = tuple(_row(row, book, quoted) for row in tier.criteria)
+    return msgspec.structs.replace(tier, note=book.say(tier.note), formula=book.say(tier.formula), criteria=rows)
+
+
+def _row(row: CriterionVerdict, book: Phrasebook, quoted: dict[str, str]) -> CriterionVerdict:
+    limits = tuple(book.say(each) for each in row.limited_by)
+    return msgspec.structs.replace(row, reason=book.say(row.reason, quoted), limited_by=limits)
