@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from fwcheck.device.firmware import FileSystem
 from fwcheck.device.shell.grammar import parse
+from fwcheck.device.shell.tree import Script as Parsed
 from fwcheck.device.updating import verdict
 from fwcheck.device.updating.script import OF_SYSUPGRADE, Script, for_a_shell
+from fwcheck.device.updating.table import may_lead, may_write, sinks_of
 from fwcheck.device.updating.verdict import Write, writes
 from fwcheck.model import Evidence, Facts, Node, StepAction, UpdatePath, UpdateStep
 
@@ -62,7 +65,10 @@ _NO_PROGRAM = re.compile(
     r"(?i)/(?:opkg|dpkg)/(?:info|status)|\.(?:html?|md|txt|conf|list|control|xml|json|css)$|/doc/|/i18n/|(?:^|/)sysupgrade\.conf$"
 )
 _OF_AN_UPDATE = re.compile(r"/(?:update|upgrade|ota|firmware)[^/]*/")
+# Writes that are of software only where the script speaks of it: flash holds other things, too.
+_RAW = frozenset({"mtd write", "flashcp", "nandwrite", "ubi volume", "raw write to flash"})
 _MOST_CALLED = 24
+_MOST_LINES = 200
 _MOST_STEPS = 12
 _LONGEST = 1024  # characters of a line that is looked at: longer ones are data
 _SOURCES = (
@@ -86,28 +92,36 @@ def script_paths(fs: FileSystem) -> Iterator[UpdatePath]:
     for node, facts in fs.files():
         if facts.text is None or not _is_program(node, facts) or OF_SYSUPGRADE.search(node.path):
             continue
-        found = _sinks(facts.text)
-        if not found or not _ABOUT_SOFTWARE.search(facts.text + node.path):
-            continue
         if is_shell(node, facts):
-            yield from _followed(fs, node.path, facts.text, found)
-        else:
+            if may_write(facts.text) and ((parsed := parse(facts.text)).error or may_lead(parsed)):
+                yield from _followed(fs, node.path, facts.text, parsed)
+            continue
+        found = _sinks(facts.text)
+        if found and _ABOUT_SOFTWARE.search(facts.text + node.path):
             yield _read(fs, node.path, facts.text, found, known)
 
 
-def _followed(fs: FileSystem, path: str, text: str, sinks: list[Sink]) -> Iterator[UpdatePath]:
+def _followed(fs: FileSystem, path: str, text: str, parsed: Parsed) -> Iterator[UpdatePath]:
     """One path for each verdict over the writes of a shell script; unknown where no way to a write was found."""
+    about_software = _ABOUT_SOFTWARE.search(text + path) is not None
     script = Script(fs)
     script.follow(path, text)
     by_verdict: dict[Verified, Write] = {}
     for write in writes(script, fs):
-        by_verdict.setdefault(_own(write), write)
+        if (about_software or _name(write) not in _RAW) and _belongs(write, path):
+            by_verdict.setdefault(_own(write), write)
     for verified, write in by_verdict.items():
         yield _told(fs, path, text, write, verified)
-    error = parse(text).error
-    if not by_verdict or (error and not by_verdict.keys() & {"none", "unknown"}):
-        sink, number, line = sinks[-1 if by_verdict else 0]
-        why = f"the script could not be read to its end ({error})" if error else "nothing seen in the script leads there"
+    if by_verdict and not (parsed.error and not by_verdict.keys() & {"none", "unknown"}):
+        return
+    standing = [each for each in _standing(parsed, text) if about_software or each[0] not in _RAW]
+    if standing:
+        sink, number = standing[-1 if by_verdict else 0]
+        why = (
+            f"the script could not be read to its end ({parsed.error})"
+            if parsed.error
+            else "nothing seen in the script leads there"
+        )
         yield UpdatePath(
             source=_source(path, text),
             sink=sink,
@@ -115,8 +129,21 @@ def _followed(fs: FileSystem, path: str, text: str, sinks: list[Sink]) -> Iterat
             mechanism=path,
             detail=f"writes by {sink}; {why}",
             root=fs.label,
-            evidence=(fs.evidence(path, line, line=number),),
+            evidence=(fs.evidence(path, text.split("\n", number)[number - 1][:_LONGEST].strip(), line=number),),
         )
+
+
+def _belongs(write: Write, path: str) -> bool:
+    """Whether a write is this script's: its own, or one of a script that it calls after a step of its own."""
+    return any(step.evidence is not None and step.evidence.location.path == path for step in write.steps)
+
+
+def _standing(parsed: Parsed, text: str) -> list[tuple[str, int]]:
+    """The writing commands that stand in a script; where it could not be read, each line is looked at for itself."""
+    if not parsed.error:
+        return [(sink.name, line) for sink, line in sinks_of(parsed)]
+    lines = ((number, line) for number, line in enumerate(text.split("\n"), 1) if len(line) <= _LONGEST and may_write(line))
+    return [(sink.name, number) for number, line in islice(lines, _MOST_LINES) for sink, _ in sinks_of(parse(line))]
 
 
 def _own(write: Write) -> Verified:
@@ -201,7 +228,10 @@ def _steps(fs: FileSystem, path: str, text: str, found: list[Sink], checks: list
 
 
 # Programs that check by themselves: a script without a check says nothing about them.
-_CHECKING_SINKS = frozenset({"sysupgrade", "swupdate", "rauc", "mender", "vendor updater"})
+_CHECKING_SINKS = frozenset(
+    {"sysupgrade", "swupdate", "rauc", "mender", "vendor updater", "ostree", "fwupd", "update_engine", "snap", "casync"}
+    | {"opkg", "ipkg", "apk", "apt", "dnf", "yum", "zypper", "tdnf"}
+)
 
 
 def _is_program(node: Node, facts: Facts) -> bool:

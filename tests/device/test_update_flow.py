@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.trees import Link, firmware_of
 
+from fwcheck.device.shell.grammar import parse
 from fwcheck.device.updates import _started, update_paths
-from fwcheck.device.updating.commands import Check, Digest, Fetch, Sink, understand, words_of
+from fwcheck.device.updating.commands import Check, Digest, Fetch, Sink, words_of
+from fwcheck.device.updating.table import may_lead, may_write, understand
 from fwcheck.model import Evidence, Location, Service, UpdatePath
 
 ROOT = {"/bin/busybox": b"\x7fELF", "/sbin/init": Link("/bin/busybox"), "/etc/inittab": "::sysinit:/etc/init.d/rcS\n"}
@@ -219,25 +221,66 @@ def test_logins_in_addresses_are_masked():
     assert "https://****@x.example/fw" in masked.steps[0].what
 
 
+ALONE = [
+    ("sh /mnt/usb/update.sh", "program that was brought in"),
+    ("/mnt/sd/init.sh &", "program that was brought in"),
+    (". /media/sda1/update.sh", "program of a removable medium"),
+    ("curl http://x.example/update.sh | sh", "run as it comes"),
+    ("wget -qO- http://x.example/update.sh | sudo bash -s", "run as it comes"),
+    ("wget -O /tmp/u.sh http://x.example/u\nchmod +x /tmp/u.sh\n/tmp/u.sh", "program that was brought in"),
+    ("cd /tmp\nwget http://x.example/u.sh\nsh u.sh", "program that was brought in"),
+    ("curl http://x.example/u > /tmp/u.sh\n. /tmp/u.sh", "program that was brought in"),
+    ("U=/tmp/u\ntftp -g -r u -l $U 10.0.0.1\nchmod 755 $U && $U", "program that was brought in"),
+    ("tar xzf /tmp/firmware.tgz -C /", "unpacked over the root"),
+    ("tar -C / -x -f /tmp/update.tar", "unpacked over the root"),
+    ("tar xf /mnt/usb/x.tar -C /", "unpacked over the root"),
+    ("wget -O - http://x.example/x.tgz | tar xz -C /", "unpacked over the root"),
+    ("cd /\ncurl -s http://x.example/x.tgz | tar xz", "unpacked over the root"),
+    ("wget -O /tmp/x.zip http://x.example/x\nunzip -o /tmp/x.zip -d /", "unpacked over the root"),
+    ("opkg install /tmp/update.ipk", "package of its own"),
+    ("opkg update && opkg upgrade", "opkg"),
+    ("apt-get -y dist-upgrade", "apt"),
+    ("zcat /tmp/fw.gz > /dev/mtdblock3", "raw write to flash"),
+    ("zcat /tmp/fw.gz | dd of=/dev/mmcblk0p2", "raw write to flash"),
+    ("FLASH='mtd write'\n$FLASH /tmp/fw.bin firmware", "mtd write"),
+    ('run() { "$@" || exit 1; }\nrun flashcp /tmp/fw.bin /dev/mtd2', "flashcp"),
+    ("out=$(swupdate -i /tmp/fw.swu 2>&1)", "swupdate"),
+    ("ubiformat /dev/mtd3 -f /tmp/fw.ubi", "ubi volume"),
+    ("dfu-util -a 0 -D /tmp/radio.bin", "firmware of another chip"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "sink"), ALONE)
+def test_what_runs_or_unpacks_software_is_a_write(command, sink):
+    found = update_paths(firmware_of({**ROOT, "/sbin/up.sh": f"{HEAD}{command}\n"}))
+    assert [each.sink for each in found if each.mechanism == "/sbin/up.sh"] == [sink]
+
+
 @pytest.mark.parametrize(
-    ("command", "sink"),
+    "command",
     [
-        ("sh /mnt/usb/update.sh", "program that was brought in"),
-        (". /media/sda1/update.sh", "program of a removable medium"),
-        ("curl http://x.example/update.sh | sh", "run as it comes"),
-        ("wget -O /tmp/update.sh http://x.example/u\nchmod +x /tmp/update.sh\n/tmp/update.sh", "program that was brought in"),
-        ("tar xzf /tmp/firmware.tgz -C /", "unpacked over the root"),
-        ("opkg install /tmp/update.ipk", "package of its own"),
-        ("zcat /tmp/fw.gz > /dev/mtdblock3", "raw write to flash"),
-        ("zcat /tmp/fw.gz | dd of=/dev/mmcblk0p2", "raw write to flash"),
+        "wget -O /tmp/weather.json http://x.example/w\n. /lib/functions.sh",
+        "curl http://x.example/list | grep sh",
+        "echo 'wget x | sh'",
+        "tar xzf /tmp/backup.tgz -C /tmp",
+        "wget -O - http://x.example/x.tgz | tar xz -C /tmp/www",
+        "mount /dev/sda1 /mnt/usb\nls /mnt/usb",
+        "echo 1 | sh -c 'cat'",
+        "opkg update\nopkg list-upgradable",
+        "apt-get --dry-run upgrade",
+        "ubiformat /dev/mtd3 -y",
+        "restart=1\nstart() { mtdinfo; }",
     ],
 )
-def test_what_runs_or_unpacks_software_is_a_write(command, sink):
-    # the scanner looks at scripts in which a classic write stands; here it is one behind the command in question
-    found = update_paths(firmware_of({**ROOT, "/sbin/up.sh": f"{HEAD}{command}\n{WRITE}"}))
-    assert sink in {step.what.partition(" of /")[0] for each in found for step in each.steps if step.action == "write"} | {
-        each.sink for each in found
-    }
+def test_fetching_and_unpacking_elsewhere_is_no_write(command):
+    assert update_paths(firmware_of({**ROOT, "/sbin/up.sh": f"{HEAD}{command}\n"})) == ()
+
+
+@pytest.mark.parametrize(("command", "sink"), ALONE)
+def test_every_write_of_the_flow_is_foreseen_before_it_is_followed(command, sink):
+    script = f"{HEAD}{command}\n"
+    assert may_write(script), sink
+    assert may_lead(parse(script))
 
 
 def test_a_path_that_the_boot_starts_is_automatic():

@@ -25,7 +25,8 @@ def fields(words: Iterable[Word], state: State) -> list[Value]:
     """The words of a command; unquoted values that are known are split at blanks."""
     out: list[Value] = []
     for word in words:
-        only = word.parts[0] if len(word.parts) == 1 else None
+        parts = [part for part in word.parts if not (isinstance(part, Literal) and not part.text)]  # a quote opens with one
+        only = parts[0] if len(parts) == 1 else None
         if isinstance(only, Parameter) and only.name in ("@", "*") and not only.op and state.arguments is not None:
             out += state.arguments
             continue

@@ -13,17 +13,17 @@ from dataclasses import replace
 from fwcheck.device.shell.grammar import parse
 from fwcheck.device.shell.tree import UNKNOWN, Redirect, Simple
 from fwcheck.device.updating import conditions
-from fwcheck.device.updating.commands import Check, Digest, Fetch, Sink, runs_foreign, understand, words_of, written_device
+from fwcheck.device.updating.commands import SHELLS, Check, Digest, Fetch, Sink, Unpack, runs_foreign, words_of, written_device
 from fwcheck.device.updating.conditions import Answer
 from fwcheck.device.updating.expansion import expand, fields
-from fwcheck.device.updating.state import ANY, How, Outcome, State, States, Value, distinct, either, joined, succeeded
+from fwcheck.device.updating.state import ANY, NETWORK, How, Outcome, State, States, Value, distinct, either, joined, succeeded
+from fwcheck.device.updating.table import understand
 from fwcheck.device.updating.walk import Flow, Leaving, answered
 
 _SEARCH = ("/sbin", "/usr/sbin", "/bin", "/usr/bin", "/usr/local/bin", "/usr/local/sbin")
 _FILTERS = frozenset({"cat", "awk", "cut", "sed", "head", "tail", "tr", "sort", "tee", "uniq", "base64", "xxd", "hexdump", "od"})
 _SAYS = frozenset({"echo", "printf"})
 _DECLARES = frozenset({"local", "export", "declare", "readonly", "typeset"})
-_SHELLS = frozenset({"sh", "ash", "bash", "dash", "ksh"})
 _GREPS = frozenset({"grep", "egrep", "fgrep"})
 _GIVES_UP = re.compile(r"die|abort|bail\w*|fatal|\w*exit\w*|\w*fail\w*|\w*err(?:or)?\w*")
 # One tool, judged as such, and what puts headers right at boot.
@@ -189,10 +189,12 @@ class Script(Flow):
 
     def _filter(self, rest: list[Value], state: State) -> Outcome:
         """What goes through as text: a digest stays one."""
-        files = [text for each in rest if (text := self._file(each, state)) is not ANY]
+        named = [each for each in rest if not each.text.startswith("-")]
+        files = [text for each in named if (text := self._file(each, state)) is not ANY]
         piped = state.piped if state.piped is not None and state.piped.how else None
         if piped is None and not files:
-            return either((replace(state, output=ANY),))
+            of = named[0].text if named and state.piped is None else state.piped.of if state.piped is not None else ""
+            return either((replace(state, output=ANY._replace(of=of if of == NETWORK or UNKNOWN not in of else "")),))
         flowing = files[0] if files else piped or ANY
         return either((replace(state, output=flowing if flowing.how == "output" else flowing._replace(text=UNKNOWN)),))
 
@@ -220,6 +222,9 @@ class Script(Flow):
         count = int(rest[0].text[:3]) if rest and rest[0].text.isdecimal() else 1
         return succeeded((replace(state, arguments=state.arguments[count:]),))
 
+    def _cd(self, rest: list[Value], state: State) -> Outcome:
+        return either((state.assign("PWD", rest[0] if rest else ANY),))
+
     def _read(self, rest: list[Value], state: State) -> Outcome:
         names = [each.text for each in rest if re.fullmatch(r"[A-Za-z_]\w*", each.text)][:32]
         value = state.piped if state.piped is not None and state.piped.how else ANY
@@ -243,6 +248,8 @@ class Script(Flow):
         path = rest[0].text if rest else ""
         if runs_foreign(path):
             return either((self._sink(Sink("program of a removable medium", path), state),))
+        if self._came(path, state):
+            return either((self._sink(Sink("program that was brought in", path), state),))
         found = self._text(path)
         return either((state,)) if found is None else self.source(*found, (state,))
 
@@ -254,7 +261,7 @@ class Script(Flow):
         while rest and rest[0].text.startswith("-"):
             rest = rest[1:]
         if not rest:
-            if state.piped is not None and any(isinstance(self.events[each].command, Fetch) for each in state.seen):
+            if self._came("", state):
                 return either((self._sink(Sink("run as it comes"), state),))
             return either((state,))
         return self._program(rest, state)
@@ -281,8 +288,14 @@ class Script(Flow):
             return either((self._sink(command, state),))
         if isinstance(command, Fetch) and command.transport == "authenticated" and self._is_applet(words[0]):
             command = command._replace(transport="unknown")  # its wget checks certificates in some builds only
+        if isinstance(command, Unpack):
+            where = command.where or state.values.get("PWD", ANY).text
+            if where.rstrip("/") == "" and where and self._came(command.what, state):
+                return either((self._sink(Sink("unpacked over the root", command.what), state),))
         number = self.event(command)
         state = replace(state, seen=state.seen | {number})
+        if isinstance(command, Fetch):
+            return either((replace(state, output=ANY if command.target else ANY._replace(of=NETWORK)),))
         if isinstance(command, Check):
             return self._checked(number, command, behind, state)
         if isinstance(command, Digest):
@@ -313,7 +326,7 @@ class Script(Flow):
         if name.startswith(UNKNOWN):
             self.dynamic = True
             return either((replace(state, output=ANY),))
-        if runs_foreign(name) or any(self._brought(each, name) for each in state.seen):
+        if runs_foreign(name) or self._came(name, state):
             return either((self._sink(Sink("program that was brought in", name), state),))
         if (found := self._text(name)) is not None:
             return self.script(*found, tuple(values[1:]), state)
@@ -327,9 +340,15 @@ class Script(Flow):
         nodes = (self.fs.resolve(f"{place}/{name}") for place in _SEARCH)
         return any(node is not None and posixpath.basename(node.path).startswith("busybox") for node in nodes)
 
-    def _brought(self, number: int, name: str) -> bool:
-        command = self.events[number].command
-        return isinstance(command, Fetch) and bool(command.target) and command.target == name and UNKNOWN not in name
+    def _came(self, name: str, state: State) -> bool:
+        """Whether a file, or without a name standard input, is what a download brought."""
+        if name in ("", "-", "/dev/stdin"):
+            of = state.piped.of if state.piped is not None else ""
+            return of == NETWORK or (bool(of) and self._came(of, state))
+        if state.values.get(f"file:{name}", ANY).of == NETWORK:
+            return True
+        brought = (self.events[each].command for each in state.seen)
+        return any(isinstance(each, Fetch) and _same(each.target, name) for each in brought)
 
     def _text(self, name: str) -> tuple[str, str] | None:
         """The path and text of a script of the image."""
@@ -350,14 +369,25 @@ class Script(Flow):
         return None
 
 
+def _same(target: str, name: str) -> bool:
+    """Whether two names can be the same file; one without a directory lies in that of the moment."""
+    if not target or UNKNOWN in target or UNKNOWN in name:
+        return False
+    target, name = target.removeprefix("./"), name.removeprefix("./")
+    if "/" in target and "/" in name:
+        return posixpath.normpath(target) == posixpath.normpath(name)
+    return posixpath.basename(target) == posixpath.basename(name)
+
+
 _BUILTINS: Mapping[str, Callable[[Script, list[Value], State], Outcome]] = {
     "set": Script._set,
     **dict.fromkeys(("true", ":"), Script._true),
     "false": Script._false,
     "shift": Script._shift,
+    "cd": Script._cd,
     "read": Script._read,
     "eval": Script._eval,
     **dict.fromkeys((".", "source"), Script._source),
     **dict.fromkeys(("cmp", "diff"), Script._cmp),
-    **dict.fromkeys(_SHELLS, Script._shell),
+    **dict.fromkeys(SHELLS, Script._shell),
 }

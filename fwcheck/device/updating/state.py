@@ -19,11 +19,15 @@ How = Literal["", "digest", "output", "recovered"]
 
 
 class Value(NamedTuple):
-    """The value of a word; ``checks`` are the events that it came out of, ``how`` says as what."""
+    """The value of a word; ``checks`` are the events that it came out of, ``how`` says as what.
+
+    ``of`` is the file whose content it is, or :data:`NETWORK`.
+    """
 
     text: str = UNKNOWN
     how: How = ""
     checks: frozenset[int] = frozenset()
+    of: str = ""
 
     @property
     def known(self) -> bool:
@@ -31,6 +35,7 @@ class Value(NamedTuple):
         return UNKNOWN not in self.text
 
 
+NETWORK = "\0network"  # content that came over a network and went into no file
 ANY = Value()
 EMPTY = Value("")
 
@@ -43,7 +48,8 @@ def joined(values: Iterable[Value]) -> Value:
     told = next((each for each in parts if each.how), None)
     text = "".join(each.text for each in parts)[:_VALUE_LIMIT]
     checks = frozenset[int]().union(*(each.checks for each in parts))
-    return Value(text, told.how if told is not None else "", checks)
+    of = {each.of for each in parts if each.of}
+    return Value(text, told.how if told is not None else "", checks, of.pop() if len(of) == 1 else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import msgspec
 
 from fwcheck.device.firmware import FileSystem
 from fwcheck.device.shell.tree import UNKNOWN
-from fwcheck.device.updating.commands import Check, Digest, Fetch, Other, Sink
+from fwcheck.device.updating.commands import Check, Digest, Fetch, Other, Sink, Unpack
 from fwcheck.device.updating.script import Script
 from fwcheck.device.updating.state import State
 from fwcheck.device.updating.walk import Event
@@ -115,7 +115,7 @@ def _about(script: Script, number: int, state: State) -> bool:
     if any(_binds(each, signed) for each in passed if isinstance(each, Check | Digest) and each.kind == "hash"):
         return True
     behind = [script.events[each].command for each in state.seen]
-    unpacked = [each.what for each in behind if isinstance(each, Other) and each.action == "unpack"]
+    unpacked = [each.what for each in behind if isinstance(each, Unpack)]
     return any(each in signed or UNKNOWN in each or not each for each in unpacked)
 
 
@@ -190,7 +190,8 @@ def _step(script: Script, fs: FileSystem, number: int, states: Iterable[State]) 
         if command.kind == "vendor":
             return UpdateStep(action=action, what=what, honoured=honoured, reason=reason, evidence=where)
         return UpdateStep(action=action, what=what, check=command.kind, honoured=honoured, reason=reason, evidence=where)
-    return UpdateStep(action=command.action, what=_shown(command.what), evidence=where)
+    action = command.action if isinstance(command, Other) else "unpack"
+    return UpdateStep(action=action, what=_shown(command.what), evidence=where)
 
 
 def checked(kind: Verified, where: Evidence) -> UpdateStep:

@@ -1,0 +1,173 @@
+"""What a command means for an update, and which texts can hold one that writes: both out of one table of programs."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+from fwcheck.device.shell import tree
+from fwcheck.device.shell.tree import UNKNOWN
+from fwcheck.device.updating.commands import (
+    DEVICE,
+    REMOVABLE,
+    SHELLS,
+    Check,
+    Command,
+    Fetch,
+    Sink,
+    Unpack,
+    last,
+    operands,
+    runs_foreign,
+    words_of,
+    written_device,
+)
+from fwcheck.device.updating.readers import TOOLS
+
+_VENDOR_WORDS = ("fw", "updat", "pgrade", "flash", "mtdwrite")
+_VENDOR = re.compile(r"fwupdater?|fw_?upgrade|fw_update|sysupdate|upgrade_?fw|flash_?write|mtdwrite|updater|rtk_?upgrade")
+_SUBJECT = r"(?:fw|img|image|firmware|sig|signature|rsa|pkg|package)"
+_VENDOR_CHECK = re.compile(rf"(?:\w+_)?{_SUBJECT}_?(?:verify|check)\w*|(?:verify|check)_?{_SUBJECT}\w*")
+_NODE_LIMIT = 20_000
+_RUN = frozenset({*SHELLS, ".", "source"})
+
+
+def understand(words: Sequence[str]) -> Command | None:
+    """What a command means for an update, None where nothing is known; ``words`` as :func:`words_of` gives them."""
+    if not words:
+        return None
+    name, rest = words[0], words[1:]
+    tool = TOOLS.get(name)
+    if tool is not None:
+        return tool.read(name, rest)
+    if _VENDOR.fullmatch(name) and rest:
+        return Sink("vendor updater", last(rest))
+    if checks_by_name(name) and rest:
+        return Check("vendor", last(rest))
+    return None
+
+
+def checks_by_name(name: str) -> bool:
+    """Whether a program or function is named like one that checks software."""
+    return _VENDOR_CHECK.fullmatch(posixpath.splitext(name)[0]) is not None
+
+
+# --------------------------------------------------------------------------- texts worth following
+
+
+def may_write(text: str, *, brought: bool = True) -> bool:
+    """Whether a text names anything that is a write by its words or, ``brought`` in, by what a script does with it."""
+    for name, tool in TOOLS.items():
+        if name in text and ((brought and tool.brings) or _writes(tool.writes, text)) and _alone(name).search(text):
+            return True
+    if any(word in text for word in _VENDOR_WORDS) and _alone(_VENDOR.pattern, raw=True).search(text):
+        return True
+    return bool((">" in text and DEVICE.search(text)) or (brought and REMOVABLE.search(text)))
+
+
+def _writes(words: tuple[str, ...] | None, text: str) -> bool:
+    return words is not None and (not words or any(word in text for word in words))
+
+
+@cache
+def _alone(name: str, *, raw: bool = False) -> re.Pattern[str]:
+    """A name that is a word of its own, with any path before it."""
+    return re.compile(rf"(?<![\w.-])(?:{name if raw else re.escape(name)})(?![\w-])")
+
+
+def may_lead(script: tree.Script) -> bool:
+    """Whether a parsed script holds a write, or what can become one on its ways: then it has to be followed."""
+    fetched: set[str] = set()
+    run: set[str] = set()
+    for node in _commands(script.body):
+        texts = [_text(word) for word in node.words]
+        words = words_of(texts)
+        told = [_text(word) for _, word in node.assignments]
+        if words and (words[0] == "eval" or "-c" in words[1:3]):
+            told += words[1:]
+        if any(_to_flash(each) for each in node.redirects) or any(may_write(each, brought=False) for each in told if " " in each):
+            return True
+        if not words:
+            continue
+        if any(map(runs_foreign, (texts[0], *_scripts(words)))):
+            return True
+        for command in (understand(words), None if words[0] in TOOLS else understand(words_of(words[1:]))):
+            if isinstance(command, Sink):
+                return True
+            if isinstance(command, Fetch):
+                fetched |= {command.target, *(_text(each.target) for each in node.redirects)}
+            run |= {""} if isinstance(command, Unpack) else set()
+        run |= {*_scripts(words), *([texts[0]] if "/" in texts[0] or UNKNOWN in texts[0] else [])}
+    return any(_may_be(target, name) for target in fetched for name in run)
+
+
+def _scripts(words: Sequence[str]) -> list[str]:
+    """The scripts that a command gives to a shell; "" is what stands at its input."""
+    return (operands(words[1:]) or [""]) if words[0] in _RUN else []
+
+
+def _may_be(target: str, name: str) -> bool:
+    """Whether what is run can be the file that was written, as far as both names stand in the script."""
+    if not name or (UNKNOWN in target and UNKNOWN in name):
+        return True
+    end, other = posixpath.basename(target), posixpath.basename(name)
+    if end == UNKNOWN:
+        return name.startswith(("/tmp/", "/var/", "./"))  # noqa: S108 (places of the image's own scripts)
+    return other in (end, UNKNOWN)
+
+
+def sinks_of(script: tree.Script) -> Iterator[tuple[Sink, int]]:
+    """Every command of a parsed script that writes, whether anything leads there or not, with its line."""
+    for node in _commands(script.body):
+        words = words_of([_text(word) for word in node.words])
+        command = understand(words)
+        if isinstance(command, Sink):
+            yield command, node.line
+        elif words and words[0] not in ("echo", "printf") and any(_to_flash(each) for each in node.redirects):
+            yield Sink("raw write to flash"), node.line
+
+
+def _to_flash(redirect: tree.Redirect) -> bool:
+    return redirect.op in (">", ">>", ">|", "&>") and written_device(_text(redirect.target))
+
+
+def _text(word: tree.Word) -> str:
+    return "".join(part.text if isinstance(part, tree.Literal) else UNKNOWN for part in word.parts)
+
+
+def _commands(body: tree.Sequence) -> Iterator[tree.Simple]:
+    """The simple commands of a script in their order, each before those of its substitutions."""
+    todo: list[object] = [body]
+    for _ in range(_NODE_LIMIT):
+        if not todo:
+            return
+        node = todo.pop()
+        if isinstance(node, tree.Simple):
+            yield node
+        todo += reversed(list(_inside(node)))
+
+
+def _inside(node: object) -> Iterator[object]:
+    match node:
+        case tree.Sequence():
+            yield from node.items
+        case tree.AndOr():
+            yield from (pipeline for _, pipeline in node.parts)
+        case tree.Pipeline():
+            yield from node.commands
+        case tree.If():
+            for asked, body, _ in node.branches:
+                yield from (asked, body)
+            if node.otherwise is not None:
+                yield node.otherwise
+        case tree.Loop():
+            yield from (node.condition, node.body)
+        case tree.Case():
+            yield from (body for _, body in node.arms)
+        case tree.For() | tree.Group() | tree.Function():
+            yield node.body
+        case tree.Simple():
+            for word in (*(value for _, value in node.assignments), *node.words):
+                yield from (part.body for part in word.parts if isinstance(part, tree.CommandSubstitution))
