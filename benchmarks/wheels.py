@@ -71,7 +71,7 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     right = every = false = 0
     for wheel in (*WHEELS, *WITHOUT):
-        path = _get(folder, wheel)
+        path = get(folder, wheel)
         if path is None:
             print(f"{wheel.requirement:26} cannot be had here: no network, or no longer there")
             continue
@@ -91,7 +91,8 @@ def main() -> int:
     return 1 if right < every or false else 0
 
 
-def _get(folder: Path, wheel: Wheel) -> Path | None:
+def get(folder: Path, wheel: Wheel) -> Path | None:
+    """The wheel, downloaded where it is missing; None without a network."""
     name, _, version = wheel.requirement.partition("==")
     pattern = f"{name.replace('-', '_')}-{version}-*{wheel.platform}*.whl"
     if held := sorted(folder.glob(pattern)):
