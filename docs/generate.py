@@ -1,4 +1,4 @@
-"""Writes the tables of the documentation that are made from the code. ``--check`` only says whether they are fresh."""
+"""Writes the pages of the documentation that are made from code and data. ``--check`` only says whether they are fresh."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+
+import criteria
 
 from fwcheck.extraction.format import Format
 from fwcheck.extraction.registry import registered
@@ -82,7 +85,11 @@ def _tally(every: tuple[Format, ...], peers: dict[str, dict[str, str]], missing:
         )
 
 
-TABLES = {"formats.md": formats}
+TABLES = {
+    "formats.md": formats,
+    "jc-star.md": partial(criteria.page, "en"),
+    "jc-star.ja.md": partial(criteria.page, "ja"),
+}
 
 
 def main() -> int:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from fwcheck.jcstar.catalogue import Criterion
 
 _WIDTH = 100
+_SIGHTS = (
+    ("Against it", "In its favour", "What no image decides"),
+    ("反する証拠", "肯定的証拠", "イメージでは決められないこと"),
+)
 
 
 def add(commands: Any) -> None:
@@ -54,10 +58,18 @@ def _rule(rule: Rule) -> None:
 def _criterion(criterion: Criterion, lang: str) -> None:
     print(f"{criterion.id}  {criterion.title('ja' if lang == 'ja' else 'en')}")
     print(f"decided by {' and '.join(criterion.evaluation)}; the most an image can do: {criterion.decidable_by_image}\n")
-    print(fill(criterion.asks_ja if lang == "ja" and criterion.asks_ja else criterion.asks, _WIDTH), end="\n\n")
+    print(_wrapped(criterion.question("ja" if lang == "ja" else "en")), end="\n\n")
+    if criterion.image is not None:
+        for heading, text in zip(_SIGHTS[lang == "ja"], criterion.image.parts("ja" if lang == "ja" else "en"), strict=True):
+            print(_wrapped(f"{heading}: {text}"), end="\n\n")
     table = criterion.rules
     for heading, names in (("Refuted by", table.refutes), ("Weakened by", table.weakens), ("Supported by", table.supports)):
         if names:
             print(f"{heading}: {', '.join(names)}")
     for need in criterion.needs:
         print(fill(f"Needs ({need.kind}): {need.text('ja' if lang == 'ja' else 'en')}", _WIDTH))
+
+
+def _wrapped(text: str) -> str:
+    """Text for a terminal; what has no spaces to break at is left to the terminal."""
+    return text if any(char > "\u2fff" for char in text) else fill(text, _WIDTH)

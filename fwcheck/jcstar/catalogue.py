@@ -59,6 +59,23 @@ class RuleTable(_Record, frozen=True, kw_only=True):
         return self.refutes + self.weakens + self.supports
 
 
+class Sight(_Record, frozen=True, kw_only=True):
+    """What an image shows of a criterion, and what it never can: why the verdicts on it are what they are."""
+
+    against_en: str  # what contradicts or weakens it
+    against_ja: str
+    in_favour_en: str  # what speaks for it without proving it
+    in_favour_ja: str
+    open_en: str  # what no image decides, and what does
+    open_ja: str
+
+    def parts(self, lang: Lang = "en") -> tuple[str, str, str]:
+        """Against, in favour, open: in one language."""
+        if lang == "ja":
+            return self.against_ja, self.in_favour_ja, self.open_ja
+        return self.against_en, self.in_favour_en, self.open_en
+
+
 class Criterion(_Record, frozen=True, kw_only=True):
     """One criterion of a level. ``confidence``: how sure we are that our text meets the official one (0 to 1)."""
 
@@ -66,7 +83,7 @@ class Criterion(_Record, frozen=True, kw_only=True):
     title_en: str
     title_ja: str
     asks: str
-    asks_ja: str = ""
+    asks_ja: str
     evaluation: tuple[Literal["document", "device"], ...]
     pillar: Literal[
         "identity_access",
@@ -86,10 +103,15 @@ class Criterion(_Record, frozen=True, kw_only=True):
     anchors: dict[str, tuple[str, ...]] = {}  # identifiers of other standards' provisions
     needs: tuple[Need, ...] = ()
     rules: RuleTable = RuleTable()
+    image: Sight | None = None  # every criterion of an official profile has one
 
     def title(self, lang: Lang = "en") -> str:
         """The title in one language."""
         return self.title_ja if lang == "ja" else self.title_en
+
+    def question(self, lang: Lang = "en") -> str:
+        """What is asked, in one language."""
+        return self.asks_ja if lang == "ja" else self.asks
 
 
 class Profile(_Record, frozen=True, kw_only=True):
@@ -185,6 +207,8 @@ def _problems(profile: Profile) -> Iterable[str]:
         most = "refute" if criterion.rules.refutes else "weaken" if criterion.rules.weakens else None
         if most and most != criterion.decidable_by_image:
             yield f"{criterion.id}: its rules can {most}, but decidable_by_image says {criterion.decidable_by_image}"
+        if profile.official and criterion.image is None:
+            yield f"{criterion.id} does not say what an image shows of it"
         if most is None and criterion.decidable_by_image in {"refute", "weaken"}:
             yield f"{criterion.id}: no rule can {criterion.decidable_by_image} it"
 

@@ -41,6 +41,7 @@ id = "X-1"
 title_en = "t"
 title_ja = "t"
 asks = "a"
+asks_ja = "a"
 evaluation = ["document"]
 pillar = "interfaces"
 decidable_by_image = "refute"
@@ -104,6 +105,18 @@ def test_every_criterion_has_both_languages_needs_and_anchors(profile) -> None:
         assert all(need.en and need.ja for need in each.needs)
 
 
+@pytest.mark.parametrize("each", shipped()[0].criterion, ids=lambda each: each.id)
+def test_every_official_row_says_what_an_image_shows_of_it_and_agrees_with_its_rules(each) -> None:
+    against, in_favour, open_ = each.image.parts("en")
+    assert all(len(text) > 40 for text in (against, in_favour, open_))
+    assert all(re.search(r"[぀-ヿ一-鿿]", text) for text in each.image.parts("ja"))
+    cannot = each.decidable_by_image in {"support", "none"}
+    assert against.startswith("Nothing") == cannot == each.image.against_ja.startswith(("なし", "単独ではなし"))
+    assert in_favour.startswith("Nothing") == (not each.rules.supports)
+    named = {rule for text in (*each.image.parts("en"), *each.image.parts("ja")) for rule in re.findall(r"[A-Z]+-\d{3}", text)}
+    assert named <= set(each.rules.all())
+
+
 def test_device_evaluation_names_a_device_test() -> None:
     for each in shipped()[0].criterion:
         if each.evaluation == ("device",):
@@ -142,6 +155,7 @@ def test_a_sound_profile_is_read() -> None:
         ('pillar = "interfaces"', 'pillar = "misc"', "misc"),
         ("weight = 1", "weight = 1\nwieght = 2", "wieght"),
         ("level = 1", "level = ", "x.toml"),
+        ("official = false", "official = true", "what an image shows of it"),
     ],
 )
 def test_a_broken_profile_is_refused_by_name(old: str, new: str, says: str) -> None:
