@@ -141,6 +141,15 @@ def _scan(path: Path, options: Options, progress: Progress) -> Report:
     return msgspec.structs.replace(report, gate=gate, timing=clock.total())
 
 
+def prepare(options: Options) -> None:
+    """Gets everything ready that every scan needs: processes forked from now on share it."""
+    from fwcheck.inspection.preload import preload  # noqa: PLC0415
+
+    preload(options.cache)
+    for step in _later_stages(options.database):
+        step()
+
+
 def _update_keys(paths: Sequence[Path]) -> tuple[PublicKey, ...]:
     if not paths:
         return ()
@@ -170,6 +179,11 @@ def _knowledge(path: Path | None) -> Knowledge:
         return Knowledge.open(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path or user_file()}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def knowledge_date(path: Path | None) -> str:
+    """As of when the knowledge is that a scan would use; raises InputError."""
+    return _knowledge(path).date
 
 
 def _statements(paths: Sequence[Path]) -> tuple[Statement, ...]:

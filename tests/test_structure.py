@@ -15,8 +15,8 @@ PACKAGE = ROOT / "fwcheck"
 # Lower rooms first; a room imports itself and what stands before it.
 ORDER = (
     "declaration", "model", "extraction", "inspection", "device", "analysers", "vulnerabilities", "jcstar", "gate", "difference",
-    "language", "reports", "workers", "reading", "writing", "opinions", "assembly", "unpacking",
-    "pipeline", "cli",
+    "fleet", "language", "reports", "workers", "reading", "writing", "opinions", "assembly", "unpacking",
+    "pipeline", "audit", "cli",
 )  # fmt: skip
 FORBIDDEN = {
     ("inspection", "extraction"), ("device", "extraction"), ("device", "inspection"), ("jcstar", "analysers"),
@@ -53,7 +53,11 @@ def test_the_wheel_carries_rules_and_catalogues(tmp_path: Path) -> None:
     code = f"from hatchling.build import build_wheel; print(build_wheel({str(tmp_path)!r}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     names = set(zipfile.ZipFile(tmp_path / done.stdout.strip().splitlines()[-1]).namelist())
-    needed = [path.relative_to(ROOT) for path in PACKAGE.rglob("*") if path.suffix in {".toml", ".txt", ".xz", ".j2", ".json"}]
+    needed = [
+        path.relative_to(ROOT)
+        for path in PACKAGE.rglob("*")
+        if path.suffix in {".toml", ".txt", ".xz", ".j2", ".css", ".js", ".json"}
+    ]
     assert len(needed) >= 10
     assert {str(path) for path in needed} <= names
     assert {f"fwcheck/rules/yara/{path.name}" for path in (ROOT / "rules" / "yara").glob("*.yar")} <= names

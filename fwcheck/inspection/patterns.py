@@ -113,6 +113,11 @@ class PatternSet:
         return hashlib.sha256(repr((self._patterns, self._needles)).encode()).hexdigest()[:16]
 
     @property
+    def ready(self) -> bool:
+        """Whether the database is there already: compiled, or restored."""
+        return "_compiled" in self.__dict__
+
+    @property
     def native(self) -> bool:
         """Whether hyperscan does the pass."""
         return self._database is not None

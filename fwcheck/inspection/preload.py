@@ -24,6 +24,8 @@ def begin(directory: Path | None = None) -> Callable[[], None]:
     kept there and not compiled again.
     """
     patterns = catalogue.builtin().patterns
+    if patterns.ready:
+        return _libraries
     name = f"{_PREFIX}{INSPECTOR_VERSION}-{patterns.fingerprint}.db"
     path = directory / name if directory is not None and usable(directory) else None
     if path is not None:

@@ -36,7 +36,7 @@ def render(report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> 
     for finding in report.findings:
         where = finding.location
         writer.writerow(
-            _cell(each)
+            cell(each)
             for each in (
                 finding.fingerprint,
                 finding.rule,
@@ -57,7 +57,7 @@ def render(report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> 
     return out.getvalue()
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Text that a spreadsheet shows and does not calculate: an apostrophe stands before what would start a formula."""
     shown = plain(text)
     return f"'{shown}" if shown.startswith(_FORMULA) else shown

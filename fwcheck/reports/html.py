@@ -1,16 +1,11 @@
 """The HTML report: one file that needs nothing else, for reading, printing and sending on.
 
-Names and evidence come from the image and are hostile: everything is escaped, and the page's content policy lets no script or
-style run but the two that are part of the template, by their hashes.
+Names and evidence come from the image and are hostile: see :mod:`fwcheck.reports.page`.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from collections.abc import Iterator
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 from fwcheck.jcstar.catalogue import Criterion, criteria, shipped
@@ -19,11 +14,10 @@ from fwcheck.language.told import told
 from fwcheck.model import CriterionVerdict, Finding, Report, TierVerdict
 from fwcheck.reports import view
 from fwcheck.reports.labels import label
-from fwcheck.reports.printable import plain
+from fwcheck.reports.page import page
 from fwcheck.reports.registry import Lang
 
 _MAP_LABEL = 7.0  # spans narrower than this (per cent) carry no label
-_BLOCK = {"style": re.compile(r"<style>(.*?)</style>", re.DOTALL), "script": re.compile(r"<script>(.*?)</script>", re.DOTALL)}
 
 
 class Bar(NamedTuple):
@@ -47,21 +41,7 @@ class Level(NamedTuple):
 
 def render(report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> str:
     """The report as one HTML document."""
-    report = told(report, lang)
-    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  # only an HTML report pays for jinja2
-
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-        keep_trailing_newline=True,
-    )
-    source = (files(__package__) / "templates" / "report.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(source).render(
-        _values(report, lang, show_secrets=show_secrets), style_hash=_hash(source, "style"), script_hash=_hash(source, "script")
-    )
+    return page("report", _values(told(report, lang), lang, show_secrets=show_secrets))
 
 
 _TRAITS = ("microcontroller", "isolation", "storage", "reset", "logging", "resilience")
@@ -153,14 +133,3 @@ def _pieces(report: Report) -> Iterator[tuple[int, int, str, str]]:
         for part in view.parts(report.coverage):
             yield at, part.bytes, part.name, ""
             at += part.bytes
-
-
-def _shown(value: Any) -> Any:
-    """What reaches the page: text without control characters; markup that the template made stays as it is."""
-    return plain(value) if type(value) is str else value
-
-
-def _hash(source: str, tag: str) -> str:
-    """The content policy's source expression for the template's one block of this tag."""
-    (content,) = _BLOCK[tag].findall(source)
-    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()

@@ -1,0 +1,129 @@
+"""The pages about many images: HTML for people, CSV (RFC 4180) for tables, JSON for programs.
+
+What images chose (names, places) is hostile here as it is in the report of one: see :mod:`fwcheck.reports.page` and
+:mod:`fwcheck.reports.csv`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import msgspec
+
+from fwcheck.fleet import Entry, Fleet
+from fwcheck.jcstar.extent import size
+from fwcheck.reports import view
+from fwcheck.reports.csv import cell
+from fwcheck.reports.labels import label
+from fwcheck.reports.page import page
+from fwcheck.reports.printable import encodable
+from fwcheck.reports.registry import Lang
+
+_ADVERSE = ("critical", "high", "medium", "low")
+COLUMNS = (
+    *("image", "product", "state", "reason", "sha256", "size", "format", "platform", "target", "refuted", "score"),
+    *("highest_not_refuted", *_ADVERSE, "gate", "files", "unread_percent", "components", "outdated_components"),
+    *("exploited_vulnerabilities", "shared_secrets", "worst_rule", "worst_finding", "worst_place", "report"),
+)
+
+
+def html(fleet: Fleet, *, lang: Lang = "en") -> str:
+    """The fleet as one HTML page with links to the reports beside it."""
+
+    def word(key: str, **values: str | int) -> str:
+        return label(key, lang, **values)
+
+    read = [each for each in fleet.entries if each.state == "read"]
+    values: dict[str, Any] = {
+        "fleet": fleet,
+        "read": read,
+        "failed": [each for each in fleet.entries if each.state == "failed"],
+        "refuted": sum(each.refuted for each in read),
+        "levels": [each.id for each in read[0].levels] if read else [],
+        "severities": _ADVERSE,
+        "sharing": sharing(fleet),
+        "twins": twins(fleet),
+        "lang": lang,
+        "word": word,
+        "size": size,
+        "percent": view.percent,
+        "gate": gate,
+        "exploited": exploited,
+        "addresses": {each.label: address(each) for each in read if each.reports},
+    }
+    return page("fleet", values)
+
+
+def table(fleet: Fleet) -> str:
+    """One row for each image, in the order of the page. No cell can start a formula."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    shared = sharing(fleet)
+    for each in fleet.entries:
+        writer.writerow([cell(value) for value in _row(each, shared.get(each.label, 0))])
+    writer.writerows([[cell(name), cell(name.split("/")[0]), "pending"] + [""] * (len(COLUMNS) - 3) for name in fleet.pending])
+    return out.getvalue()
+
+
+def _row(each: Entry, shared: int) -> list[str]:
+    if each.state == "failed":
+        return [each.label, each.product, each.state, each.reason, "", str(each.size)] + [""] * (len(COLUMNS) - 6)
+    worst = each.worst[0] if each.worst else None
+    return [
+        *(each.label, each.product, each.state, each.reason, each.sha256, str(each.size), each.format, each.platform),
+        *(each.target, "yes" if each.refuted else "no", str(each.score), each.highest or "none"),
+        *(str(each.counts.get(name, 0)) for name in _ADVERSE),
+        *(gate(each), str(each.files), f"{100 * each.unread:.1f}", str(each.components), str(len(each.outdated))),
+        *(str(exploited(each)), str(shared)),
+        *((worst.rule, worst.title, worst.place) if worst is not None else ("", "", "")),
+        address(each),
+    ]
+
+
+def plain_json(fleet: Fleet) -> str:
+    """The fleet as indented JSON. The marks of secrets stay out: they serve to compare, and have done so."""
+    values: dict[str, Any] = msgspec.to_builtins(fleet)
+    for each in values["entries"]:
+        for held in each["held"]:
+            del held["mark"]
+    return msgspec.json.format(msgspec.json.encode(encodable(values)), indent=2).decode() + "\n"
+
+
+def gate(each: Entry) -> str:
+    """The state of an image's gate in one word; empty when none was asked for."""
+    if not each.gate_asked:
+        return ""
+    return "undecided" if each.gate_undecided else "held" if each.gate_passed else "failed"
+
+
+def address(each: Entry) -> str:
+    """Where an image's report lies, from the page."""
+    return each.reports.get("html") or next(iter(each.reports.values()), "")
+
+
+def exploited(each: Entry) -> int:
+    """How many vulnerabilities of an image's components are known to be exploited."""
+    return sum(piece.exploited for piece in each.outdated)
+
+
+def sharing(fleet: Fleet) -> dict[str, int]:
+    """How many secrets each image shares with others."""
+    counts: dict[str, int] = {}
+    for each in fleet.shared:
+        for holder in each.holders:
+            counts[holder.label] = counts.get(holder.label, 0) + 1
+    return counts
+
+
+def twins(fleet: Fleet) -> dict[str, str]:
+    """Images whose bytes are those of another, by label: the one that comes first in the alphabet."""
+    first: dict[str, str] = {}
+    out: dict[str, str] = {}
+    for each in sorted((each for each in fleet.entries if each.sha256), key=lambda each: each.label):
+        if each.sha256 in first:
+            out[each.label] = first[each.sha256]
+        first.setdefault(each.sha256, each.label)
+    return out
