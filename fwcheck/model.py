@@ -607,6 +607,14 @@ class Severity(StrEnum):
     INFO = "info"
 
 
+class Waiver(Value, frozen=True, kw_only=True):
+    """Why a finding is waived, who answers for that, and until which day (ISO date)."""
+
+    reason: str
+    owner: str
+    expires: str
+
+
 class Finding(Value, frozen=True, kw_only=True):
     """One rule's statement about the device, with what it rests on and what would refute it."""
 
@@ -626,6 +634,8 @@ class Finding(Value, frozen=True, kw_only=True):
     cause: str = ""  # stable key of the cause (no offsets, dates, build ids); the fingerprint is made from it
     fingerprint: str = ""
     waived: bool = False
+    waiver: Waiver | None = None  # of a waived finding
+    baseline: Literal["", "new", "known"] = ""  # against an earlier report, where one was given
 
     def __repr__(self) -> str:
         """Without the secret: no log or message shows it by accident."""
@@ -687,6 +697,7 @@ class GateResult(Value, frozen=True, kw_only=True):
     passed: bool = True
     reasons: tuple[str, ...] = ()
     undecided: bool = False
+    notes: tuple[str, ...] = ()  # what changes no result and wants to be known: unused waivers, demands passed over
 
 
 # --------------------------------------------------------------------------- report

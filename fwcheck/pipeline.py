@@ -20,11 +20,13 @@ import msgspec
 from fwcheck import __version__
 from fwcheck.declaration import Declaration, DeclarationError
 from fwcheck.declaration import load as load_declaration
-from fwcheck.model import SCHEMA_VERSION, GateResult, Report, Severity, TierSummary, Tool
+from fwcheck.gate.demands import Level, Tier
+from fwcheck.model import SCHEMA_VERSION, GateResult, Report, TierSummary, Tool
 from fwcheck.unpacking import LARGEST, InputError, Progress, ReadOptions, extract, open_image, silent
 
 if TYPE_CHECKING:
     from fwcheck.device.signatures import PublicKey
+    from fwcheck.judging import Gates
     from fwcheck.vulnerabilities.database import Knowledge
     from fwcheck.vulnerabilities.store import Statement
 
@@ -41,12 +43,15 @@ class Options(ReadOptions, frozen=True, kw_only=True):
     update_keys: tuple[Path, ...] = ()  # files with public keys that the signatures of the image are verified with
     database: Path | None = None  # the knowledge file; None: the user's own, else the one shipped
     vex: tuple[Path, ...] = ()  # documents that say which known vulnerabilities do not count
-    min_tier: str | None = None
+    min_tier: Tier | None = None
     min_score: int | None = None
-    fail_on: Severity | None = None
+    fail_on: Level | None = None
+    policy: Path | None = None  # what a team asks of its images (policy.toml)
+    waivers: Path | None = None  # findings that somebody answers for (waivers.toml)
+    baseline: Path | None = None  # an earlier report: only what is new fails
 
 
-def _ran(rules: Iterable[str], declared: Declaration | None) -> frozenset[str]:
+def ran(rules: Iterable[str], declared: Declaration | None) -> frozenset[str]:
     """The rules that were looked for: those on statements only where there are any."""
     return frozenset(rule for rule in rules if declared is not None or not rule.startswith("DEC-"))
 
@@ -89,6 +94,8 @@ def _scan(path: Path, options: Options, progress: Progress) -> Report:
     keys = _update_keys(options.update_keys)
     statements = _statements(options.vex)
     declared = _declaration(options.product)
+    files = (options.policy, options.waivers, options.baseline)
+    gates = read_gates(options) if any(files) else None  # broken ones are told before the image is read
     if options.database is not None:
         _knowledge(options.database)  # a file that is none is told before the image is read
     firmware = extract(path, options, progress, _later_stages(options.database))
@@ -118,11 +125,12 @@ def _scan(path: Path, options: Options, progress: Progress) -> Report:
     findings = analyse(firmware, device)
     clock.mark("analysers")
 
-    from fwcheck.gate import evaluate  # noqa: PLC0415
     from fwcheck.jcstar.mapper import judge, summary  # noqa: PLC0415
 
     target = options.target or (declared.product.target if declared is not None else None) or "STAR-1"
-    tiers = judge(findings, firmware.coverage, device, target=target, ran=_ran(rules(), declared))
+    gates = gates or read_gates(options)
+    settled = gates.settle(findings)
+    tiers = judge(settled.findings, firmware.coverage, device, target=target, ran=ran(rules(), declared))
     report = Report(
         schema_version=SCHEMA_VERSION,
         tool=Tool(name="fwcheck", version=__version__, rules_digest=rules_digest(), database_date=knowledge.date),
@@ -130,15 +138,26 @@ def _scan(path: Path, options: Options, progress: Progress) -> Report:
         coverage=firmware.coverage,
         device=device,
         components=device.components,
-        findings=findings,
+        findings=settled.findings,
         tiers=tiers,
         tier=TierSummary(target=target, **summary(tiers, target)),
         gate=GateResult(),
         timing={},
     )
-    gate = evaluate(report, min_tier=options.min_tier, min_score=options.min_score, fail_on=options.fail_on)
+    report = gates.held(report, settled)
     clock.mark("judgement")
-    return msgspec.structs.replace(report, gate=gate, timing=clock.total())
+    return msgspec.structs.replace(report, timing=clock.total())
+
+
+def read_gates(options: Options) -> Gates:
+    """The gates asked for; raises InputError when one of their files is broken."""
+    from fwcheck.gate import BrokenFile  # noqa: PLC0415
+    from fwcheck.judging import Gates  # noqa: PLC0415
+
+    try:
+        return Gates.read(options)
+    except BrokenFile as error:
+        raise InputError(str(error)) from error
 
 
 def prepare(options: Options) -> None:
@@ -166,7 +185,7 @@ def _update_keys(paths: Sequence[Path]) -> tuple[PublicKey, ...]:
 
 def _later_stages(database: Path | None) -> list[Callable[[], object]]:
     """Imports and tables of the stages behind extraction: got ready while the workers read."""
-    modules = ("device.build", "analysers.registry", "vulnerabilities.database", "jcstar.mapper", "gate", "reports.json")
+    modules = ("device.build", "analysers.registry", "vulnerabilities.database", "jcstar.mapper", "judging", "reports.json")
     steps: list[Callable[[], object]] = [partial(import_module, f"fwcheck.{module}") for module in modules]
     return [*steps, lambda: import_module("fwcheck.analysers.registry").registered(), partial(_knowledge, database)]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from support.reports import MIB, coverage_of, device_of, finding_of, findings_of_router, report_of
 
-from fwcheck.gate import evaluate, exit_status
+from fwcheck.gate import Demands, evaluate, exit_status
 from fwcheck.model import Device, Gap, GateResult, Severity
 
 
-def ask(report, min_tier=None, min_score=None, fail_on=None) -> GateResult:
-    return evaluate(report, min_tier=min_tier, min_score=min_score, fail_on=fail_on)
+def ask(report, **asked) -> GateResult:
+    return evaluate(report, Demands(**asked))
 
 
 def test_no_gate_holds_whatever_is_found() -> None:

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "fwcheck"
 # Lower rooms first; a room imports itself and what stands before it.
 ORDER = (
     "declaration", "model", "extraction", "inspection", "device", "analysers", "vulnerabilities", "jcstar", "gate", "difference",
-    "fleet", "language", "reports", "workers", "reading", "writing", "opinions", "assembly", "unpacking",
+    "fleet", "language", "reports", "judging", "workers", "reading", "writing", "opinions", "assembly", "unpacking",
     "pipeline", "audit", "cli",
 )  # fmt: skip
 FORBIDDEN = {

@@ -74,7 +74,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _job(options: argparse.Namespace) -> Job:
     from fwcheck.audit import Job  # noqa: PLC0415
-    from fwcheck.model import Severity  # noqa: PLC0415
     from fwcheck.pipeline import InputError, Options  # noqa: PLC0415
     from fwcheck.reports.registry import named  # noqa: PLC0415
 
@@ -96,7 +95,10 @@ def _job(options: argparse.Namespace) -> Job:
         vex=tuple(options.vex),
         min_tier=options.min_tier,
         min_score=options.min_score,
-        fail_on=Severity(options.fail_on) if options.fail_on else None,
+        fail_on=options.fail_on,
+        policy=options.policy,
+        waivers=options.waivers,
+        baseline=options.baseline,
     )
     return Job(options=wanted, formats=formats, lang=options.lang)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fwcheck.cli import options as shared
+
+if TYPE_CHECKING:
+    from fwcheck.model import Report
 
 
 def add(commands: Any) -> None:
@@ -15,29 +17,45 @@ def add(commands: Any) -> None:
     command: argparse.ArgumentParser = commands.add_parser("gate", help="hold an earlier JSON report against gates")
     command.add_argument("report", metavar="REPORT.json", type=Path)
     shared.gates(command)
+    command.add_argument(
+        "--format", metavar="F,F", default="", help="write the report anew, with this gate's result (default: nothing is written)"
+    )
+    command.add_argument("--output", metavar="DIR", type=Path, help="write one file per format here")
+    command.add_argument("--lang", choices=("en", "ja"), default="en", help="language of reports for people")
     command.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Evaluates the gates; reasons go to standard error."""
-    import msgspec  # noqa: PLC0415
+    from fwcheck.gate import exit_status  # noqa: PLC0415
 
-    from fwcheck.gate import evaluate, exit_status  # noqa: PLC0415
-    from fwcheck.model import Severity  # noqa: PLC0415
-    from fwcheck.pipeline import InputError  # noqa: PLC0415
-    from fwcheck.reports.json import read  # noqa: PLC0415
+    formats = shared.formats(options, 1)
+    report = judged(options)
+    if formats:
+        shared.write(report, Path(report.image.name).name or "report", formats, options)
+    shared.tell(report.gate)
+    return exit_status(report.gate)
 
+
+def judged(options: argparse.Namespace) -> Report:
+    """The report with the gates that are asked for; raises InputError when a file of theirs is broken."""
+    from fwcheck.analysers.registry import rules  # noqa: PLC0415
+    from fwcheck.gate import BrokenFile  # noqa: PLC0415
+    from fwcheck.judging import read_report  # noqa: PLC0415
+    from fwcheck.pipeline import InputError, Options, ran, read_gates  # noqa: PLC0415
+
+    asked = Options(
+        min_tier=options.min_tier,
+        min_score=options.min_score,
+        fail_on=options.fail_on,
+        policy=options.policy,
+        waivers=options.waivers,
+        baseline=options.baseline,
+    )
     try:
-        report = read(options.report.read_bytes())
-    except OSError as error:
-        raise InputError(f"{options.report}: {error.strerror}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InputError(f"{options.report}: is not a report of this version: {error}") from error
-    severity = Severity(options.fail_on) if options.fail_on else None
-    try:
-        result = evaluate(report, min_tier=options.min_tier, min_score=options.min_score, fail_on=severity)
+        report = read_report(options.report)
+        return read_gates(asked).again(report, ran(rules(), report.device.declared))
+    except BrokenFile as error:
+        raise InputError(str(error)) from error
     except ValueError as error:
         raise InputError(f"{options.report}: {error}") from error
-    for reason in result.reasons:
-        print(f"fwcheck: gate: {reason}", file=sys.stderr)
-    return exit_status(result)

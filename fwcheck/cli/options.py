@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fwcheck.extraction.limits import Limits
+    from fwcheck.model import GateResult, Report
 
 TIERS = ("STAR-1", "STAR-2", "STAR-3", "STAR-4")
 SEVERITIES = ("critical", "high", "medium", "low")
@@ -90,6 +92,63 @@ def gates(command: argparse.ArgumentParser) -> None:
         "--min-score", metavar="N", type=_percent, help="fail when the score at the target is below N (0 to 100)"
     )
     command.add_argument("--fail-on", choices=SEVERITIES, help="fail on any finding of this severity or worse")
+    command.add_argument("--policy", metavar="FILE", type=Path, help="fail where this policy is not met (policy.toml)")
+    command.add_argument(
+        "--baseline", metavar="REPORT.json", type=Path, help="fail only on what an earlier report does not know already"
+    )
+    command.add_argument(
+        "--waivers", metavar="FILE", type=Path, help="findings that somebody answers for until a date (waivers.toml)"
+    )
+
+
+def tell(gate: GateResult, image: str = "") -> None:
+    """The reasons and notes of a gate on standard error, one line each."""
+    from fwcheck.reports.printable import plain  # noqa: PLC0415  # keeps --help quick
+
+    if not gate.passed:
+        for reason in gate.reasons:
+            print(plain(f"fwcheck: {image}gate: {reason}"), file=sys.stderr)
+    for note in gate.notes:
+        print(plain(f"fwcheck: {image}note: {note}"), file=sys.stderr)
+
+
+def formats(options: argparse.Namespace, images: int) -> list[str]:
+    """The formats asked for; raises InputError when they cannot be given the way they are asked for."""
+    from fwcheck.pipeline import InputError  # noqa: PLC0415
+    from fwcheck.reports.registry import named  # noqa: PLC0415
+
+    names = [name for name in options.format.split(",") if name]
+    try:
+        files = [name for name in names if named(name).suffix is not None]
+    except ValueError as error:
+        raise InputError(f"--format: {error}") from error
+    if options.output is None and (len(names) > 1 or (files and images > 1)):
+        raise InputError("--format: several reports at once need --output DIR")
+    if options.output is not None:
+        try:
+            options.output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{options.output}: {error.strerror}") from error
+    return names
+
+
+def write(report: Report, name: str, formats: list[str], options: argparse.Namespace, *, show_secrets: bool = False) -> None:
+    """The report in every format: files under ``--output`` named after the image, else on standard output."""
+    from fwcheck.pipeline import InputError  # noqa: PLC0415
+    from fwcheck.reports.registry import named  # noqa: PLC0415
+
+    for each in map(named, formats):
+        content = each.render(report, lang=options.lang, show_secrets=show_secrets)
+        raw = content if isinstance(content, bytes) else content.encode(errors="backslashreplace")
+        if options.output is None or each.suffix is None:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(raw)
+            continue
+        target = options.output / f"{name}.{each.suffix}"
+        try:
+            target.write_bytes(raw)
+        except OSError as error:
+            raise InputError(f"{target}: {error.strerror}") from error
 
 
 def cache(options: argparse.Namespace) -> Path | None:

@@ -59,14 +59,11 @@ def run(options: argparse.Namespace) -> int:
             statuses.add(2)
             continue
         statuses.add(exit_status(report.gate))
-        if not report.gate.passed:
-            for reason in report.gate.reasons:
-                print(f"fwcheck: {path.name}: gate: {reason}", file=sys.stderr)
+        shared.tell(report.gate, f"{path.name}: ")
     return next(status for status in _WORST if status in statuses)
 
 
 def _pipeline_options(options: argparse.Namespace) -> Any:
-    from fwcheck.model import Severity  # noqa: PLC0415
     from fwcheck.pipeline import Options  # noqa: PLC0415
 
     return Options(
@@ -81,49 +78,29 @@ def _pipeline_options(options: argparse.Namespace) -> Any:
         vex=tuple(options.vex),
         min_tier=options.min_tier,
         min_score=options.min_score,
-        fail_on=Severity(options.fail_on) if options.fail_on else None,
+        fail_on=options.fail_on,
+        policy=options.policy,
+        waivers=options.waivers,
+        baseline=options.baseline,
     )
 
 
 def _formats(options: argparse.Namespace) -> list[str]:
     """The formats asked for; raises InputError when they cannot be given the way they are asked for."""
     from fwcheck.pipeline import InputError  # noqa: PLC0415
-    from fwcheck.reports.registry import named  # noqa: PLC0415
 
-    names = [name for name in options.format.split(",") if name]
-    try:
-        files = [name for name in names if named(name).suffix is not None]
-    except ValueError as error:
-        raise InputError(f"--format: {error}") from error
-    if options.output is None and (len(names) != 1 or (files and len(options.images) > 1)):
+    names = shared.formats(options, len(options.images))
+    if not names:
         raise InputError("--format: several reports at once need --output DIR")
     if options.output is not None:
         twice = sorted(name for name, count in Counter(path.name for path in options.images).items() if count > 1)
         if twice:
             raise InputError(f"--output: several images are named {twice[0]}: their reports would replace each other")
-        try:
-            options.output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{options.output}: {error.strerror}") from error
     return names
 
 
 def _write(report: Report, path: Path, formats: list[str], options: argparse.Namespace) -> None:
-    from fwcheck.pipeline import InputError  # noqa: PLC0415
-    from fwcheck.reports.registry import named  # noqa: PLC0415
-
-    for name in formats:
-        each = named(name)
-        content = each.render(report, lang=options.lang, show_secrets=options.show_secrets)
-        if options.output is None or each.suffix is None:
-            sys.stdout.flush()
-            sys.stdout.buffer.write(content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
-            continue
-        target = options.output / f"{path.name}.{each.suffix}"
-        try:
-            target.write_bytes(content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
-        except OSError as error:
-            raise InputError(f"{target}: {error.strerror}") from error
+    shared.write(report, path.name, formats, options, show_secrets=options.show_secrets)
     if options.output is not None and "terminal" not in formats and not options.quiet:
         print(f"{path.name}: {verdict(report)}", file=sys.stderr)
 

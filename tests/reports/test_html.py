@@ -12,7 +12,7 @@ import pytest
 from support.reports import MIB, coverage_of, device_of, finding_of, report_of
 from support.wording import claims
 
-from fwcheck.gate import evaluate
+from fwcheck.gate import Demands, evaluate
 from fwcheck.model import BootStep, Component, Device, Gap, Report, Service, Span
 from fwcheck.reports import html
 
@@ -53,7 +53,7 @@ class Page(HTMLParser):
 def whole(**how) -> Report:
     gaps = [Gap(node="router.bin › /usr/lib/x.so", reason="block 7 is broken", bytes=12_345)]
     report = report_of(coverage=coverage_of(unknown=MIB, gaps=gaps), **how)
-    return msgspec.structs.replace(report, gate=evaluate(report, min_tier="STAR-1", min_score=90, fail_on=None))
+    return msgspec.structs.replace(report, gate=evaluate(report, Demands(min_tier="STAR-1", min_score=90)))
 
 
 def hostile() -> Report:

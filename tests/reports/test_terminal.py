@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from support.reports import MIB, coverage_of, device_of, finding_of, findings_of_router, report_of
 from support.wording import claims
 
-from fwcheck.gate import evaluate
+from fwcheck.gate import Demands, evaluate
 from fwcheck.model import BootStep, Device, Gap, Report, Severity, Trait
 from fwcheck.reports import terminal
 
@@ -18,7 +18,7 @@ from fwcheck.reports import terminal
 def whole(**how) -> Report:
     gaps = [Gap(node="router.bin › /usr/lib/x.so", reason="block 7 is broken", bytes=12_345)]
     report = report_of(coverage=coverage_of(unknown=MIB, gaps=gaps), **how)
-    return msgspec.structs.replace(report, gate=evaluate(report, min_tier="STAR-1", min_score=90, fail_on=None))
+    return msgspec.structs.replace(report, gate=evaluate(report, Demands(min_tier="STAR-1", min_score=90)))
 
 
 def flat(text: str) -> str:
