@@ -20,8 +20,9 @@ import msgspec
 from fwcheck import __version__
 from fwcheck.declaration import Declaration, DeclarationError
 from fwcheck.declaration import load as load_declaration
+from fwcheck.device.firmware import Firmware
 from fwcheck.gate.demands import Level, Tier
-from fwcheck.model import SCHEMA_VERSION, GateResult, Report, TierSummary, Tool
+from fwcheck.model import SCHEMA_VERSION, Coverage, Gap, GateResult, Image, Report, TierSummary, Tool
 from fwcheck.unpacking import LARGEST, InputError, Progress, ReadOptions, extract, open_image, silent
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from fwcheck.vulnerabilities.database import Knowledge
     from fwcheck.vulnerabilities.store import Statement
 
-__all__ = ["LARGEST", "InputError", "Options", "Progress", "extract", "open_image", "rules_digest", "scan"]
+__all__ = ["LARGEST", "InputError", "Options", "Progress", "extract", "open_image", "rules_digest", "scan", "unread"]
 
 _COLLECT = 50_000  # allocations between two collections of the youngest values
 
@@ -73,6 +74,34 @@ def scan(path: Path, options: Options, progress: Progress = silent) -> Report:
         return _scan(path, options, progress)
 
 
+def unread(image: Image, reason: str, options: Options) -> Report:
+    """The report on an image that could not be read at all and must not be tried again: a gap, and every gate undecided."""
+    coverage = Coverage(
+        bytes_total=image.size,
+        bytes_explained=0,
+        bytes_padding=0,
+        bytes_unknown=image.size,
+        bytes_encrypted=0,
+        files=0,
+        gaps=(Gap(node=image.name, reason=reason, bytes=image.size),),
+    )
+    return _concluded(Firmware(image, (), {}, coverage), _Given(options), _Clock(), silent)
+
+
+class _Given:
+    """What else a scan is given, read before the image is: what is broken of it is told first. Raises InputError."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.keys = _update_keys(options.update_keys)
+        self.statements = _statements(options.vex)
+        self.declared = _declaration(options.product)
+        files = (options.policy, options.waivers, options.baseline)
+        self.gates = read_gates(options) if any(files) else None
+        if options.database is not None:
+            _knowledge(options.database)
+
+
 @contextmanager
 def _seldom_collected() -> Iterator[None]:
     """Rare garbage collection: a scan makes hundreds of thousands of values that live to its end, and hardly a cycle.
@@ -91,21 +120,21 @@ def _seldom_collected() -> Iterator[None]:
 
 def _scan(path: Path, options: Options, progress: Progress) -> Report:
     clock = _Clock()
-    keys = _update_keys(options.update_keys)
-    statements = _statements(options.vex)
-    declared = _declaration(options.product)
-    files = (options.policy, options.waivers, options.baseline)
-    gates = read_gates(options) if any(files) else None  # broken ones are told before the image is read
-    if options.database is not None:
-        _knowledge(options.database)  # a file that is none is told before the image is read
+    given = _Given(options)
     firmware = extract(path, options, progress, _later_stages(options.database))
     clock.mark("extraction_and_inspection")
     gc.freeze()  # the tree and the facts stay
+    return _concluded(firmware, given, clock, progress)
+
+
+def _concluded(firmware: Firmware, given: _Given, clock: _Clock, progress: Progress) -> Report:
+    """The stages behind extraction."""
+    options, declared = given.options, given.declared
 
     from fwcheck.device.build import build  # noqa: PLC0415  # only a scan pays for what comes after extraction
 
     progress("device model", 0, 1)
-    device = build(firmware, keys)
+    device = build(firmware, given.keys)
     clock.mark("device")
 
     from fwcheck.device.kernel_configuration import architecture, configurations  # noqa: PLC0415
@@ -113,7 +142,7 @@ def _scan(path: Path, options: Options, progress: Progress) -> Report:
 
     knowledge = _knowledge(options.database)
     try:
-        known = annotate(device.components, knowledge, statements, configurations(firmware), architecture(firmware))
+        known = annotate(device.components, knowledge, given.statements, configurations(firmware), architecture(firmware))
     except ValueError as error:
         raise InputError(f"{knowledge.path}: {error}") from error
     device = msgspec.structs.replace(device, components=known, declared=declared)
@@ -128,7 +157,7 @@ def _scan(path: Path, options: Options, progress: Progress) -> Report:
     from fwcheck.jcstar.mapper import judge, summary  # noqa: PLC0415
 
     target = options.target or (declared.product.target if declared is not None else None) or "STAR-1"
-    gates = gates or read_gates(options)
+    gates = given.gates or read_gates(options)
     settled = gates.settle(findings)
     tiers = judge(settled.findings, firmware.coverage, device, target=target, ran=ran(rules(), declared))
     report = Report(

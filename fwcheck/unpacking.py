@@ -35,6 +35,7 @@ class InputError(Exception):
 class ReadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What reading an image may use."""
 
+    name: str = ""  # what the image is called in the report; "": its file's name
     jobs: int = 0  # worker processes; 0: one per core
     cache: Path | None = None
     second_opinions: tuple[str, ...] = ()  # other extractors that are asked about what stays unknown, in this order
@@ -57,6 +58,7 @@ def extract(
     The steps of ``meanwhile`` are done while the workers read. ``sink`` is called in the workers with every content.
     """
     source = open_image(path)
+    name = options.name or path.name
     try:
         opinions = chosen(options.second_opinions)
     except Unavailable as error:
@@ -67,8 +69,8 @@ def extract(
     inspection_ready = begin(options.cache) if sink is None else lambda: None
     explorer = Explorer(options.limits.metered(source.size))
     progress("reading the structure", 0, 1)
-    assembly = Assembly(path.name, source)
-    found = explorer.explore(source, (path.name,), 1)
+    assembly = Assembly(name, source)
+    found = explorer.explore(source, (name,), 1)
     assembly.paints += found.paints
     assembly.gaps += found.gaps
     inspection_ready()
@@ -82,7 +84,7 @@ def extract(
             _read_all(found.items, explorer, source, assembly, options, progress, sink=sink)
     spent = explorer.meter.spent()
     if spent is not None:
-        assembly.gaps.append(Gap(node=path.name, reason=f"limit of the whole image: {spent}"))
+        assembly.gaps.append(Gap(node=name, reason=f"limit of the whole image: {spent}"))
     return assembly.firmware()
 
 

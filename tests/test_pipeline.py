@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from extraction.formats.test_elf_kernel import kernel, newc
 
-from fwcheck.model import Report
-from fwcheck.pipeline import LARGEST, InputError, Options, extract, scan
+from fwcheck.model import Image, Report
+from fwcheck.pipeline import LARGEST, InputError, Options, extract, scan, unread
 from fwcheck.reading import KERNEL
 from fwcheck.reports.json import render, schema
 
@@ -124,3 +124,18 @@ def test_a_configuration_that_is_too_long_to_be_read_is_a_gap(tmp_path: Path, pa
             tar.addfile(member, io.BytesIO(content))
     gaps = [(gap.node, gap.bytes) for gap in extract(image, Options(jobs=1)).coverage.gaps if "KiB" in gap.reason]
     assert gaps == ([(f"root.tar › tar@0x0 › /{path}", len(head + LONG))] if told else [])
+
+
+def test_an_image_that_must_not_be_read_again_is_unread_and_undecided() -> None:
+    image = Image(name="camera.bin", size=4096, sha256="0" * 64, format="raw")
+    report = unread(image, "its worker ended twice", Options(min_tier="STAR-1"))
+    assert (report.coverage.bytes_unknown, report.coverage.gaps[0].reason) == (4096, "its worker ended twice")
+    assert (report.gate.passed, report.gate.undecided, report.findings) == (False, True, ())
+
+
+def test_an_image_can_be_called_otherwise_than_its_file(tmp_path: Path) -> None:
+    path = tmp_path / ("0" * 64)
+    path.write_bytes(SAMPLE.read_bytes())
+    report = scan(path, Options(name="router 1.2.bin"))
+    assert report.image.name == "router 1.2.bin"
+    assert report.findings[0].location.chain[0] == "router 1.2.bin"
