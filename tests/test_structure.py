@@ -16,7 +16,7 @@ PACKAGE = ROOT / "fwcheck"
 ORDER = (
     "declaration", "model", "extraction", "inspection", "device", "analysers", "vulnerabilities", "jcstar", "gate", "difference",
     "fleet", "language", "reports", "judging", "workers", "reading", "writing", "opinions", "assembly", "unpacking",
-    "pipeline", "audit", "cli",
+    "pipeline", "audit", "service", "cli",
 )  # fmt: skip
 FORBIDDEN = {
     ("inspection", "extraction"), ("device", "extraction"), ("device", "inspection"), ("jcstar", "analysers"),

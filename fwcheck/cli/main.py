@@ -14,7 +14,22 @@ from typing import NoReturn
 
 from fwcheck import __version__
 
-COMMANDS = ("scan", "gate", "tree", "cat", "extract", "sbom", "diff", "audit", "explain", "level", "db")
+COMMANDS = (
+    "scan",
+    "gate",
+    "tree",
+    "cat",
+    "extract",
+    "sbom",
+    "diff",
+    "audit",
+    "explain",
+    "level",
+    "db",
+    "serve",
+    "worker",
+    "upload",
+)
 _DESCRIPTION = "What in a firmware image breaks the requirements of a JC-STAR level, with proof down to the byte."
 _EXITS = """exit status:
   0  analysed; every gate asked for held

@@ -1,6 +1,6 @@
 """How fast the scan for secrets and banners is: MB/s of one core, and the part of what hyperscan alone would reach.
 
-usage: python benchmarks/secrets.py [FILE ...]
+usage: python benchmarks/patterns.py [FILE ...]
 
 Without files, Python sources (text) and shared libraries (binary) of this machine are taken, up to 24 MiB of each. Process
 time is measured, so other work on the machine does not count. Beside it: the same bytes through hyperscan with one plain

@@ -1,0 +1,142 @@
+"""Uploads, their status, reports and gates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from anyio import to_thread
+from litestar import Controller, Request, Response, get, post
+from litestar.openapi.spec import OpenAPIMediaType, Operation, Reference, RequestBody, Schema
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
+from litestar.params import Parameter
+
+from fwcheck.gate import evaluate, exit_status
+from fwcheck.model import Severity
+from fwcheck.reports.json import read
+from fwcheck.reports.registry import FORMATS, Lang
+from fwcheck.service import nouns, scans
+from fwcheck.service.api.security import needs
+from fwcheck.service.context import Context
+from fwcheck.service.problems import Problem
+from fwcheck.service.receiving import receive
+from fwcheck.service.tokens import Principal, Role
+
+_TYPES = {
+    "json": "application/json", "html": "text/html; charset=utf-8", "sarif": "application/sarif+json",
+    "cyclonedx": "application/vnd.cyclonedx+json", "spdx": "application/spdx+json", "junit": "application/xml",
+    "markdown": "text/markdown; charset=utf-8", "csv": "text/csv; charset=utf-8",
+    "checklist": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}  # fmt: skip
+
+ScanId = Annotated[str, Parameter(pattern="^[0-9a-f]{32}$", description="The id that the upload was answered with.")]
+
+
+@dataclass
+class _Upload(Operation):
+    """The body of an upload, which the framework does not read itself."""
+
+    def __post_init__(self) -> None:
+        text = Schema(type=OpenAPIType.STRING, min_length=1, max_length=100)
+        properties: dict[str, Reference | Schema] = {
+            "product": text,
+            "version": text,
+            "target": Schema(type=OpenAPIType.STRING, enum=list(scans.TARGETS)),
+            "fresh": Schema(type=OpenAPIType.STRING, enum=["true", "false"], description="scan again what was scanned before"),
+            "image": Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY),
+        }
+        schema = Schema(type=OpenAPIType.OBJECT, properties=properties, required=["product", "version", "image"])
+        self.request_body = RequestBody(content={"multipart/form-data": OpenAPIMediaType(schema=schema)}, required=True)
+
+
+class Scans(Controller):
+    """Scans of uploaded images."""
+
+    path = "/api/v1/scans"
+    tags = ("scans",)
+
+    @post(status_code=202, operation_class=_Upload, operation_id="upload", **needs(Role.UPLOADER))
+    async def upload(self, request: Request[Principal, None, Any], context: Context) -> Response[nouns.Accepted]:
+        """Takes an image, whatever its size, and queues its scan."""
+        principal, settings = request.user, context.settings
+
+        def accept(fields: dict[str, str]) -> None:
+            """Refuses what can be refused before the image has arrived."""
+            wanted = scans.order(fields, whole=False)
+            if wanted.product and not principal.sees(wanted.product):
+                raise Problem(403, "Forbidden", "the token has no grant for this product")
+
+        length = request.headers.get("content-length", "")
+        form = await receive(
+            request.stream(),
+            request.headers.get("content-type", ""),
+            int(length) if length.isdigit() else None,
+            context.store,
+            settings.max_image,
+            settings.reserve,
+            accept,
+        )
+
+        def enter() -> nouns.Scan:
+            try:
+                received = form.finish()
+                return scans.submit(context, principal, scans.order(received.fields), received.name, received.staged)
+            finally:
+                form.abandon()
+
+        scan = await to_thread.run_sync(enter)
+        accepted = nouns.Accepted(id=scan.id, status_url=scan.status_url, status=scan.status)
+        return Response(accepted, status_code=202, headers={"Location": scan.status_url})
+
+    @get("/{scan:str}", sync_to_thread=True, operation_id="scan", **needs(Role.UPLOADER))
+    def status(self, request: Request[Principal, None, Any], context: Context, scan: ScanId) -> nouns.Scan:
+        """Where a scan stands."""
+        with context.database.read() as session:
+            return scans.shown(*scans.find(session, request.user, scan))
+
+    @get("/{scan:str}/report", sync_to_thread=True, operation_id="report", **needs(Role.UPLOADER))
+    def report(
+        self,
+        request: Request[Principal, None, Any],
+        context: Context,
+        scan: ScanId,
+        format: Annotated[str, Parameter(query="format", description="json, html, sarif, ...")] = "json",
+        lang: Lang = "en",
+    ) -> Response[bytes]:
+        """The report in one of the formats of ``fwcheck scan``."""
+        if format not in _TYPES:
+            raise Problem(400, "Bad Request", f"format: one of {', '.join(_TYPES)}")
+        with context.database.read() as session:
+            row, _, _ = scans.find(session, request.user, scan)
+        content: str | bytes = scans.report_bytes(context, row)
+        if format != "json":
+            content = FORMATS[format].render(read(content), lang=lang)
+        raw = content if isinstance(content, bytes) else content.encode(errors="backslashreplace")
+        headers = {"Content-Disposition": f'attachment; filename="{scan}.{FORMATS[format].suffix}"'}
+        return Response(raw, media_type=_TYPES[format], headers=headers)
+
+    @get("/{scan:str}/gate", sync_to_thread=True, operation_id="gate", **needs(Role.UPLOADER))
+    def gate(
+        self,
+        request: Request[Principal, None, Any],
+        context: Context,
+        scan: ScanId,
+        min_tier: Annotated[str | None, Parameter(pattern="^STAR-[1-4]$")] = None,
+        min_score: Annotated[int | None, Parameter(ge=0, le=100)] = None,
+        fail_on: Severity | None = None,
+    ) -> nouns.Gate:
+        """Whether the release may pass: 200 either way, with the reasons."""
+        with context.database.read() as session:
+            row, _, _ = scans.find(session, request.user, scan)
+        report = scans.report_of(context, row)
+        try:
+            result = evaluate(report, min_tier=min_tier, min_score=min_score, fail_on=fail_on)
+        except ValueError as error:
+            raise Problem(400, "Bad Request", str(error)) from error
+        return nouns.Gate(
+            passed=result.passed,
+            undecided=result.undecided,
+            asked=result.asked,
+            reasons=result.reasons,
+            exit_status=exit_status(result),
+        )

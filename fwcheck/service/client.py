@@ -1,0 +1,148 @@
+"""The client of the service, with the standard library alone: a release job needs nothing but the base install."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import secrets
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode, urlsplit
+
+_PIECE = 256 << 10
+_TIMEOUT = 60.0
+_RETRIES = 6  # of one request, over about a minute
+_PASSING = {408, 425, 429, 500, 502, 503, 504}  # statuses after which the same request may succeed
+
+
+class ServiceError(Exception):
+    """The service refused, or could not be reached: one line. ``status`` is that of HTTP, 0 when there was no answer."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as values."""
+        return json.loads(self.body)
+
+
+class Client:
+    """Talks to one service. ``retry`` is told (seconds, why) before each wait."""
+
+    def __init__(
+        self, server: str, token: str, authority: Path | None = None, retry: Callable[[float, str], None] | None = None
+    ) -> None:
+        parts = urlsplit(server)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ServiceError(f"{server}: is not the address of a service (https://...)")
+        self._secure = parts.scheme == "https"
+        self._host, self._port = parts.hostname, parts.port
+        self._base = parts.path.rstrip("/")
+        self._token = token
+        self._retry = retry
+        self._trust = ssl.create_default_context(cafile=str(authority) if authority else None) if self._secure else None
+
+    def get(self, path: str, **query: object) -> Answer:
+        """One page; waits and asks again when that may help."""
+        given = {key: value for key, value in query.items() if value is not None}
+        return self._patiently(lambda: self._once("GET", path + ("?" + urlencode(given) if given else "")))
+
+    def upload(self, image: Path, fields: dict[str, str], sent: Callable[[int, int], None]) -> dict[str, Any]:
+        """Sends an image; gives the scan that it became."""
+        size = image.stat().st_size
+
+        def attempt() -> Answer:
+            boundary = secrets.token_hex(24)
+            head, tail = _form(boundary, fields, image.name)
+            headers = {
+                "Content-Type": f"multipart/form-data; boundary={boundary}",
+                "Content-Length": str(len(head) + size + len(tail)),
+            }
+            return self._once("POST", "/api/v1/scans", headers, lambda: _body(head, image, tail, size, sent))
+
+        found: dict[str, Any] = self._patiently(attempt).json()
+        return found
+
+    def _patiently(self, attempt: Callable[[], Answer]) -> Answer:
+        for number in range(_RETRIES + 1):
+            wait = min(30.0, 0.5 * 2**number) * (0.75 + secrets.randbelow(500) / 1000)
+            try:
+                answer = attempt()
+            except (OSError, http.client.HTTPException) as error:
+                why = f"{self._host}: {getattr(error, 'strerror', None) or error or type(error).__name__}"
+                if number == _RETRIES or isinstance(error, ssl.SSLCertVerificationError):
+                    raise ServiceError(why) from error
+            else:
+                if answer.status < 400:
+                    return answer
+                why = _reason(answer)
+                if number == _RETRIES or answer.status not in _PASSING:
+                    raise ServiceError(why, answer.status)
+                asked = answer.headers.get("retry-after", "")
+                wait = max(wait, min(120.0, float(asked))) if asked.isdigit() else wait
+            if self._retry is not None:
+                self._retry(wait, why)
+            time.sleep(wait)
+        raise AssertionError
+
+    def _once(
+        self, method: str, path: str, headers: dict[str, str] | None = None, body: Callable[[], Iterator[bytes]] | None = None
+    ) -> Answer:
+        connection: http.client.HTTPConnection
+        if self._secure:
+            connection = http.client.HTTPSConnection(self._host, self._port, timeout=_TIMEOUT, context=self._trust)
+        else:
+            connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT)
+        sending = {"Authorization": f"Bearer {self._token}", "User-Agent": "fwcheck", "Connection": "close", **(headers or {})}
+        try:
+            try:
+                connection.request(method, quote(self._base + path, safe="/?&=%+~-._"), body() if body else None, sending)
+            except (BrokenPipeError, ConnectionResetError):
+                # The service may have refused before it read all: its answer tells why.
+                if body is None:
+                    raise
+            response = connection.getresponse()
+            return Answer(response.status, {key.lower(): value for key, value in response.getheaders()}, response.read())
+        finally:
+            connection.close()
+
+
+def _form(boundary: str, fields: dict[str, str], name: str) -> tuple[bytes, bytes]:
+    parts = [f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n' for key, value in fields.items()]
+    safe = "".join("_" if letter in '"\\\r\n' or not letter.isprintable() else letter for letter in name)
+    parts.append(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{safe}"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    )
+    return "".join(parts).encode(errors="replace"), f"\r\n--{boundary}--\r\n".encode()
+
+
+def _body(head: bytes, image: Path, tail: bytes, size: int, sent: Callable[[int, int], None]) -> Iterator[bytes]:
+    yield head
+    done = 0
+    with image.open("rb") as file:
+        while piece := file.read(_PIECE):
+            yield piece
+            done += len(piece)
+            sent(done, size)
+    yield tail
+
+
+def _reason(answer: Answer) -> str:
+    try:
+        problem = json.loads(answer.body)
+        return f"{problem['title']}: {problem['detail']}" if problem.get("detail") else str(problem["title"])
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP status {answer.status}"

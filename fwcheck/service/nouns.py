@@ -1,0 +1,125 @@
+"""What the API answers with."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+
+class ImageInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The image of a scan."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a scan is: ``done`` of ``total`` in its stage."""
+
+    stage: str
+    done: int
+    total: int
+
+
+class Tier(msgspec.Struct, frozen=True, kw_only=True):
+    """The level that the image was held against, and the highest one that it does not refute."""
+
+    target: str
+    highest_not_refuted: str | None
+
+
+class Scan(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of a product and where its scan stands. ``status``: queued, running, done or failed."""
+
+    id: str
+    product: str
+    version: str
+    target: str | None
+    image: ImageInfo
+    status: str
+    progress: Progress
+    tries: int
+    problem: str
+    tier: Tier | None
+    score: int | None
+    findings: int | None
+    components: int | None
+    created: datetime
+    started: datetime | None
+    finished: datetime | None
+    status_url: str
+    report_url: str | None
+    reused: bool = False  # answered from an earlier report on the same image
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """An upload that will be scanned."""
+
+    id: str
+    status_url: str
+    status: str
+
+
+class Gate(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a report meets what was asked. ``exit_status``: what ``fwcheck gate`` would end with."""
+
+    passed: bool
+    undecided: bool
+    asked: tuple[str, ...]
+    reasons: tuple[str, ...]
+    exit_status: int
+
+
+class Product(msgspec.Struct, frozen=True, kw_only=True):
+    """A product and its newest version."""
+
+    name: str
+    created: datetime
+    versions: int
+    latest: Scan | None
+
+
+class Products(msgspec.Struct, frozen=True, kw_only=True):
+    """The products that the token sees. ``next``: the cursor of the following page."""
+
+    items: list[Product]
+    next: str | None = None
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """The versions of a product, the newest first. ``next``: the cursor of the following page."""
+
+    product: str
+    items: list[Scan]
+    next: str | None = None
+
+
+class NewToken(msgspec.Struct, frozen=True, kw_only=True):
+    """What a token is to be."""
+
+    name: str
+    role: str
+    products: list[str] = []
+    expires: datetime | None = None
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """A token without its secret."""
+
+    id: str
+    name: str
+    role: str
+    products: list[str]
+    created: datetime
+    expires: datetime | None
+    revoked: datetime | None
+    used: datetime | None
+
+
+class IssuedToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A new token. ``secret`` is what its holder sends; it is not said again."""
+
+    token: Token
+    secret: str

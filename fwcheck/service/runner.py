@@ -1,0 +1,225 @@
+"""One scan from its claim to its end: a child process reads the image, this one watches it and keeps what it says.
+
+The child is believed as little as the image: its report is checked against the model before it is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import zstandard
+from sqlalchemy.orm import Session
+
+from fwcheck.model import Report
+from fwcheck.reports.json import read
+from fwcheck.service.child import Job, Said
+from fwcheck.service.database import Database
+from fwcheck.service.queue import Claimed, Lost, Queue
+from fwcheck.service.settings import Settings
+from fwcheck.service.storage import Folder, image_key, report_key
+
+_TELL = 0.5  # seconds between two notes of progress in the database
+_POLL = 0.25
+_LINE = 1 << 16  # bytes of one line from the child
+_REPORT = 512 << 20  # bytes of a report
+_KEPT = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "HOME",
+    "TMPDIR",
+    "XDG_DATA_HOME",
+    "FWCHECK_DB",
+)  # of the environment; no secret is in it
+
+Ending = Literal["report", "refused", "crashed", "late", "stopped"]
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a child ended."""
+
+    ending: Ending
+    reason: str = ""
+    report: bytes = b""
+
+
+class Runner:
+    """Does claimed scans one after the other. ``stopping`` tells whether the worker is to end, ``killed`` whether at once."""
+
+    def __init__(self, settings: Settings, database: Database, store: Folder, queue: Queue) -> None:
+        self._settings = settings
+        self._database = database
+        self._store = store
+        self._queue = queue
+
+    def run(self, held: Claimed, expired: Callable[[], bool] = lambda: False) -> Ending:
+        """Does one scan. ``expired``: whether the time that running scans get when a worker stops is over."""
+        try:
+            return self._run(held, expired)
+        except Lost:
+            return "stopped"  # somebody else has it: nothing of ours counts
+
+    def _run(self, held: Claimed, expired: Callable[[], bool]) -> Ending:
+        if held.tries > self._settings.tries:
+            outcome = self._give_up(held, "its worker was lost each time that it was read")
+        else:
+            outcome = self._attempt(held, expired, "")
+            if outcome.ending == "crashed" and held.tries < self._settings.tries:
+                self._queue.again(held, outcome.reason)
+                return "crashed"
+            if outcome.ending in {"crashed", "late"}:
+                outcome = self._give_up(held, outcome.reason)
+        if outcome.ending == "stopped":
+            self._queue.give_back(held)
+        elif outcome.ending == "report":
+            self._keep(held, outcome.report)
+        else:
+            with self._database.write() as session:
+                self._queue.finish(session, held, state="failed", problem=outcome.reason[:1000])
+        return outcome.ending
+
+    def _give_up(self, held: Claimed, why: str) -> Outcome:
+        """A report that says why there is no better one."""
+        outcome = self._attempt(held, lambda: False, f"the image was not read: {why}")
+        if outcome.ending != "report":
+            return Outcome(ending="refused", reason=why)
+        return outcome
+
+    def _attempt(self, held: Claimed, expired: Callable[[], bool], unread: str) -> Outcome:
+        scratch = self._settings.data / "scratch"
+        scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(dir=scratch) as folder, self._store.local(image_key(held.sha256)) as image:
+            job = Job(
+                image=str(image.resolve()),
+                name=held.name,
+                size=held.size,
+                sha256=held.sha256,
+                target=held.target,
+                jobs=self._settings.jobs,
+                cache=str(self._settings.data.resolve() / "cache") if self._settings.cache else None,
+                knowledge=str(self._settings.knowledge) if self._settings.knowledge else None,
+                memory=self._settings.scan_memory,
+                parent=os.getpid(),
+                unread=unread,
+            )
+            return self._watch(held, job, Path(folder), expired)
+
+    def _watch(self, held: Claimed, job: Job, folder: Path, expired: Callable[[], bool]) -> Outcome:
+        environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+        with (folder / "errors").open("wb") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "fwcheck.service.child"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, cwd=folder, env=environment, start_new_session=True,
+            )  # fmt: skip
+        try:
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(msgspec.json.encode(job) + b"\n")
+                process.stdin.close()
+            outcome = self._listen(held, process, expired)
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+        if outcome.ending == "report":
+            return self._checked(held, folder)
+        if outcome.ending == "crashed":
+            return msgspec.structs.replace(outcome, reason=_how(process.returncode))
+        return outcome
+
+    def _listen(self, held: Claimed, process: subprocess.Popen[bytes], expired: Callable[[], bool]) -> Outcome:
+        assert process.stdout is not None
+        output = process.stdout.fileno()
+        os.set_blocking(output, False)
+        until = time.monotonic() + self._settings.scan_seconds
+        told, said, buffer = 0.0, Said(stage="starting"), b""
+        renewing = min(_TELL, self._settings.lease / 3)
+        with selectors.DefaultSelector() as selector:
+            selector.register(output, selectors.EVENT_READ)
+            while True:
+                if time.monotonic() - told > renewing:
+                    told = time.monotonic()
+                    self._queue.renew(held, said.stage, said.done, said.total)
+                if time.monotonic() > until:
+                    return Outcome(ending="late", reason=f"it took longer than {self._settings.scan_seconds:g} seconds")
+                if expired():
+                    return Outcome(ending="stopped")
+                if not selector.select(_POLL):
+                    continue
+                piece = os.read(output, 1 << 16)
+                *lines, buffer = (buffer + piece).split(b"\n")
+                for line in lines:
+                    said = _parsed(line) or said
+                if said.end:
+                    process.wait()
+                    return Outcome(ending="report" if said.end == "report" else "refused", reason=said.reason[:1000])
+                if not piece or len(buffer) > _LINE:
+                    return Outcome(ending="crashed")
+
+    def _checked(self, held: Claimed, folder: Path) -> Outcome:
+        """The report, when it is one on this image."""
+        path = folder / "report"
+        try:
+            if path.is_symlink() or path.stat().st_size > _REPORT:
+                return Outcome(ending="crashed", reason="its report was too large")
+            content = path.read_bytes()
+            report = read(content)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return Outcome(ending="crashed", reason=f"its report could not be used: {type(error).__name__}")
+        if report.image.sha256 != held.sha256:
+            return Outcome(ending="crashed", reason="its report was on another image")
+        return Outcome(ending="report", report=content)
+
+    def _keep(self, held: Claimed, content: bytes) -> None:
+        report, key = read(content), report_key(held.id)
+        self._store.put(key, zstandard.compress(content, 9))
+        with self._database.write() as session:
+            self._queue.finish(session, held, state="done", report=key, problem="", **summary(report))
+            self._index(session, held, report)
+
+    def _index(self, session: Session, held: Claimed, report: Report) -> None:
+        """What is searched for across products."""
+
+
+def summary(report: Report) -> dict[str, str | int | None]:
+    """What the tables hold of a report."""
+    adverse = sum(not each.waived and each.verdict in {"violation", "concern"} for each in report.findings)
+    return {
+        "highest": report.tier.highest_not_refuted,
+        "score": report.tier.score,
+        "judged": report.tier.target,
+        "rules": report.tool.rules_digest,
+        "knowledge": report.tool.database_date,
+        "findings": adverse,
+        "components": len(report.components),
+    }
+
+
+def _parsed(line: bytes) -> Said | None:
+    try:
+        return msgspec.json.decode(line, type=Said)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _how(status: int | None) -> str:
+    """How the child ended, in words for the report. What it wrote to standard error is for the log alone."""
+    if status is not None and status < 0:
+        with contextlib.suppress(ValueError):
+            return f"its worker ended with {signal.Signals(-status).name}"
+    return f"its worker ended with status {status}"

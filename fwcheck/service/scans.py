@@ -1,0 +1,212 @@
+"""Products, versions and their reports, as far as somebody may see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import zstandard
+from sqlalchemy import Select, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from fwcheck.model import Report
+from fwcheck.reports.json import read
+from fwcheck.service import nouns
+from fwcheck.service.context import Context
+from fwcheck.service.problems import Problem, unknown
+from fwcheck.service.storage import Staged, image_key
+from fwcheck.service.tables import Image, Product, Scan, new_id, now
+from fwcheck.service.tokens import Principal
+
+TARGETS = ("STAR-1", "STAR-2", "STAR-3", "STAR-4")
+_NAME = 100  # characters of a product's name or a version
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What an upload asks for."""
+
+    product: str
+    version: str
+    target: str | None = None
+    fresh: bool = False  # scanned also when the same image was scanned before with the same rules
+
+
+def order(fields: dict[str, str], *, whole: bool = True) -> Order:
+    """The fields of an upload; raises Problem that names all that is wrong. Not ``whole``: more may come."""
+    wrong: list[str] = []
+    for name in ("product", "version"):
+        text = fields.get(name, "" if whole else "-")
+        if not _named(text):
+            wrong.append(f"{name}: 1 to {_NAME} printable characters without / and \\")
+    target = fields.get("target") or None
+    if target is not None and target not in TARGETS:
+        wrong.append(f"target: one of {', '.join(TARGETS)}")
+    fresh = fields.get("fresh", "false")
+    if fresh not in {"true", "false"}:
+        wrong.append("fresh: true or false")
+    if unknown_fields := sorted(fields.keys() - {"product", "version", "target", "fresh"}):
+        wrong.append(f"unknown fields: {', '.join(name[:40] for name in unknown_fields[:5])}")
+    if wrong:
+        raise Problem(400, "Bad Request", "; ".join(wrong))
+    return Order(product=fields.get("product", ""), version=fields.get("version", ""), target=target, fresh=fresh == "true")
+
+
+def _named(text: str) -> bool:
+    fits = 0 < len(text) <= _NAME and text.isprintable() and text.strip() == text
+    return fits and not set(text) & {"/", "\\"} and text not in {".", ".."}
+
+
+def submit(context: Context, principal: Principal, wanted: Order, name: str, staged: Staged) -> nouns.Scan:
+    """Keeps the image and queues its scan, or answers from history when that would say the same."""
+    if not principal.sees(wanted.product):
+        raise Problem(403, "Forbidden", "the token has no grant for this product")
+    sha256, size = staged.sha256, staged.size
+    context.store.keep(staged, image_key(sha256))
+    for _ in range(3):
+        try:
+            with context.database.write() as session:
+                return _entered(context, session, principal, wanted, name, sha256, size)
+        except IntegrityError:
+            continue  # somebody made the same product or stored the same image in this moment
+    raise Problem(503, "Service Unavailable", "the database is busy", headers={"Retry-After": "1"})
+
+
+def _entered(
+    context: Context, session: Session, principal: Principal, wanted: Order, name: str, sha256: str, size: int
+) -> nouns.Scan:
+    image = session.get(Image, sha256)
+    if image is None:
+        image = Image(sha256=sha256, size=size)
+        session.add(image)
+    image.removed = None
+    product = session.scalar(select(Product).where(Product.name == wanted.product))
+    if product is None:
+        product = Product(id=new_id(), name=wanted.product)
+        session.add(product)
+    session.flush()
+    scan = Scan(
+        id=new_id(), product_id=product.id, image_sha256=sha256, image_name=name, version=wanted.version, target=wanted.target,
+        token_id=principal.token,
+    )  # fmt: skip
+    earlier = None if wanted.fresh else _same(context, session, scan)
+    if earlier is not None:
+        scan.state, scan.finished, scan.stage = "done", now(), "answered from history"
+        for copied in ("report", "highest", "score", "judged", "rules", "knowledge", "findings", "components"):
+            setattr(scan, copied, getattr(earlier, copied))
+    session.add(scan)
+    session.flush()
+    return shown(scan, product, image)
+
+
+def _same(context: Context, session: Session, scan: Scan) -> Scan | None:
+    """An earlier scan whose report would not differ: same image, name and level, by the rules and knowledge of today."""
+    rules, knowledge = context.standing
+    alike = select(Scan).where(
+        Scan.image_sha256 == scan.image_sha256,
+        Scan.image_name == scan.image_name,
+        Scan.state == "done",
+        Scan.rules == rules,
+        Scan.knowledge == knowledge,
+        Scan.target == scan.target if scan.target is not None else Scan.target.is_(None),
+        Scan.tries <= 1,  # a report that tells of lost workers is worth another try
+    )
+    return session.scalar(alike.order_by(Scan.id.desc()).limit(1))
+
+
+def shown(scan: Scan, product: Product, image: Image) -> nouns.Scan:
+    """A scan as the API tells it."""
+    tier = nouns.Tier(target=scan.judged, highest_not_refuted=scan.highest) if scan.judged is not None else None
+    return nouns.Scan(
+        id=scan.id,
+        product=product.name,
+        version=scan.version,
+        target=scan.target,
+        image=nouns.ImageInfo(name=scan.image_name, size=image.size, sha256=image.sha256),
+        status=scan.state,
+        progress=nouns.Progress(stage=scan.stage, done=scan.done, total=scan.total),
+        tries=scan.tries,
+        problem=scan.problem,
+        tier=tier,
+        score=scan.score,
+        findings=scan.findings,
+        components=scan.components,
+        created=scan.created,
+        started=scan.started,
+        finished=scan.finished,
+        status_url=f"/api/v1/scans/{scan.id}",
+        report_url=f"/api/v1/scans/{scan.id}/report" if scan.state == "done" else None,
+        reused=scan.report is not None and scan.id not in scan.report,
+    )
+
+
+def _rows() -> Select[Scan, Product, Image]:
+    return (
+        select(Scan, Product, Image).join(Product, Product.id == Scan.product_id).join(Image, Image.sha256 == Scan.image_sha256)
+    )
+
+
+def _seen(query: Any, principal: Principal) -> Any:
+    return query if principal.products is None else query.where(Product.name.in_(principal.products))
+
+
+def find(session: Session, principal: Principal, id: str) -> tuple[Scan, Product, Image]:
+    """A scan with what belongs to it; raises Problem when there is none for this one."""
+    row = session.execute(_seen(_rows().where(Scan.id == id), principal)).one_or_none()
+    if row is None:
+        raise unknown("scan")
+    return row[0], row[1], row[2]
+
+
+def history(session: Session, principal: Principal, name: str, before: str | None, limit: int) -> nouns.History:
+    """The versions of a product, the newest first."""
+    product = session.scalar(_seen(select(Product).where(Product.name == name), principal))
+    if product is None:
+        raise unknown("product")
+    query = _rows().where(Scan.product_id == product.id).order_by(Scan.id.desc()).limit(limit + 1)
+    if before is not None:
+        query = query.where(Scan.id < before)
+    rows = [shown(scan, product, image) for scan, product, image in session.execute(query)]
+    return nouns.History(product=name, items=rows[:limit], next=rows[limit - 1].id if len(rows) > limit else None)
+
+
+def products(session: Session, principal: Principal, after: str | None, limit: int) -> nouns.Products:
+    """The products by name, each with its newest version."""
+    newest = (
+        select(Scan.product_id, func.max(Scan.id).label("id"), func.count().label("count")).group_by(Scan.product_id).subquery()
+    )
+    query = _seen(
+        select(Product, newest.c.count, Scan, Image)
+        .outerjoin(newest, newest.c.product_id == Product.id)
+        .outerjoin(Scan, Scan.id == newest.c.id)
+        .outerjoin(Image, Image.sha256 == Scan.image_sha256)
+        .order_by(Product.name)
+        .limit(limit + 1),
+        principal,
+    )
+    if after is not None:
+        query = query.where(Product.name > after)
+    items = [
+        nouns.Product(
+            name=product.name, created=product.created, versions=count or 0, latest=shown(scan, product, image) if scan else None
+        )
+        for product, count, scan, image in session.execute(query)
+    ]
+    return nouns.Products(items=items[:limit], next=items[limit - 1].name if len(items) > limit else None)
+
+
+def report_of(context: Context, scan: Scan) -> Report:
+    """The report of a scan; raises Problem when it is not done."""
+    return read(report_bytes(context, scan))
+
+
+def report_bytes(context: Context, scan: Scan) -> bytes:
+    """The report as JSON, as it is kept; raises Problem when it is not done."""
+    if scan.state == "failed":
+        raise Problem(422, "Unprocessable Content", f"the image could not be analysed: {scan.problem}", status_of_scan=scan.state)
+    if scan.state != "done" or scan.report is None:
+        raise Problem(409, "Conflict", "the scan is not done yet", headers={"Retry-After": "2"}, status_of_scan=scan.state)
+    try:
+        return zstandard.decompress(context.store.get(scan.report), max_output_size=1 << 30)
+    except FileNotFoundError as error:
+        raise Problem(410, "Gone", "the report is no longer kept") from error

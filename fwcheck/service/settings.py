@@ -1,0 +1,68 @@
+"""What an installation decides: a TOML file, then environment variables ``FWCHECK_...``, then options of the command line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+PREFIX = "FWCHECK_"
+
+
+class SettingsError(Exception):
+    """A setting that is none: one line that names it."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every setting with its default. Bytes and seconds are plain numbers."""
+
+    data: Path = Path("fwcheck-data")  # images, reports, unfinished uploads, and the database when it is SQLite
+    database: str = ""  # an SQLAlchemy URL; "": SQLite in the data folder
+    workers: int = 0  # local worker processes; 0: one per two cores; -1: none
+    jobs: int = 2  # processes that read one image
+    cache: bool = True  # facts about contents are kept in the data folder
+    knowledge: Path | None = None  # the knowledge file (fwcheck db); None: the user's own, else the one shipped
+    max_image: int = 4 << 30  # bytes of one upload
+    reserve: int = 256 << 20  # bytes that must stay free on the disk for an upload to be taken
+    tries: int = 2  # times that an image may take its worker down
+    lease: float = 30.0  # seconds without a sign of life after which a worker counts as lost
+    scan_seconds: float = 3600.0  # wall time of one scan
+    scan_memory: int = 4 << 30  # bytes that the process of one scan may write to
+    grace: float = 20.0  # seconds that running scans get to finish when a worker is told to stop
+    local: bool = True  # whether workers take scans from the database themselves
+
+    @property
+    def database_url(self) -> str:
+        """Where the tables are."""
+        return self.database or f"sqlite:///{self.data.resolve() / 'fwcheck.sqlite'}"
+
+    @property
+    def worker_count(self) -> int:
+        """How many local workers ``serve`` starts."""
+        return max(0, self.workers) if self.workers else max(1, (os.cpu_count() or 2) // 2)
+
+
+def load(file: Path | None, given: dict[str, Any] | None = None, environment: dict[str, str] | None = None) -> Settings:
+    """The settings; raises SettingsError with one line that says which one is wrong."""
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            values.update(msgspec.toml.decode(file.read_bytes(), type=dict[str, Any]))
+        except (OSError, msgspec.MsgspecError) as error:
+            raise SettingsError(f"{file}: {getattr(error, 'strerror', None) or error}") from error
+    surroundings = os.environ if environment is None else environment
+    for name in Settings.__struct_fields__:
+        text = surroundings.get(PREFIX + name.upper())
+        if text is not None:
+            values[name] = text
+    values.update({name: value for name, value in (given or {}).items() if value is not None})
+    try:
+        settings = msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"settings: {error}") from error
+    for name in ("max_image", "tries", "lease", "scan_seconds", "scan_memory", "jobs"):
+        if getattr(settings, name) <= 0:
+            raise SettingsError(f"settings: {name} has to be more than 0")
+    return settings

@@ -1,0 +1,144 @@
+"""Where bytes are kept: images by their digest, reports by their scan. Names from outside never become paths."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_KEY = re.compile(r"(images/[0-9a-f]{64}|reports/[0-9a-f]{32}\.json\.zst)")
+
+
+def image_key(sha256: str) -> str:
+    """The key of an image."""
+    return f"images/{sha256}"
+
+
+def report_key(scan: str) -> str:
+    """The key of a report."""
+    return f"reports/{scan}.json.zst"
+
+
+class Full(Exception):
+    """There is no room for what is to be stored."""
+
+
+class Staged:
+    """Bytes that are arriving: a file outside the store, hashed while it is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self._digest = hashlib.sha256()
+        self._file = path.open("xb")
+
+    @property
+    def sha256(self) -> str:
+        """The digest of what has arrived."""
+        return self._digest.hexdigest()
+
+    def write(self, piece: bytes) -> None:
+        """Appends."""
+        self._file.write(piece)
+        self._digest.update(piece)
+        self.size += len(piece)
+
+    def finish(self) -> None:
+        """Everything has arrived: on the disk, not only in its cache."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def abandon(self) -> None:
+        """Nothing of it is wanted."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+
+
+class Folder:
+    """The store in a local folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        for name in ("images", "reports", "incoming"):
+            (root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def free(self) -> int:
+        """Bytes that fit."""
+        return shutil.disk_usage(self._root).free
+
+    def stage(self) -> Staged:
+        """A place for bytes that are arriving."""
+        return Staged(self._root / "incoming" / secrets.token_hex(16))
+
+    def keep(self, staged: Staged, key: str) -> None:
+        """Takes finished bytes into the store; what is there already stays."""
+        target = self._path(key)
+        if target.exists():
+            staged.abandon()
+            return
+        staged.path.replace(target)
+        _settle(target.parent)
+
+    def put(self, key: str, content: bytes) -> None:
+        """Stores a small thing, whole or not at all."""
+        target = self._path(key)
+        partial = self._root / "incoming" / secrets.token_hex(16)
+        try:
+            with partial.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+        _settle(target.parent)
+
+    def get(self, key: str) -> bytes:
+        """A small thing; raises FileNotFoundError."""
+        return self._path(key).read_bytes()
+
+    def holds(self, key: str) -> bool:
+        """Whether it is there."""
+        return self._path(key).is_file()
+
+    @contextmanager
+    def local(self, key: str) -> Iterator[Path]:
+        """A file with these bytes, for as long as the block lasts."""
+        yield self._path(key)
+
+    def remove(self, key: str) -> None:
+        """Forgets it."""
+        self._path(key).unlink(missing_ok=True)
+
+    def sweep(self, older: float) -> int:
+        """Removes uploads that nobody has written to since the given time (seconds of the epoch)."""
+        count = 0
+        for path in (self._root / "incoming").iterdir():
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < older:
+                    path.unlink()
+                    count += 1
+        return count
+
+    def _path(self, key: str) -> Path:
+        if not _KEY.fullmatch(key):
+            raise ValueError(f"no key of the store: {key!r}")
+        return self._root / key
+
+
+def _settle(folder: Path) -> None:
+    """Renames are on the disk when their folder is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,133 @@
+"""The tables. Times are UTC; identifiers begin with their time of making, so their order is that of making."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Dialect, ForeignKey, Index, MetaData, String, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+_NAMES = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def now() -> datetime:
+    """The moment, in UTC."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """32 hexadecimal digits: 48 bits of milliseconds, then chance."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time with its zone, also where the database (SQLite) keeps none."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value if value is None or value.tzinfo is not None else value.replace(tzinfo=UTC)
+
+
+class Base(DeclarativeBase):
+    """What all tables share."""
+
+    metadata = MetaData(naming_convention=_NAMES)
+    type_annotation_map = {datetime: Moment(), str: String(200), dict[str, Any]: Text}  # noqa: RUF012  # read by SQLAlchemy
+
+
+class Image(Base):
+    """One content, stored once however often it is uploaded."""
+
+    __tablename__ = "image"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    stored: Mapped[datetime] = mapped_column(default=now)
+    removed: Mapped[datetime | None]  # retention took the bytes; reports stay
+
+
+class Product(Base):
+    """What versions belong to."""
+
+    __tablename__ = "product"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    created: Mapped[datetime] = mapped_column(default=now)
+
+
+class Scan(Base):
+    """One version of a product, held against one level. ``claim`` fences: only who holds it may report."""
+
+    __tablename__ = "scan"
+    __table_args__ = (Index("ix_scan_queue", "state", "priority", "id"), Index("ix_scan_product_id_id", "product_id", "id"))
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    product_id: Mapped[str] = mapped_column(ForeignKey("product.id"))
+    image_sha256: Mapped[str] = mapped_column(ForeignKey("image.sha256"), index=True)
+    image_name: Mapped[str] = mapped_column(String(100))
+    version: Mapped[str] = mapped_column(String(100))
+    target: Mapped[str | None] = mapped_column(String(20))  # None: the default of the pipeline
+    token_id: Mapped[str | None] = mapped_column(ForeignKey("token.id"))
+    created: Mapped[datetime] = mapped_column(default=now)
+    state: Mapped[str] = mapped_column(String(10), default="queued")  # queued, running, done, failed
+    priority: Mapped[int] = mapped_column(default=5)  # smaller is sooner
+    not_before: Mapped[datetime] = mapped_column(default=now)  # retries wait
+    started: Mapped[datetime | None]
+    finished: Mapped[datetime | None]
+    tries: Mapped[int] = mapped_column(default=0)
+    claim: Mapped[str | None] = mapped_column(String(32))
+    worker: Mapped[str | None]
+    lease: Mapped[datetime | None]
+    stage: Mapped[str] = mapped_column(default="")
+    done: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int] = mapped_column(default=0)
+    problem: Mapped[str] = mapped_column(Text, default="")  # why it failed, or why it is tried again
+    report: Mapped[str | None]  # key in the store; a scan answered from history names that of the earlier one
+    highest: Mapped[str | None] = mapped_column(String(20))
+    score: Mapped[int | None]
+    judged: Mapped[str | None] = mapped_column(String(20))  # the level that the score is for
+    rules: Mapped[str | None] = mapped_column(String(64))  # digest
+    knowledge: Mapped[str | None] = mapped_column(String(32))  # date
+    findings: Mapped[int | None]  # violations and concerns that are not waived
+    components: Mapped[int | None]
+
+
+class Token(Base):
+    """Who may do what. The secret itself is nowhere."""
+
+    __tablename__ = "token"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    role: Mapped[str] = mapped_column(String(10))
+    salt: Mapped[str] = mapped_column(String(32))
+    digest: Mapped[str] = mapped_column(String(64))
+    created: Mapped[datetime] = mapped_column(default=now)
+    expires: Mapped[datetime | None]
+    revoked: Mapped[datetime | None]
+    used: Mapped[datetime | None]
+
+
+class Grant(Base):
+    """A product that a token may see; a token without grants sees all."""
+
+    __tablename__ = "grant"
+    __table_args__ = (UniqueConstraint("token_id", "product"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    token_id: Mapped[str] = mapped_column(ForeignKey("token.id", ondelete="CASCADE"), index=True)
+    product: Mapped[str] = mapped_column(String(100))
