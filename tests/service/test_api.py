@@ -59,7 +59,8 @@ def test_a_gate_says_why(served: Served, scanned: dict[str, str]) -> None:
     assert none["passed"]
 
 
-def test_products_and_their_history(served: Served, scanned: dict[str, str]) -> None:
+@pytest.mark.usefixtures("scanned")
+def test_products_and_their_history(served: Served) -> None:
     with served.http() as http:
         products = {each["name"]: each for each in http.get("/api/v1/products").json()["items"]}
         first = http.get("/api/v1/products/sample router/history", params={"limit": 1}).json()
@@ -69,7 +70,8 @@ def test_products_and_their_history(served: Served, scanned: dict[str, str]) -> 
     assert second["next"] is None
 
 
-def test_the_same_image_is_stored_once_and_answered_from_history(served: Served, scanned: dict[str, str]) -> None:
+@pytest.mark.usefixtures("scanned")
+def test_the_same_image_is_stored_once_and_answered_from_history(served: Served) -> None:
     again = served.upload(INSECURE, product="another", version="2").json()
     assert again["status"] == "done"
     with served.http() as http:

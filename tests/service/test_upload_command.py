@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from support.serving import INSECURE, REPAIRED, Served
 
 
-def test_the_exit_status_is_the_gates(served: Served, scanned: dict[str, str], tmp_path: Path) -> None:
-    bad = served.command("upload", str(INSECURE), "--product", "gated", "--min-tier", "STAR-1", "--output", str(tmp_path), "--format", "json,html,junit")  # fmt: skip
+@pytest.mark.usefixtures("scanned")
+def test_the_exit_status_is_the_gates(served: Served, tmp_path: Path) -> None:
+    write = ("--output", str(tmp_path), "--format", "json,html,junit")
+    bad = served.command("upload", str(INSECURE), "--product", "gated", "--min-tier", "STAR-1", *write)
     assert bad.returncode == 1, bad.stderr
     assert "gate: STAR-1 is refuted" in bad.stderr
     assert json.loads((tmp_path / f"{INSECURE.name}.json").read_text())["image"]["name"] == INSECURE.name

@@ -119,6 +119,7 @@ class Served:
         environment = {**self.environment, "FWCHECK_SERVER": self.url, "FWCHECK_TOKEN": self.token if token is None else token}
         return subprocess.run(
             [sys.executable, "-m", "fwcheck", *arguments],
+            check=False,
             capture_output=True,
             text=True,
             env=environment,
