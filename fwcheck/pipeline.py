@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fwcheck.vulnerabilities.database import Knowledge
     from fwcheck.vulnerabilities.store import Statement
 
-__all__ = ["LARGEST", "InputError", "Options", "Progress", "extract", "open_image", "rules_digest", "scan", "standing", "unread"]
+__all__ = ["LARGEST", "InputError", "Options", "Progress", "extract", "open_image", "rules_digest", "scan", "unread"]
 
 _COLLECT = 50_000  # allocations between two collections of the youngest values
 
@@ -254,11 +254,6 @@ def rules_digest() -> str:
     known = msgspec.json.encode(sorted(rules().values(), key=lambda rule: rule.id))
     parts = [__version__, INSPECTOR_VERSION, profiles(), hashlib.sha256(known).hexdigest()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def standing(database: Path | None = None) -> tuple[str, str]:
-    """What decides a report besides the image: the digest over the rules, and the date of the knowledge file."""
-    return rules_digest(), _knowledge(database).date
 
 
 class _Clock:

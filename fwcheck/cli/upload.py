@@ -49,6 +49,11 @@ def run(options: argparse.Namespace) -> int:
     if not options.server:
         raise InputError("--server: which service? (or set FWCHECK_SERVER)")
     suffixes = _suffixes(options)
+    if options.policy or options.waivers or options.baseline:
+        from fwcheck.pipeline import Options, read_gates  # noqa: PLC0415
+
+        # What is broken is told before anything is sent.
+        read_gates(Options(policy=options.policy, waivers=options.waivers, baseline=options.baseline))
     if not options.image.is_file():
         raise InputError(f"{options.image}: {'is a directory' if options.image.is_dir() else 'no such file'}")
     try:
@@ -97,15 +102,45 @@ def _wait(client: Client, url: str, seconds: float, progress: Progress) -> dict[
 
 
 def _gate(client: Client, url: str, scan: dict[str, Any], options: argparse.Namespace) -> int:
-    asked = {"min_tier": options.min_tier, "min_score": options.min_score, "fail_on": options.fail_on}
-    gate = client.get(f"{url}/gate", **asked).json()
+    import msgspec  # noqa: PLC0415
+
+    from fwcheck.model import GateResult  # noqa: PLC0415
+
     if not options.quiet:
         target = scan["tier"]["target"]
         print(f"{options.image.name}: scan {scan['id']}, score {scan['score']} at {target}", file=sys.stderr)
-    for reason in gate["reasons"]:
-        print(f"fwcheck: {options.image.name}: gate: {reason}", file=sys.stderr)
+    if options.policy or options.waivers or options.baseline:
+        return _held_here(client, url, options)
+    asked = {"min_tier": options.min_tier, "min_score": options.min_score, "fail_on": options.fail_on}
+    gate = client.get(f"{url}/gate", **asked).json()
+    shared.tell(msgspec.convert(gate, GateResult), f"{options.image.name}: ")
     status: int = gate["exit_status"]
     return status
+
+
+def _held_here(client: Client, url: str, options: argparse.Namespace) -> int:
+    """The gates of files that only this machine has."""
+    from fwcheck.analysers.registry import rules  # noqa: PLC0415
+    from fwcheck.gate import exit_status  # noqa: PLC0415
+    from fwcheck.pipeline import InputError, Options, ran, read_gates  # noqa: PLC0415
+    from fwcheck.reports.json import read  # noqa: PLC0415
+
+    asked = Options(
+        min_tier=options.min_tier,
+        min_score=options.min_score,
+        fail_on=options.fail_on,
+        policy=options.policy,
+        waivers=options.waivers,
+        baseline=options.baseline,
+    )
+    gates = read_gates(asked)
+    report = read(client.get(f"{url}/report").body)
+    try:
+        report = gates.again(report, ran(rules(), report.device.declared))
+    except ValueError as error:
+        raise InputError(f"{options.image}: {error}") from error
+    shared.tell(report.gate, f"{options.image.name}: ")
+    return exit_status(report.gate)
 
 
 def _suffixes(options: argparse.Namespace) -> dict[str, str]:

@@ -25,9 +25,9 @@ class Context:
     @cached_property
     def standing(self) -> tuple[str, str]:
         """The rules and the knowledge that a scan would be made with now."""
-        from fwcheck.pipeline import standing  # noqa: PLC0415  # half a second that the first upload can wait for
+        from fwcheck.pipeline import knowledge_date, rules_digest  # noqa: PLC0415  # half a second that the first upload waits
 
-        return standing(self.settings.knowledge)
+        return rules_digest(), knowledge_date(self.settings.knowledge)
 
     def close(self) -> None:
         """Lets everything go."""

@@ -69,6 +69,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     undecided: bool
     asked: tuple[str, ...]
     reasons: tuple[str, ...]
+    notes: tuple[str, ...]
     exit_status: int
 
 

@@ -10,6 +10,8 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from fwcheck.gate import Baseline, Demands, exit_status
+from fwcheck.judging import Gates
 from fwcheck.model import Report
 from fwcheck.reports.json import read
 from fwcheck.service import nouns
@@ -198,6 +200,28 @@ def products(session: Session, principal: Principal, after: str | None, limit: i
 def report_of(context: Context, scan: Scan) -> Report:
     """The report of a scan; raises Problem when it is not done."""
     return read(report_bytes(context, scan))
+
+
+def gate(context: Context, principal: Principal, id: str, demands: Demands, baseline: str | None) -> nouns.Gate:
+    """The report of a scan held against demands; ``baseline``: the scan since which only what is new counts."""
+    with context.database.read() as session:
+        row, _, _ = find(session, principal, id)
+        before = find(session, principal, baseline)[0] if baseline is not None else None
+    report = report_of(context, row)
+    earlier = Baseline(report_of(context, before), before.version) if before is not None else None
+    held = Gates(demands=demands, baseline=earlier, today=now().date())
+    try:
+        result = held.held(report, held.settle(report.findings)).gate
+    except ValueError as error:
+        raise Problem(400, "Bad Request", str(error)) from error
+    return nouns.Gate(
+        passed=result.passed,
+        undecided=result.undecided,
+        asked=result.asked,
+        reasons=result.reasons,
+        notes=result.notes,
+        exit_status=exit_status(result),
+    )
 
 
 def report_bytes(context: Context, scan: Scan) -> bytes:

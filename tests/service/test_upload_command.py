@@ -17,6 +17,8 @@ def test_the_exit_status_is_the_gates(served: Served, tmp_path: Path) -> None:
     assert "gate: STAR-1 is refuted" in bad.stderr
     assert json.loads((tmp_path / f"{INSECURE.name}.json").read_text())["image"]["name"] == INSECURE.name
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".html", ".xml"}
+    known = served.command("upload", str(INSECURE), "--product", "gated", "--baseline", str(tmp_path / f"{INSECURE.name}.json"))
+    assert known.returncode == 0, known.stderr
     good = served.command("upload", str(REPAIRED), "--product", "gated", "--min-tier", "STAR-1")
     assert (good.returncode, good.stdout) == (0, ""), good.stderr
     noise = tmp_path / "noise.bin"

@@ -11,8 +11,8 @@ from litestar.openapi.spec import OpenAPIMediaType, Operation, Reference, Reques
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from litestar.params import Parameter
 
-from fwcheck.gate import evaluate, exit_status
-from fwcheck.model import Severity
+from fwcheck.gate import Demands
+from fwcheck.gate.demands import Level, Tier
 from fwcheck.reports.json import read
 from fwcheck.reports.registry import FORMATS, Lang
 from fwcheck.service import nouns, scans
@@ -121,22 +121,13 @@ class Scans(Controller):
         request: Request[Principal, None, Any],
         context: Context,
         scan: ScanId,
-        min_tier: Annotated[str | None, Parameter(pattern="^STAR-[1-4]$")] = None,
+        min_tier: Tier | None = None,
         min_score: Annotated[int | None, Parameter(ge=0, le=100)] = None,
-        fail_on: Severity | None = None,
+        fail_on: Level | None = None,
+        baseline: Annotated[
+            str | None, Parameter(pattern="^[0-9a-f]{32}$", description="Fail only on what is new since.")
+        ] = None,
     ) -> nouns.Gate:
         """Whether the release may pass: 200 either way, with the reasons."""
-        with context.database.read() as session:
-            row, _, _ = scans.find(session, request.user, scan)
-        report = scans.report_of(context, row)
-        try:
-            result = evaluate(report, min_tier=min_tier, min_score=min_score, fail_on=fail_on)
-        except ValueError as error:
-            raise Problem(400, "Bad Request", str(error)) from error
-        return nouns.Gate(
-            passed=result.passed,
-            undecided=result.undecided,
-            asked=result.asked,
-            reasons=result.reasons,
-            exit_status=exit_status(result),
-        )
+        demands = Demands(min_tier=min_tier, min_score=min_score, fail_on=fail_on)
+        return scans.gate(context, request.user, scan, demands, baseline)
