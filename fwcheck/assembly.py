@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Literal
 
@@ -12,12 +13,16 @@ import msgspec
 
 from fwcheck.device.firmware import Firmware
 from fwcheck.extraction.coverage import Class, Paint, account, profile, ranges
-from fwcheck.extraction.source import CHUNK, Mapped
+from fwcheck.extraction.errors import ExtractionError
+from fwcheck.extraction.explore import Item
+from fwcheck.extraction.source import CHUNK, ByteSource, Mapped
 from fwcheck.model import Coverage, Facts, Gap, Image, Node, NodeKind, Span
 from fwcheck.reading import Reading
 
 ALIKE = 200  # gaps of one reason that are listed one by one
 REASONS = 1000  # different reasons; numbers in them differ from place to place
+WAYS = 4096  # contents whose bytes can be read again
+REREAD = 12 << 20  # bytes that may be unpacked once more for that
 MAP_SPANS = 800  # a map of more ranges than this shows nothing
 _KINDS: dict[Class, Literal["explained", "padding", "unknown", "encrypted"]] = {
     Class.EXPLAINED: "explained",
@@ -55,6 +60,34 @@ class Assembly:
         self.facts: dict[str, Facts] = {}  # the same in the order of the image
         self.paints: list[Paint] = []
         self.gaps: list[Gap] = []
+        self._ways: dict[tuple[tuple[str, ...], str], Callable[[], ByteSource | None]] = {}
+        self._left = REREAD
+
+    def remember(self, item: Item) -> None:
+        """Keeps the way to a content that findings may quote; called while the item still has it."""
+        facts = self.known.get(item.node.sha256 or "")
+        if facts is None or len(self._ways) >= WAYS or not item.readable:
+            return
+        if facts.text is None and (facts.banners or facts.patterns or facts.yara or facts.calls or facts.certificates):
+            source, way = item.source, item.open
+            self._ways[item.node.chain, item.node.path] = way if source is None and way is not None else lambda: source
+
+    def window(self, chain: tuple[str, ...], path: str, offset: int, length: int) -> bytes:
+        """Bytes of a content, read again as long as the budget for that lasts; empty when it does not, or cannot be done."""
+        way = self._ways.get((chain, path))
+        try:
+            source = self._place(chain, path) if way is None else way()
+            if source is None:
+                return b""
+            if not source.anchored:
+                self._left -= min(source.size, offset + length)
+            return source.peek(offset, length) if self._left >= 0 else b""
+        except (ExtractionError, OSError, MemoryError, ValueError):
+            return b""
+
+    def _place(self, chain: tuple[str, ...], path: str) -> ByteSource | None:
+        """The image for a container that lies in it: offsets of findings about one count from the beginning of what holds it."""
+        return self.source if len(chain) <= 2 and not path and chain[:1] == (self.name,) else None
 
     def learn(self, reading: Reading) -> None:
         """Keeps the facts of a reading, each content's once."""
@@ -88,7 +121,7 @@ class Assembly:
         image = Image(
             name=self.name, size=self.source.size, sha256=whole.sha256, format=first.format or "raw" if first else "raw"
         )
-        return Firmware(image, self.nodes, self.facts, coverage, self.source.read)
+        return Firmware(image, self.nodes, self.facts, coverage, self.source.read, self.window)
 
     def _spans(self) -> tuple[Span, ...]:
         """The map of the image: ranges of one class, named after the outermost container that holds them."""

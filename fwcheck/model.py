@@ -615,6 +615,15 @@ class Waiver(Value, frozen=True, kw_only=True):
     expires: str
 
 
+class Quote(Value, frozen=True, kw_only=True):
+    """What stands around the place of a finding, secrets masked: lines of a text, or bytes."""
+
+    kind: Literal["lines", "bytes"]
+    start: int  # number of the first line (1-based), or offset of the first byte
+    rows: tuple[str, ...]  # lines, or 16 bytes each in hexadecimal
+    mark: int = 0  # which row the finding is about
+
+
 class Finding(Value, frozen=True, kw_only=True):
     """One rule's statement about the device, with what it rests on and what would refute it."""
 
@@ -627,6 +636,7 @@ class Finding(Value, frozen=True, kw_only=True):
     location: Location = Location()
     evidence: str = ""  # masked quotation, one line
     secret: str = ""  # what is masked in it, where that is known; it never reaches a report unless asked for
+    quote: Quote | None = None  # what stands around it, where it can be shown
     witnesses: tuple[Evidence, ...] = ()  # further places that say the same
     explanation: str = ""  # why it matters, one or two sentences
     refuted_by: str = ""  # what would show that the finding is wrong
@@ -721,6 +731,26 @@ class Image(Value, frozen=True, kw_only=True):
     format: str
 
 
+class Leaf(Value, frozen=True, kw_only=True, array_like=True):
+    """A file of a branch, as an array: path, mode as ``ls -l`` shows it, size, target of a link."""
+
+    path: str
+    mode: str
+    size: int
+    target: str = ""
+
+
+class Branch(Value, frozen=True, kw_only=True):
+    """A container of the image and what is listed of it: its path says where it lies, ``fwcheck tree`` tells everything."""
+
+    chain: tuple[str, ...]
+    format: str = ""
+    size: int = 0
+    offset: int | None = None
+    leaves: tuple[Leaf, ...] = ()
+    more: int = 0  # nodes that are not listed here
+
+
 class Report(Value, frozen=True, kw_only=True):
     """The whole result; its JSON form is the published contract."""
 
@@ -734,4 +764,5 @@ class Report(Value, frozen=True, kw_only=True):
     tiers: tuple[TierVerdict, ...]
     tier: TierSummary
     gate: GateResult
+    tree: tuple[Branch, ...] = ()
     timing: dict[str, float]

@@ -149,9 +149,11 @@ def _concluded(firmware: Firmware, given: _Given, clock: _Clock, progress: Progr
     clock.mark("vulnerabilities")
 
     from fwcheck.analysers.registry import analyse, rules  # noqa: PLC0415
+    from fwcheck.listing import listing  # noqa: PLC0415
+    from fwcheck.quotation import quote  # noqa: PLC0415
 
     progress("analysers", 0, 1)
-    findings = analyse(firmware, device)
+    findings = quote(firmware, device, analyse(firmware, device))
     clock.mark("analysers")
 
     from fwcheck.jcstar.mapper import judge, summary  # noqa: PLC0415
@@ -171,6 +173,7 @@ def _concluded(firmware: Firmware, given: _Given, clock: _Clock, progress: Progr
         tiers=tiers,
         tier=TierSummary(target=target, **summary(tiers, target)),
         gate=GateResult(),
+        tree=listing(firmware),
         timing={},
     )
     report = gates.held(report, settled)

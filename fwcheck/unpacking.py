@@ -147,6 +147,8 @@ def _read_all(
             results[number] = Reading(nodes=[node], gaps=[Gap(node=node.label, reason=result.reason, bytes=node.size)])
         elif isinstance(result, Reading):
             assembly.learn(result)
+            if result.nodes and sink is None:
+                assembly.remember(msgspec.structs.replace(items[number], node=result.nodes[0]))
             if not _settled(items[number], result):
                 results[number] = result
     deferred: list[Item] = []

@@ -140,9 +140,11 @@ class Firmware:
         facts: Mapping[str, Facts],
         coverage: Coverage,
         reader: Callable[[int, int], bytes] | None = None,
+        opener: Callable[[tuple[str, ...], str, int, int], bytes] | None = None,
     ) -> None:
         self.image = image
         self._reader = reader
+        self._opener = opener
         self.nodes = tuple(nodes)
         self.coverage = coverage
         self._facts = facts
@@ -163,6 +165,10 @@ class Firmware:
         if self._reader is None or not 0 <= offset <= offset + length <= self.image.size or length > limit:
             return b""
         return self._reader(offset, length)
+
+    def window(self, chain: tuple[str, ...], path: str, offset: int, length: int) -> bytes:
+        """At most so many bytes of a content, read again; empty where that is not possible, or would cost too much."""
+        return self._opener(chain, path, offset, length) if self._opener is not None and offset >= 0 else b""
 
     def facts_of(self, node: Node) -> Facts | None:
         """The facts of a node, None when it was not read."""
