@@ -12,6 +12,7 @@ import shutil
 import struct
 import subprocess
 import time
+import zlib
 from functools import reduce
 from operator import xor
 from pathlib import Path
@@ -209,6 +210,82 @@ class TestEspSecureBootV1:
         signed = v1_signed(esp_application(), OTHER)
         image = signed[:-68] + v1_signed(esp_application() + b"\0", OTHER)[-68:]
         assert application(esp_flash(OTHER, image), tmp_path).verified == "unknown"
+
+
+def nordic(kind: int, key: ec.EllipticCurvePrivateKey | None, *, version: int = 2) -> dict[int, bytes]:
+    """Memory of an nRF52840: application behind the boot record, boot loader, settings page, UICR (as nrfutil writes them)."""
+    application = code(0x2000, 0x1000)
+    loader = with_texts(code(0x4000, 0xF8000), (0x2000, b"nrf_dfu_validation\0nrf_dfu_req_handler\0"))
+    loader = with_texts(loader, (0x3000, bare(key, "little"))) if key is not None else loader
+    numbers = utils.decode_dss_signature(OTHER.sign(application, ec.ECDSA(hashes.SHA256())))
+    value = {
+        0: b"", 1: struct.pack("<I", zlib.crc32(application)), 2: hashlib.sha256(application).digest()[::-1],
+        3: b"".join(each.to_bytes(32, "little") for each in numbers),
+    }[kind]  # fmt: skip
+    checks = bytes(65) + bytes([kind]) + value.ljust(64, b"\0") + bytes(65)
+    settings = struct.pack("<13I", version, 1, 1, 0, 0, len(application), zlib.crc32(application), 1, 0, 0, 0, 0, 0).ljust(
+        0x58, b"\0"
+    )
+    page = struct.pack("<I", zlib.crc32(settings)) + settings + bytes(512) + struct.pack("<I", zlib.crc32(checks)) + checks
+    return {
+        0: code(0xB00, 0),
+        0x1000: application,
+        0xF8000: loader,
+        0xFF000: page,
+        0x10001014: struct.pack("<II", 0xF8000, 0xFE000),
+    }
+
+
+def hexadecimal(memory: dict[int, bytes]) -> bytes:
+    lines = []
+
+    def record(kind: int, address: int, data: bytes) -> None:
+        raw = struct.pack(">BHB", len(data), address, kind) + data
+        lines.append(f":{raw.hex()}{-sum(raw) & 0xFF:02x}".upper())
+
+    for begin, content in memory.items():
+        for at in range(0, len(content), 16):
+            if at == 0 or (begin + at) % 0x10000 == 0:
+                record(4, 0, struct.pack(">H", (begin + at) >> 16))
+            record(0, (begin + at) & 0xFFFF, content[at : at + 16])
+    record(1, 0, b"")
+    return "\n".join([*lines, ""]).encode()
+
+
+class TestNordic:
+    @pytest.mark.parametrize(
+        ("kind", "held", "verified", "reason"),
+        [
+            (3, OTHER, "signature", "built into the boot loader"),
+            (3, KEYS["ECDSA P-256"], "unknown", "no public key"),
+            (3, None, "unknown", "no public key"),
+            (2, OTHER, "hash", "SHA-256"),
+            (1, OTHER, "checksum", "CRC32"),
+            (0, OTHER, "none", "no check"),
+        ],
+    )
+    def test_the_settings_page_tells_the_check_at_each_start(
+        self, kind: int, held: ec.EllipticCurvePrivateKey | None, verified: str, reason: str, tmp_path: Path
+    ) -> None:
+        loader, found = chain(hexadecimal(nordic(kind, held)), tmp_path)
+        assert (loader.stage, loader.detail) == ("boot loader", "boot loader of the nRF5 SDK at 0x000f8000")
+        assert loader.evidence[0].text == "UICR.NRFFW[0] is 0x000f8000"
+        assert (found.stage, found.verified, reason in found.reason) == ("application", verified, True), found.reason
+
+    def test_a_dump_without_addresses_is_read_the_same(self, tmp_path: Path) -> None:
+        memory = nordic(3, OTHER)
+        flash = bytearray(b"\xff" * 0x100000)
+        for at, content in memory.items():
+            if at < len(flash):
+                flash[at : at + len(content)] = content
+        assert application(bytes(flash), tmp_path).verified == "signature"
+
+    @pytest.mark.parametrize(("at", "what"), [(0x1100, "application"), (0xFF2A5, "signature"), (0xFF018, "settings")])
+    def test_a_changed_byte_proves_nothing(self, at: int, what: str, tmp_path: Path) -> None:
+        memory = nordic(3, OTHER)
+        begin = max(each for each in memory if each <= at)
+        memory[begin] = flipped(memory[begin], at - begin)
+        assert "signature" not in [step.verified for step in chain(hexadecimal(memory), tmp_path)], what
 
 
 class TestKeysInCode:

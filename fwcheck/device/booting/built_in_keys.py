@@ -37,19 +37,19 @@ def fingerprint(key: bytes) -> str:
     return hashlib.sha256(key).hexdigest()
 
 
-def loaders_with_keys(context: Context, image: Node) -> list[Node]:
-    """Code outside of an image, in the same dump, that holds public keys."""
+def loaders_with_keys(context: Context, image: Node, *, inside: bool = False) -> list[Node]:
+    """Code outside of an image, in the same dump, that holds public keys; ``inside``: the image is the dump."""
     found: list[Node] = []
     for node in context.containers:
-        inside = any(node.chain[: len(each.chain)] == each.chain for each in (image, *found))
-        if node.keys and node.format in _LOADERS and not inside:
+        within = any(node.chain[: len(each.chain)] == each.chain for each in (*([] if inside else [image]), *found))
+        if node.keys and node.format in _LOADERS and not within:
             found.append(node)
     return found
 
 
-def holder_of(context: Context, image: Node) -> Holder | None:
+def holder_of(context: Context, image: Node, *, inside: bool = False) -> Holder | None:
     """The loader whose key the image's signature fits; else the one loader with keys that do not fit; None without any."""
-    held = loaders_with_keys(context, image)
+    held = loaders_with_keys(context, image, inside=inside)
     valid = [each.key for each in context.signatures(image) if each.state == "valid"]
     for node in held:
         for key in node.keys:

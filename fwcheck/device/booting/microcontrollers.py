@@ -16,6 +16,7 @@ from fwcheck.device._update_scripts import Verified
 from fwcheck.device.booting.built_in_keys import holder_of
 from fwcheck.device.booting.context import Context, here
 from fwcheck.device.booting.loaders import Link
+from fwcheck.device.booting.nordic import nordic
 from fwcheck.model import BootStep, Evidence, Node
 
 LOADER, APPLICATION = 5, 20
@@ -38,7 +39,7 @@ def microcontrollers(context: Context) -> list[Link]:
     if context.roots:
         return []
     found = [link for node in _images(context) for link in _links(context, node)][:_MOST]
-    found = [*_built_with_keys(context, found), *found]
+    found = [*_built_with_keys(context, found), *found, *nordic(context)]
     loader = next((link for link in found if link.rank == LOADER), None)
     if loader is not None and loader.node.format == "esp":
         rom = BootStep(

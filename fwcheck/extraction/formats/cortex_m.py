@@ -17,7 +17,8 @@ from typing import Final
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
-from fwcheck.extraction.formats._loader_keys import keys_of_loader
+from fwcheck.extraction.formats._loader_keys import LoaderKeys, keys_of_loader
+from fwcheck.extraction.formats._nordic_flash import boot_checks
 from fwcheck.extraction.formats._parts import code, part
 from fwcheck.extraction.formats._picobin import picobin
 from fwcheck.extraction.formats._vector_table import load_address, vector_table
@@ -27,6 +28,7 @@ from fwcheck.extraction.source import ByteSource
 _SIZE_LIMIT: Final = 64 << 20  # no flash of a microcontroller is larger
 _SMALLEST: Final = 256
 _PIECES_LIMIT: Final = 64
+_KEYS_LIMIT: Final = 320 << 10  # bytes of code that are searched for keys
 _ERASED: Final = b"\xff" * 4096
 _MCUBOOT: Final = b"\x3d\xb8\xf3\x96"
 _SOFTDEVICE: Final = b"\xdb\xe5\xb1\x51"
@@ -75,8 +77,25 @@ class CortexM(Format):
             detail["vector_checksum"] = "right (NXP LPC)"
         detail |= picobin(source, offset)
         entries = [_entry(source, begin, stop, offset) for begin, stop in pieces]
-        held = keys_of_loader(source, offset, pieces[0][1] - offset)
-        return Container(format=self.name, size=end - offset, entries=entries, detail=detail | held.detail, keys=held.keys)
+        held = _keys(source, offset, pieces)
+        checks = boot_checks([(0, source)] if offset == 0 else [])
+        return Container(
+            format=self.name, size=end - offset, entries=entries, detail=detail | held.detail | checks.detail,
+            signatures=checks.signatures, keys=held.keys,
+        )  # fmt: skip
+
+
+def _keys(source: ByteSource, offset: int, pieces: list[tuple[int, int]]) -> LoaderKeys:
+    """The keys in the pieces that are code."""
+    keys: dict[bytes, int] = {}
+    budget = _KEYS_LIMIT
+    for begin, end in pieces:
+        if end - begin <= budget and vector_table(source, begin, end - begin) is not None:
+            budget -= end - begin
+            found = keys_of_loader(source, begin, end - begin)
+            for key, at in zip(found.keys, found.places, strict=True):
+                keys.setdefault(key, begin - offset + at)
+    return LoaderKeys(tuple(keys), tuple(keys.values()))
 
 
 def _content_end(source: ByteSource, offset: int) -> int:

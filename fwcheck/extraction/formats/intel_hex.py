@@ -7,6 +7,7 @@ from typing import Final
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
 from fwcheck.extraction.formats._memory_image import ranges, read_lines
+from fwcheck.extraction.formats._nordic_flash import boot_checks
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.source import ByteSource, Memory
 
@@ -33,12 +34,16 @@ class IntelHex(Format):
         if not reader.chunks:
             raise FormatError("no Intel HEX records")
         problems = [] if reader.ended else [f"no end record: {reader.reason or 'the file is cut off'} at 0x{offset + at:x}"]
-        entries = ranges([(address, Memory(data)) for address, data in reader.chunks], problems)
+        pieces: list[tuple[int, ByteSource]] = [(address, Memory(data)) for address, data in reader.chunks]
+        entries = ranges(pieces, problems)
+        checks = boot_checks(pieces)
         detail: dict[str, str | int] = {"records": reader.records}
         if reader.start is not None:
             detail["start_address"] = f"0x{reader.start:08x}"
-        detail |= {"integrity": "checksum", "integrity_detail": "checksum byte per record"}
-        return Container(format=self.name, size=at, entries=entries, detail=detail, problems=problems)
+        detail |= {**checks.detail, "integrity": "checksum", "integrity_detail": "checksum byte per record"}
+        return Container(
+            format=self.name, size=at, entries=entries, detail=detail, problems=problems, signatures=checks.signatures
+        )
 
 
 class _Reader:

@@ -13,6 +13,7 @@ from typing import Final
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Format, Signature
+from fwcheck.extraction.formats._nordic_flash import boot_checks
 from fwcheck.extraction.formats._parts import code, part
 from fwcheck.extraction.formats._vector_table import vector_table
 from fwcheck.extraction.limits import DEFAULT, Limits
@@ -69,7 +70,12 @@ class NrfSoftdevice(Format):
         if length < 0x14:
             detail.pop("version")
         problems = [f"SoftDevice of {size} bytes announced, {there} there"] if there < size else []
-        return Container(format=self.name, size=source.size - offset, entries=entries, detail=detail, problems=problems)
+        # A dump that begins at address 0 holds the settings page at its end.
+        checks = boot_checks([(0, source.window(offset, source.size - offset))] if base > offset else [])
+        return Container(
+            format=self.name, size=source.size - offset, entries=entries, detail=detail | checks.detail, problems=problems,
+            signatures=checks.signatures,
+        )  # fmt: skip
 
 
 FORMATS = (NrfSoftdevice(),)
