@@ -15,7 +15,7 @@ from fwcheck.analysers.rule import rules_of
 from fwcheck.device.booting import avb
 from fwcheck.device.booting.context import Context, here
 from fwcheck.device.booting.efi import grub_settings
-from fwcheck.device.booting.script import Start, is_off
+from fwcheck.device.booting.script import Start, Walk, is_off
 from fwcheck.device.booting.vocabulary import UNCHECKED
 from fwcheck.device.firmware import Firmware
 from fwcheck.model import BootStep, Device, Evidence, Finding, Node, Severity
@@ -163,7 +163,7 @@ def _from_outside(context: Context) -> Iterator[Finding]:
     if start is None or environment is None or (context.required_keys and start.command == "bootm"):
         return
     origin = _ORIGINS[start.origin]
-    proofs = [environment.evidence(start.variable)]
+    proofs = [context.place(start)]
     if start.variable != "bootcmd":
         proofs.append(environment.evidence("bootcmd"))
     yield _OUTSIDE.finding(
@@ -188,13 +188,31 @@ def _ways_around(context: Context) -> Iterator[Finding]:
     for start in walk.starts:
         if start.command in UNCHECKED and start.sure:
             yield _AROUND.finding(
-                environment.evidence(start.variable),
+                context.place(start),
                 f"around: {start.command}",
                 title=f"{start.command} starts software past the demanded signature: {start.line}"[:200],
                 confidence="firm" if environment.stored else "tentative",
                 witnesses=(here(context.required_keys[0].tree, "demanded key"),),
             )
             return
+    yield from _settings_around(context, walk)
+
+
+def _settings_around(context: Context, walk: Walk) -> Iterator[Finding]:
+    """BOOT-006: texts that U-Boot takes commands from, while it demands a signature of what bootm starts."""
+    for read in walk.files:
+        # behind address and size ``env import`` may name the variables it takes, and no others
+        limited = sum(not word.startswith("-") for word in read.line.split()) > 4
+        if not read.sure or (read.file.kind == "variables" and limited) or read.file.kind not in ("variables", "extlinux"):
+            continue
+        yield _AROUND.finding(
+            context.place(read),
+            f"around: {read.file.kind}",
+            title=f"U-Boot follows {read.file.name}, which nothing verifies, past the demanded signature: {read.line}"[:200],
+            confidence="tentative",
+            explanation="Whoever can write this file names another kernel, or sets the commands that are run.",
+            witnesses=(read.file.evidence(1), here(context.required_keys[0].tree, "demanded key")),
+        )
 
 
 # --------------------------------------------------------------------------- keys and modules

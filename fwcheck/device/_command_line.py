@@ -100,6 +100,8 @@ def _all(firmware: Firmware) -> Iterator[CommandLine]:
     yield from _details(firmware, "default_bootargs", "default environment of the boot loader")
     yield from _details(firmware, "bootargs", "device tree", formats=("fdt", "fit"))
     yield from _details(firmware, "cmdline", "boot image")
+    for line in _details(firmware, "bootconfig", "bootconfig of the boot image"):
+        yield line._replace(text=_assignments(line.text))
     yield from _kernel_configurations(firmware)
 
 
@@ -135,6 +137,13 @@ def _details(firmware: Firmware, key: str, source: str, formats: tuple[str, ...]
         held = node.detail.get(key) if node.detail and (not formats or node.format in formats) else None
         if isinstance(held, str) and held.strip() and (node.kind is NodeKind.CONTAINER or not formats):
             yield CommandLine(held, source, Location(chain=node.chain, path=node.path, offset=node.offset))
+
+
+def _assignments(text: str) -> str:
+    """``key = "value"`` of a boot configuration as words of a command line (Linux admin-guide/bootconfig.rst)."""
+    rows = (row.partition("=") for row in text[: 2 * _LINE_LIMIT].split("; ") if not row.lstrip().startswith("#"))
+    named = ((key.strip(), value.strip().strip('"')) for key, sign, value in rows if sign)
+    return " ".join(f"{key}={value}" for key, value in named if " " not in key)
 
 
 def _kernel_configurations(firmware: Firmware) -> Iterator[CommandLine]:

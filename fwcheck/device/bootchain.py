@@ -15,6 +15,7 @@ from fwcheck.device.booting.context import Context
 from fwcheck.device.booting.efi import firmware_steps
 from fwcheck.device.booting.kernels import kernels, modules
 from fwcheck.device.booting.loaders import SECURE, Link, loaders
+from fwcheck.device.booting.menus import menus
 from fwcheck.device.booting.microcontrollers import microcontrollers
 from fwcheck.device.booting.roots import roots
 from fwcheck.device.firmware import Firmware
@@ -30,6 +31,7 @@ def boot_chain(firmware: Firmware, signatures: Sequence[ImageSignature] = ()) ->
     links += [Link(rank, node, step) for rank, node, step in firmware_steps(context)]
     held = kernels(context)
     links += held
+    links += menus(context)
     links += roots(context, held)
     links += modules(context)
     links += microcontrollers(context)
@@ -53,6 +55,7 @@ def _starting(context: Context, link: Link, links: list[Link]) -> BootStep:
     words = ""
     if targets:
         words = f"{targets[0].stage} {targets[0].detail}" if len(targets) == 1 else f"{targets[0].stage}, one of {len(targets)}"
+    words = link.step.starts or words
     evidence = link.step.evidence
     last = link.step.stage == "boot loader" and not any(
         each.step.stage == "boot loader" for each in links if each.rank > link.rank
@@ -88,4 +91,5 @@ def _commanded(context: Context) -> tuple[str, Evidence] | None:
     start = walk.starts[0]
     load = f" after {start.load}" if start.load else ""
     more = f", and {len(walk.starts) - 1} more ways" if len(walk.starts) > 1 else ""
-    return f"{start.line}{load} ({start.variable} of the {environment.words}){more}", environment.evidence(start.variable)
+    where = f"line {start.at} of {start.file.name}" if start.file and start.at else f"{start.variable} of the {environment.words}"
+    return f"{start.line}{load} ({where}){more}", context.place(start)

@@ -83,6 +83,23 @@ class TestUBoot:
     @pytest.mark.parametrize(
         ("command", "told"),
         [
+            ("load mmc 0:1 0x81000000 uEnv.txt; env import -t 0x81000000 ${filesize}; bootm 0x82000000", True),
+            ("load mmc 0:1 0x81000000 uEnv.txt; env import -t 0x81000000 ${filesize} board; bootm 0x82000000", False),
+            ("if vendor_button; then load mmc 0:1 0x81000000 uEnv.txt; env import -t 0x81000000; fi; bootm 0x82000000", False),
+            ("sysboot mmc 0:1 any 0x81000000 /boot/extlinux/extlinux.conf", True),
+        ],
+    )
+    def test_texts_that_the_loader_follows_past_the_demanded_key(self, command: str, told: bool, tmp_path: Path) -> None:
+        image, tree = fit(tmp_path)
+        files = {"boot/uEnv.txt": b"board=x\n", "boot/extlinux/extlinux.conf": b"label x\n kernel /boot/fit\n"}
+        found = self.look(tmp_path, {"bootcmd": command}, image, tree, root(tmp_path, files))
+        assert ("BOOT-006" in found) is told
+        if told:
+            assert (found["BOOT-006"].confidence, "which nothing verifies" in found["BOOT-006"].title) == ("tentative", True)
+
+    @pytest.mark.parametrize(
+        ("command", "told"),
+        [
             ("tftp 0x82000000 uImage; bootm 0x82000000", "a network"),
             ("usb start; if fatload usb 0 0x82000000 uImage; then bootm 0x82000000; fi; bootm 0x90000", "a USB stick"),
             ("sf read 0x82000000 0x90000 0x40000; bootm 0x82000000; tftp 0x82000000 uImage; bootm 0x82000000", ""),

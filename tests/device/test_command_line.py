@@ -8,7 +8,7 @@ from support.trees import Link, facts_of, firmware_of
 from fwcheck.device._command_line import command_line, command_lines, environment_lines, menu_lines
 from fwcheck.device.boot import boots
 from fwcheck.device.firmware import Firmware
-from fwcheck.model import Node, NodeKind
+from fwcheck.model import Coverage, Image, Node, NodeKind
 
 _ELF = b"\x7fELF" + bytes(60)
 _TREE: dict[str, bytes | str] = {
@@ -118,3 +118,11 @@ def test_hostile_lines_are_bounded() -> None:
     text = "".join(f"v{number}=${{v{number + 1}}}${{v{number + 1}}}\n" for number in range(200)) + 'bootargs=console= ${v0} "\n'
     firmware = with_nodes(environment(text), (container("fdt", bootargs='root="' + "x " * 100_000), ""))
     assert all(len(each.words) <= 256 for each in command_lines(firmware))
+
+
+def test_the_boot_configuration_of_a_vendor_boot_image_counts_as_words() -> None:
+    detail: dict[str, str | int] = {"bootconfig": '# x; androidboot.veritymode = "disabled"; androidboot.a=b; no sign'}
+    chain, name = ("i", "android-vendor-boot@0x0"), "android-vendor-boot"
+    node = Node(chain=chain, path="", kind=NodeKind.CONTAINER, format=name, detail=detail)
+    firmware = Firmware(Image(name="i", size=1, sha256="0" * 64, format="x"), [node], {}, Coverage())
+    assert [line.text for line in command_lines(firmware)] == ["androidboot.veritymode=disabled androidboot.a=b"]

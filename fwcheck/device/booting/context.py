@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 from fwcheck.device._command_line import CommandLine, command_lines
-from fwcheck.device.booting.script import Walk, walk
+from fwcheck.device.booting.files import BootFile, boot_files
+from fwcheck.device.booting.script import Read, Start, Walk, walk, walk_script
 from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.model import Evidence, Facts, ImageSignature, Location, Node, NodeKind, PatternHit
 
@@ -128,7 +129,29 @@ class Context:
     def walk(self) -> Walk | None:
         """What the boot commands in force do; None without any."""
         environment = self.environment
-        return walk(environment.values) if environment is not None and environment.values.get("bootcmd") else None
+        held = environment is not None and environment.values.get("bootcmd")
+        return walk(environment.values, files=self.files) if environment is not None and held else None
+
+    @cached_property
+    def files(self) -> tuple[BootFile, ...]:
+        """Boot scripts, menus and settings of the image."""
+        return boot_files(self.firmware)
+
+    @cached_property
+    def script_walks(self) -> tuple[tuple[BootFile, Walk], ...]:
+        """What boot scripts do that no command of the environment in force runs."""
+        taken = [each.file for each in self.walk.files] if self.walk is not None else []
+        values = self.environment.values if self.environment is not None else {}
+        alone = [each for each in self.files if each.kind == "script" and each not in taken]
+        return tuple((each, walk_script(each, values, self.files)) for each in alone[:4])
+
+    def place(self, start: Start | Read) -> Evidence:
+        """Where a command of the boot stands: the line of a script, else the variable."""
+        script = start.by if isinstance(start, Read) else start.file if start.at else None
+        if script is not None:
+            return script.evidence(start.at)
+        environment = self.environment
+        return environment.evidence(start.variable) if environment is not None else Evidence(location=Location())
 
     @cached_property
     def uboots(self) -> tuple[Node, ...]:

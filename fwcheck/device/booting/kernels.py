@@ -17,6 +17,7 @@ from fwcheck.device.booting.context import Context, here
 from fwcheck.device.booting.efi import signed_program
 from fwcheck.device.booting.fit import demanded
 from fwcheck.device.booting.loaders import Link
+from fwcheck.device.booting.menus import naming, unchecked
 from fwcheck.device.booting.script import is_off
 from fwcheck.device.booting.vocabulary import UNCHECKED
 from fwcheck.model import BootStep, Evidence, Node
@@ -32,6 +33,13 @@ _VENDORS = re.compile(
 )
 _LINUX = re.compile(r"(?i)linux|kernel|vmlinu|zimage|openwrt|lede")
 _LOCKED = ("LOCK_DOWN_KERNEL_FORCE_INTEGRITY", "LOCK_DOWN_KERNEL_FORCE_CONFIDENTIALITY")
+# who looks at a kernel that a menu names
+_MENU_CHECKS = {
+    "grub": "GRUB looks at a signature only where it is told to, or UEFI Secure Boot is on",
+    "systemd-boot": "UEFI Secure Boot looks at it, where it is on",
+    "extlinux": "sysboot starts a bare kernel without looking at it; what runs sysboot is not told",
+    "raspberry": "the first stages of the Raspberry Pi are not in the image",
+}
 _MOST = 24
 
 
@@ -185,7 +193,9 @@ def _judged(context: Context, node: Node) -> tuple[Verified, str, str, tuple[Evi
         )
     if carries == "signature":
         return "unknown", "", f"{_states(context, node) or words}; nothing in the image insists on the signature", ()
-    return _plain(context)
+    if (bare := unchecked(context, node)) is not None:
+        return "none", *bare
+    return _plain(context, node)
 
 
 def _around(outer: Node, node: Node) -> bool:
@@ -231,8 +241,10 @@ def _legacy(context: Context, node: Node) -> tuple[Verified, str, str, tuple[Evi
     reason = "a CRC32 of header and data is all that this format has: against damage, not against change"
     proofs: list[Evidence] = []
     if walk is not None and environment is not None and walk.starts and walk.starts[0].command == "bootm":
-        proofs.append(environment.evidence(walk.starts[0].variable))
-        reason = f"{reason}; {environment.words}: {walk.starts[0].line}"
+        proofs.append(context.place(walk.starts[0]))
+        start = walk.starts[0]
+        place = f"{start.file.name}, line {start.at}" if start.file is not None and start.at else environment.words
+        reason = f"{reason}; {place}: {start.line}"
         if is_off(walk.starts[0].verify):
             reason += "; verify=n leaves the sum of the header alone"
             proofs.append(environment.evidence("verify"))
@@ -243,7 +255,7 @@ def _legacy(context: Context, node: Node) -> tuple[Verified, str, str, tuple[Evi
     return "checksum", "U-Boot (bootm)" if proofs else "the loader", reason, tuple(proofs)
 
 
-def _plain(context: Context) -> tuple[Verified, str, str, tuple[Evidence, ...]]:
+def _plain(context: Context, node: Node) -> tuple[Verified, str, str, tuple[Evidence, ...]]:
     """A kernel without a header: nothing looks at it where the commands of the loader say so."""
     walk, environment = context.walk, context.environment
     told = walk is not None and walk.complete and bool(walk.starts) and not walk.checks
@@ -251,7 +263,19 @@ def _plain(context: Context) -> tuple[Verified, str, str, tuple[Evidence, ...]]:
         start = walk.starts[0]
         if all(each.command in UNCHECKED for each in walk.starts):
             reason = f"{start.command} starts what it is given, and no command before it checks anything"
-            return "none", f"U-Boot ({start.command})", reason, (environment.evidence(start.variable),)
+            return "none", f"U-Boot ({start.command})", reason, (context.place(start),)
+    script = next((each for _, each in context.script_walks if each.starts), None)
+    if script is not None and all(each.command in UNCHECKED for each in script.starts):
+        start = script.starts[0]
+        reason = f"the script starts it by {start.command}, which looks at nothing; what runs the script is not told"
+        return "unknown", f"U-Boot ({start.command})", reason, (context.place(start),)
+    if (named := naming(context, node)) is not None:
+        return (
+            "unknown",
+            "",
+            f"{named[0].name} names it (line {named[1].line}): {_MENU_CHECKS[named[0].kind]}",
+            (named[0].evidence(named[1].line),),
+        )
     return "unknown", "", "it carries nothing that could be checked, and how it is started is not told", ()
 
 

@@ -2,31 +2,37 @@
 
 U-Boot's hush is close to the POSIX shell, so its grammar reads the scripts; ``$(name)`` is an older way to write ``${name}``.
 Nothing is executed: loads, environment and tests are modelled as far as their words are constant. Sources: doc/usage/cmd of
-U-Boot, cmd/test.c, cmd/nvedit.c, env/common.c (``env_get_yesno``), include/config_distro_bootcmd.h.
+U-Boot, cmd/test.c, cmd/nvedit.c, env/common.c (``env_get_yesno``), include/config_distro_bootcmd.h. Scripts and settings that the
+commands load from the device's own storage, and that are in the image, are followed too (``source``, ``env import``).
 """
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
+from fwcheck.device.booting.conditions import OPEN, Outcome, tested
+from fwcheck.device.booting.files import BootFile, Kind, variables
 from fwcheck.device.booting.vocabulary import FAMILIES, KNOWN, LOADS, NETWORK, SETTERS, STARTS
 from fwcheck.device.shell.grammar import parse
 from fwcheck.device.shell.tree import AndOr, Command, For, Group, If, Loop, Parameter, Pipeline, Sequence, Simple, Word
 from fwcheck.device.shell.tree import Literal as Text
 
 Origin = Literal["flash", "mmc", "disk", "network", "usb", "serial", "memory", "several"]
-Outcome = Literal["yes", "no", "medium", "open"]  # medium: a load may fail; open: only the running device knows
 
 _COMMANDS = 2000
 _DEPTH = 12
 _SCRIPT = 16 << 10  # characters of one variable that are followed
-_SCRIPTS = 256 << 10  # characters of all variables that are parsed
+_SCRIPTS = 256 << 10  # characters of all variables and scripts that are parsed
+_FILE = 64 << 10  # characters of one script
+_FILES = 4  # scripts that run one another
+_READ = 24
 _VALUE = 2048
 _TURNS = 16
 _STARTS = 64
-_OPEN = "\x01"  # stands for a value that only the running device knows
+_OPEN = OPEN
 _OLD = re.compile(r"\$\((\w{1,64})\)")
 _ADDRESS = re.compile(r"0[xX][0-9a-fA-F]{1,16}|[0-9a-fA-F]{5,16}")
 _CHECKS = frozenset({"hab_auth_img", "auth_cntr", "esbc_validate", "avb", "image_authenticate", "aml_verify", "secure_load"})
@@ -42,6 +48,19 @@ class Start(NamedTuple):
     load: str  # the command that loaded it, "" when it lies where it is
     sure: bool  # nothing but a failing load keeps the loader from coming here
     verify: str  # the value of the variable ``verify`` then
+    file: BootFile | None = None  # the script it stands in; of ``sysboot`` the menu
+    at: int = 0  # its line there
+
+
+class Read(NamedTuple):
+    """A file that the boot commands read: a script that is run, settings that are taken over, a menu."""
+
+    file: BootFile
+    line: str  # the command
+    variable: str  # where that stands
+    by: BootFile | None  # the script that it stands in
+    at: int
+    sure: bool
 
 
 class Walk(NamedTuple):
@@ -51,6 +70,7 @@ class Walk(NamedTuple):
     checks: tuple[str, ...]  # commands that verify something before it is started
     unknown: tuple[str, ...]  # commands that no U-Boot of the project's own has
     complete: bool
+    files: tuple[Read, ...] = ()
 
     @property
     def foreign(self) -> Start | None:
@@ -63,14 +83,19 @@ class Walk(NamedTuple):
         return None
 
 
-def walk(environment: Mapping[str, str], first: str = "bootcmd") -> Walk:
+def walk(environment: Mapping[str, str], first: str = "bootcmd", files: Iterable[BootFile] = ()) -> Walk:
     """Follows ``preboot`` and ``bootcmd``; never raises, bounded for any text."""
-    walker = _Walker(environment)
+    walker = _Walker(environment, files)
     for name in ("preboot", first):
         walker.variable(name, [])
-    return Walk(
-        tuple(walker.starts), tuple(dict.fromkeys(walker.checks)), tuple(dict.fromkeys(walker.unknown))[:16], walker.complete
-    )
+    return walker.walked()
+
+
+def walk_script(script: BootFile, environment: Mapping[str, str], files: Iterable[BootFile] = ()) -> Walk:
+    """Follows a script that is started by something outside of the image."""
+    walker = _Walker({**environment, "devtype": _OPEN, "devnum": _OPEN}, files)
+    walker.script(script)
+    return walker.walked()
 
 
 def is_off(value: str) -> bool:
@@ -81,8 +106,14 @@ def is_off(value: str) -> bool:
 class _Walker:
     """A boot loader at its commands."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], files: Iterable[BootFile] = ()) -> None:
         self.values = dict(environment)
+        self.files = {each.basename: each for each in reversed(list(files))}
+        self.read: list[Read] = []
+        self.stored = set(environment)
+        self.imported: dict[str, BootFile] = {}
+        self.inside: list[BootFile] = []
+        self.line = 0
         self.starts: list[Start] = []
         self.checks: list[str] = []
         self.unknown: list[str] = []
@@ -94,7 +125,29 @@ class _Walker:
         self.commands = 0
         self.parsed = 0
 
+    def walked(self) -> Walk:
+        """What was found."""
+        checks, unknown = tuple(dict.fromkeys(self.checks)), tuple(dict.fromkeys(self.unknown))[:16]
+        return Walk(tuple(self.starts), checks, unknown, self.complete, tuple(self.read))
+
     # ------------------------------------------------------------------ scripts
+
+    def script(self, file: BootFile) -> Outcome:
+        """``source``: the commands of a file, each at its line."""
+        if file in self.inside or len(self.inside) >= _FILES or self.parsed > _SCRIPTS:
+            self.complete = False
+            return "open"
+        text = file.text[:_FILE]
+        self.parsed += len(text)
+        script = parse(_OLD.sub(r"${\1}", text))
+        self.complete &= not script.error and len(text) == len(file.text)
+        self.inside.append(file)
+        line = self.line
+        try:
+            return self.sequence(script.body)
+        finally:
+            self.inside.pop()
+            self.line = line
 
     def variable(self, name: str, words: list[str]) -> Outcome:
         """``run name``."""
@@ -108,10 +161,14 @@ class _Walker:
         script = parse(_OLD.sub(r"${\1}", text[:_SCRIPT]))
         self.complete &= not script.error and len(text) <= _SCRIPT
         self.stack.append(name)
+        line, files = self.line, self.inside
+        if name in self.stored:
+            self.inside = []  # what stands in the environment stands in no script
         try:
             return self.sequence(script.body)
         finally:
             self.stack.pop()
+            self.line, self.inside = line, files
 
     def sequence(self, body: Sequence) -> Outcome:
         outcome: Outcome = "yes"
@@ -205,6 +262,7 @@ class _Walker:
         return text.split() if split else [text]
 
     def simple(self, command: Simple) -> Outcome:
+        self.line = command.line
         words = [each for word in command.words for each in self.expand(word)][:64]
         for name, word in command.assignments:  # shell variables share the names of the environment
             self.values[name] = " ".join(self.expand(word))[:_VALUE]
@@ -229,7 +287,7 @@ class _Walker:
         if name == "setenv":
             return self.set(words[1:])
         if name in ("test", "[", "itest", "true", "false"):
-            return _tested(words)
+            return tested(words)
         if name in SETTERS:
             for each in words[1:]:
                 if each.isidentifier():
@@ -258,7 +316,15 @@ class _Walker:
         if verb == "exists":
             return "yes" if rest and rest[0] in self.values else "no"
         if verb == "import":
-            self.complete = False  # settings from a file that is not followed
+            file = self.held(words, "variables")
+            if file is None or self.loaded(["", *[each for each in rest if each[:1] != "-"]])[0] in ("network", "usb"):
+                self.complete = False  # settings from a file that is not followed
+                return "medium"
+            self.reads(file, words)
+            taken = variables(file.text)
+            self.values.update(taken)
+            self.imported.update(dict.fromkeys(taken, file))
+            self.stored -= taken.keys()
             return "medium"
         return "yes"
 
@@ -267,8 +333,35 @@ class _Walker:
             self.values[words[0]] = " ".join(words[1:])[:_VALUE]
         return "yes"
 
+    def held(self, words: list[str], kind: Kind) -> BootFile | None:
+        """The file of the image that a command is about: named by itself, or by what loaded it."""
+        load = self.loaded(["", *[each for each in words[1:] if each[:1] != "-" and each not in ("import", "run")]])[1]
+        named = [posixpath.basename(each) for each in reversed([*load.split(), *(words if kind == "extlinux" else [])])]
+        found = next((file for name in named if (file := self.files.get(name)) is not None and file.kind == kind), None)
+        scripts = [each for each in self.files.values() if each.kind == "script"]
+        # out of the flash by its place: no name leads there
+        bare = kind == "script" and found is None and len(scripts) == 1 and not any("." in each for each in named[:-2])
+        return scripts[0] if bare and load else found
+
+    def reads(self, file: BootFile, words: list[str]) -> None:
+        """Notes that a file is read here."""
+        if len(self.read) < _READ:
+            line = " ".join(words)[:160].replace(_OPEN, "?")
+            by, variable = self.inside[-1] if self.inside else None, self.stack[-1] if self.stack else ""
+            self.read.append(Read(file, line, variable, by, self.line, "open" not in self.guards))
+
     def start(self, name: str, words: list[str]) -> Outcome:
         origin, load = self.loaded(words)
+        if (
+            name in ("source", "autoscr")
+            and origin not in ("network", "usb")
+            and (file := self.held(words, "script")) is not None
+        ):
+            self.reads(file, words)
+            return self.script(file)
+        menu = self.held(words, "extlinux") if name == "sysboot" and (_device(words[1:]) or origin) != "usb" else None
+        if menu is not None:
+            self.reads(menu, words)
         if name in ("bootflow", "bootmenu", "bootp_boot"):
             origin, load = "several", ""
         if name in ("pxe", "nboot", "usbboot"):
@@ -283,8 +376,16 @@ class _Walker:
             line = " ".join(words)[:160].replace(_OPEN, "?")
             variable = self.stack[-1] if self.stack else ""
             load = load.replace(_OPEN, "?")
-            self.starts.append(Start(name, line, variable, origin, load, sure, self.values.get("verify", "")))
+            file, at = self.place(variable, menu)
+            self.starts.append(Start(name, line, variable, origin, load, sure, self.values.get("verify", ""), file, at))
         return "medium"
+
+    def place(self, variable: str, menu: BootFile | None) -> tuple[BootFile | None, int]:
+        """The script or settings that the command stands in, and its line there."""
+        if (settings := self.imported.get(variable)) is not None:
+            rows = enumerate(settings.text.splitlines(), 1)
+            return settings, next((number for number, row in rows if row.startswith(f"{variable}=")), 1)
+        return (self.inside[-1], self.line) if self.inside else (menu, 0)
 
     def loaded(self, words: list[str]) -> tuple[Origin, str]:
         """Where what a command starts was loaded from: by its address, else the last load of which no address is known."""
@@ -325,37 +426,3 @@ def _device(words: list[str]) -> Origin | None:
         if word in ("ide", "sata", "scsi", "nvme", "virtio", "host"):
             return "disk"
     return None
-
-
-def _tested(words: list[str]) -> Outcome:
-    """``test``: known where its words are; ``-o`` and ``-a`` from left to right as in cmd/test.c."""
-    if words[0] in ("true", "false"):
-        return "yes" if words[0] == "true" else "no"
-    rest = [word for word in words[1:] if word != "]"]
-    if rest[:1] == ["-e"] or rest[:2] == ["!", "-e"]:
-        return "medium"  # whether a file is there: who holds the medium decides
-    if any(_OPEN in word for word in rest) or words[0] == "itest" or {"-o", "-a"} & set(rest):
-        return "open"
-    turned = rest[:1] == ["!"]
-    rest = rest[1:] if turned else rest
-    found = _compared(rest)
-    if found is None:
-        return "open"
-    return "yes" if found is not turned else "no"
-
-
-def _compared(rest: list[str]) -> bool | None:
-    if len(rest) == 1:  # ``-n`` with an empty variable behind it, or a lone word
-        return rest[0] == "-z"
-    if len(rest) == 2:
-        return {"-n": bool(rest[1]), "-z": not rest[1]}.get(rest[0])
-    if len(rest) != 3:
-        return None
-    left, operator, right = rest
-    if operator in ("=", "==", "!="):
-        return (left == right) is (operator != "!=")
-    if not re.fullmatch(r"-?\d{1,9}", left) or not re.fullmatch(r"-?\d{1,9}", right):
-        return None
-    one, two = int(left), int(right)
-    table = {"-eq": one == two, "-ne": one != two, "-lt": one < two, "-le": one <= two, "-gt": one > two, "-ge": one >= two}
-    return table.get(operator)
