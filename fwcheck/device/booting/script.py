@@ -404,6 +404,7 @@ class _Walker:
         if name in FAMILIES and not (len(words) > 2 and words[1].partition(".")[0] in ("read", "load", "boot", "readboot")):
             return "medium"  # probe, erase, dev ...
         self.last = (origin, line)
+        self.values.setdefault("filesize", _OPEN)
         address = next((each for each in words[1:] if _ADDRESS.fullmatch(each)), self.values.get("loadaddr", ""))
         if _ADDRESS.fullmatch(address):
             self.memory[_number(address)] = self.last
