@@ -84,6 +84,7 @@ def _vulnerable(component: Component, exposed: Sequence[Exposed]) -> Finding | N
     return _VULNERABLE.finding(
         _where(component, f"{_listed(component.vulnerabilities)}{state}"),
         f"{component.name} {component.version}",
+        everywhere=True,
         title=f"{component.name} {component.version} has known vulnerabilities"
         + (", some known to be exploited" if exploited else ""),
         severity=Severity.HIGH if grave and service is not None else Severity.MEDIUM,
@@ -109,6 +110,7 @@ def _aside(component: Component) -> Finding:
     return _SET_ASIDE.finding(
         _where(component, "; ".join(told[:_NAMED]) + rest),
         f"{component.name} {component.version}",
+        everywhere=True,
         title=f"{component.name} {component.version}: {len(component.set_aside)} known vulnerabilities do not count",
         confidence=_confidence(component),
     )
@@ -130,6 +132,7 @@ def _ended(component: Component) -> Finding:
     return _ENDED.finding(
         _where(component, f"upstream support ended on {component.end_of_life} at the latest"),
         f"{component.name} {component.version}",
+        everywhere=True,
         title=f"{component.name} {component.version}: support ended on {component.end_of_life}",
         severity=Severity.LOW if small else Severity.MEDIUM,
         confidence=_confidence(component),

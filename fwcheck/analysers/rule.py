@@ -61,11 +61,13 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         refuted_by: str = "",
         remediation: str = "",
         secret: str = "",
+        everywhere: bool = False,
     ) -> Finding:
         """A finding of this rule at ``where``; what is not given comes from the rule.
 
         ``cause`` names what is wrong in words that survive a rebuild (account name, service, key fingerprint: never an
-        offset, a date or a build id). ``secret`` is what the evidence masks: shown only to whom asks for it.
+        offset, a date or a build id). ``secret`` is what the evidence masks: shown only to whom asks for it. ``everywhere``: the
+        cause is one thing of the whole image, and ``where`` one of its places, which one being up to the order of the image.
         """
         return Finding(
             rule=self.id,
@@ -82,7 +84,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             refuted_by=refuted_by or self.refuted_by,
             remediation=remediation or self.remediation,
             cause=cause,
-            fingerprint=fingerprint(self.id, where.location, cause),
+            fingerprint=fingerprint(self.id, Location() if everywhere else where.location, cause),
         )
 
 
