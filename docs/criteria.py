@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from fwcheck.analysers._product_types import kinds
 from fwcheck.analysers.registry import rules
+from fwcheck.declaration import ProductType
 from fwcheck.jcstar import score
 from fwcheck.jcstar.catalogue import Criterion, Lang, Profile, shipped
 from fwcheck.model import Severity, Verdict
@@ -41,6 +43,10 @@ _WORDS = {
     "weakens": ("Rules that raise a concern", "懸念を示すルール"),
     "supports": ("Rules that speak for it", "肯定的証拠を示すルール"),
     "needs": ("Needed", "必要なもの"),
+    "types": ("Types of products", "製品類型"),
+    "type": ("Type", "類型"),
+    "expected": ("Expected on a network", "想定されるサービス"),
+    "own_rows": ("Rows of its own", "固有の行"),
     "criterion": ("Criterion", "要件"),
     "rules": ("Rules (contradict; weaken; support)", "ルール（矛盾；懸念；肯定的証拠）"),
 }
@@ -56,6 +62,7 @@ def page(lang: Lang) -> str:
     for profile in profiles:
         lines += [f"## {profile.title(lang)}", "", f"> {profile.banner(lang)}", ""]
         lines += _official(profile, lang) if profile.official else _proxy(profile, lang)
+    lines += _types(lang)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -106,6 +113,8 @@ def _proxy(profile: Profile, lang: Lang) -> Iterator[str]:
         table = "; ".join(", ".join(held) or "–" for held in (each.rules.refutes, each.rules.weakens, each.rules.supports))
         needs = " / ".join(f"{_word(need.kind, lang)}: {need.text(lang)}" for need in each.needs)
         title = f"**{each.id}** {each.title(lang)}"
+        if each.types:
+            title += f" ({', '.join(_kind(kind, lang) for kind in each.types)})"
         yield _row(title, each.question(lang), _word(each.decidable_by_image, lang), table, needs, _anchors(each))
     yield ""
 
@@ -113,6 +122,24 @@ def _proxy(profile: Profile, lang: Lang) -> Iterator[str]:
 def _rule(name: str, lang: Lang) -> str:
     known = rules().get(name)
     return f"`{name}` {known.title}" if known is not None and lang == "en" else f"`{name}`"
+
+
+def _kind(name: ProductType, lang: Lang) -> str:
+    return kinds()[name].ja if lang == "ja" else name
+
+
+def _types(lang: Lang) -> Iterator[str]:
+    """Types of products: what they are expected to offer on a network, and which rows are asked of them alone."""
+    yield f"## {_word('types', lang)}"
+    yield ""
+    yield (_HEADS / f"types.{lang}.md").read_text(encoding="utf-8").rstrip()
+    yield ""
+    yield _row(*(_word(each, lang) for each in ("type", "expected", "own_rows")))
+    yield "|---|---|---|"
+    for name, kind in kinds().items():
+        own = [each.id for profile in shipped() for each in profile.criterion if name in each.types]
+        title = kind.ja if lang == "ja" else kind.en
+        yield _row(f"`{name}` {title}", ", ".join(sorted(kind.expected)) or "–", ", ".join(own) or "–")
 
 
 def _anchors(each: Criterion) -> str:

@@ -51,10 +51,15 @@ class Use(_Part, frozen=True, kw_only=True):
 
 
 class Support(_Part, frozen=True, kw_only=True):
-    """Until when security updates come, and where that is published."""
+    """Until when security updates come, and where that is published.
+
+    ``since`` is the day of the first sale, ``years`` for how long a buyer, a contract or a law asks for updates from then on.
+    """
 
     until: dt.date | None = None
     url: Text = ""
+    since: dt.date | None = None
+    years: Annotated[int, msgspec.Meta(ge=1, le=30)] | None = None
 
 
 class Disclosure(_Part, frozen=True, kw_only=True):

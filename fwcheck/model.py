@@ -512,6 +512,7 @@ class Component(Value, frozen=True, kw_only=True):
     confidence: Literal["certain", "firm", "tentative"] = "firm"
     evidence: tuple[Evidence, ...] = ()
     end_of_life: str | None = None  # ISO date on which upstream support ended, when it has ended
+    supported_until: str | None = None  # ISO date on which upstream support will end, where that is known
     released: str | None = None  # ISO date
     package: str | None = None  # distribution package version, when a package database says so
     type: Literal["library", "application", "firmware", "operating-system"] = "library"

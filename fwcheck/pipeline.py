@@ -58,11 +58,19 @@ def ran(rules: Iterable[str], declared: Declaration | None) -> frozenset[str]:
 
 
 def _declaration(path: Path | None) -> Declaration | None:
-    """What the maker states; raises InputError when the file is no declaration."""
+    """What the maker states; raises InputError when the file is no declaration, or speaks of what nobody asks."""
+    if path is None:
+        return None
     try:
-        return None if path is None else load_declaration(path)
+        declared = load_declaration(path)
     except DeclarationError as error:
         raise InputError(str(error)) from error
+    from fwcheck.jcstar.catalogue import unknown  # noqa: PLC0415  # few scans are given a declaration
+
+    lost = unknown((*declared.documents, *declared.not_applicable))
+    if lost:
+        raise InputError(f"{path}: no criterion {lost[0]}; 'fwcheck explain all' lists them")
+    return declared
 
 
 def scan(path: Path, options: Options, progress: Progress = silent) -> Report:

@@ -1,5 +1,7 @@
 """product.toml: read whole or refused with one line; statements change words of a verdict, never its points."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -8,7 +10,9 @@ from hypothesis import strategies as st
 from fwcheck.declaration import Declaration, DeclarationError, load
 from fwcheck.jcstar.mapper import judge
 from fwcheck.model import Coverage, Device, Service
+from fwcheck.pipeline import InputError, Options, scan
 
+SAMPLE = Path(__file__).parents[1] / "samples" / "router-repaired.bin"
 WHOLE = """
 absent = ["telnet"]
 [product]
@@ -109,3 +113,10 @@ def test_no_statement_changes_a_score_or_what_is_refuted(absent, documents):
     after = judge((), READ, msgspec.structs.replace(DEVICE, declared=declared))
     assert [(tier.score, tier.refuted) for tier in before] == [(tier.score, tier.refuted) for tier in after]
     assert all(tier.decidable <= other.decidable for tier, other in zip(after, before, strict=True))
+
+
+def test_a_criterion_that_nobody_asks_is_refused(tmp_path):
+    path = tmp_path / "product.toml"
+    path.write_text('[documents]\n"S1.1-77" = "Manual"\n')
+    with pytest.raises(InputError, match=r"product\.toml: no criterion S1\.1-77"):
+        scan(SAMPLE, Options(product=path))

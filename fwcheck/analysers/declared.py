@@ -127,15 +127,20 @@ def _unlisted(declared: Declaration, device: Device) -> Iterator[Finding]:
 
 
 def _passwords(declared: Declaration, device: Device) -> Iterator[Finding]:
-    """DEC-004: an account with a usable password in the image."""
+    """DEC-004: an account with a usable password in the image. A hash that nobody has read may be a place holder."""
     if declared.credentials.first_password not in ("per-device", "set-by-user"):
         return
     for account in device.accounts:
         if account.password in ("hash", "empty") and account.login is not False:
             how = "an empty password" if account.password == "empty" else "a password in the image"
             title = f"Declared: passwords {declared.credentials.first_password}. {account.name} has {how}"
+            open_ = account.password == "empty" or account.cracked
             yield _PASSWORD.finding(
-                _where(account.evidence, device), f"declared password: {account.name} {account.file}", title=title[:200]
+                _where(account.evidence, device),
+                f"declared password: {account.name} {account.file}",
+                title=title[:200],
+                verdict="violation" if open_ else "concern",
+                confidence="tentative" if declared.credentials.factory_process and not open_ else "firm",
             )
 
 
@@ -154,12 +159,12 @@ def _updates(declared: Declaration, device: Device) -> Iterator[Finding]:
 
 
 def _support(declared: Declaration, device: Device) -> Iterator[Finding]:
-    """DEC-007: components whose own support ends before the declared one."""
+    """DEC-007: components whose own support has ended, or will end, before the declared one."""
     until = declared.support.until
     if until is None:
         return
     for component in device.components:
-        ends = _date(component.end_of_life)
+        ends = _date(component.end_of_life) or _date(component.supported_until)
         if ends is not None and ends < until:
             title = f"Declared: support until {until}. {component.name} {component.version} gets fixes until {ends}"
             yield _SUPPORT.finding(

@@ -64,7 +64,7 @@ def suggest(declared: Declaration, lang: Lang = "en") -> Suggestion:
         as_of=said.date,
         reasons=words(*_reasons(declared, aim)),
         assessment=words("mode_self", *modes),
-        evidence=tuple(_evidence(level, said, lang) for level in dict.fromkeys(("STAR-1", aim))),
+        evidence=tuple(_evidence(level, declared, said, lang) for level in dict.fromkeys(("STAR-1", aim))),
         differs=words("differs_level", "differs_voluntary", "differs_score", "differs_scope"),
     )
 
@@ -93,9 +93,9 @@ def _reasons(declared: Declaration, aim: str) -> Iterator[str]:
         yield "funding"
 
 
-def _evidence(level: str, said: _Advice, lang: Lang) -> str:
-    """How much a level asks for, by the catalogue; levels are cumulative."""
-    profiles = shipped()
+def _evidence(level: str, declared: Declaration, said: _Advice, lang: Lang) -> str:
+    """How much a level asks of this type of product, by the catalogue; levels are cumulative."""
+    profiles = [profile.of_type(declared.product.type) for profile in shipped()]
     last = next(number for number, profile in enumerate(profiles, 1) if profile.id == level)
     held = [criterion for profile in profiles[:last] for criterion in profile.criterion]
     needs = [need.kind for criterion in held for need in criterion.needs]

@@ -15,8 +15,11 @@ from typing import Literal
 
 import msgspec
 
+from fwcheck.declaration import ProductType
+
 Lang = Literal["en", "ja"]
 Role = Literal["refutes", "weakens", "supports"]
+ON_STATEMENTS = "DEC-"  # rules that hold a maker's statement against the image
 
 
 class CatalogueError(ValueError):
@@ -53,6 +56,11 @@ class RuleTable(_Record, frozen=True, kw_only=True):
         if rule in self.weakens:
             return "weakens"
         return "supports" if rule in self.supports else None
+
+    @property
+    def against(self) -> tuple[str, ...]:
+        """The adverse rules that look at the image alone: one that needs a statement makes no silence mean more."""
+        return tuple(rule for rule in self.refutes + self.weakens if not rule.startswith(ON_STATEMENTS))
 
     def all(self) -> tuple[str, ...]:
         """Every rule that is listed, in the order of the file."""
@@ -100,6 +108,7 @@ class Criterion(_Record, frozen=True, kw_only=True):
     weight: int
     confidence: float
     precondition: Literal["network_password"] | None = None
+    types: tuple[ProductType, ...] = ()  # asked of products of these types alone; empty: of all
     anchors: dict[str, tuple[str, ...]] = {}  # identifiers of other standards' provisions
     needs: tuple[Need, ...] = ()
     rules: RuleTable = RuleTable()
@@ -132,6 +141,11 @@ class Profile(_Record, frozen=True, kw_only=True):
     def title(self, lang: Lang = "en") -> str:
         """The title in one language."""
         return self.title_ja if lang == "ja" else self.title_en
+
+    def of_type(self, kind: ProductType) -> Profile:
+        """The level as it is asked of one type of product: rows for other types left out."""
+        held = tuple(each for each in self.criterion if not each.types or kind in each.types)
+        return self if held == self.criterion else msgspec.structs.replace(self, criterion=held)
 
     def banner(self, lang: Lang = "en") -> str:
         """What a reader has to know before believing this level's table."""
@@ -175,6 +189,12 @@ def criteria() -> dict[str, Criterion]:
     return {criterion.id: criterion for profile in shipped() for criterion in profile.criterion}
 
 
+def unknown(ids: Iterable[str]) -> list[str]:
+    """Those of the ids that no criterion of the shipped profiles has."""
+    known = criteria()
+    return [each for each in ids if each not in known]
+
+
 def digest() -> str:
     """SHA-256 over the shipped profiles: it changes when a verdict may."""
     total = hashlib.sha256()
@@ -204,9 +224,12 @@ def _problems(profile: Profile) -> Iterable[str]:
             yield f"{criterion.id}: confidence {criterion.confidence} is not between 0 and 1"
         if not criterion.needs:
             yield f"{criterion.id} does not say what decides it outside the image"
-        most = "refute" if criterion.rules.refutes else "weaken" if criterion.rules.weakens else None
+        table = criterion.rules
+        most = "refute" if set(table.refutes) & set(table.against) else "weaken" if table.against else None
         if most and most != criterion.decidable_by_image:
             yield f"{criterion.id}: its rules can {most}, but decidable_by_image says {criterion.decidable_by_image}"
+        if profile.official and criterion.types:
+            yield f"{criterion.id} is official, and not asked of every type of product"
         if profile.official and criterion.image is None:
             yield f"{criterion.id} does not say what an image shows of it"
         if most is None and criterion.decidable_by_image in {"refute", "weaken"}:

@@ -50,11 +50,15 @@ def judge(
 ) -> tuple[TierVerdict, ...]:
     """The verdict on every level, lowest first; each level lists the criteria of the levels below it too.
 
+    What is asked above STAR-1 depends on the declared type of the product.
+
     ``ran``: ids of the rules that were looked for; None when all were. Raises ValueError for a target without a profile.
     """
     ordered = shipped() if profiles is None else in_order(profiles)
     if target not in {profile.id for profile in ordered}:
         raise ValueError(f"no profile for {target}; there are {', '.join(profile.id for profile in ordered)}")
+    kind = device.declared.product.type if device.declared is not None else "generic"
+    ordered = tuple(profile.of_type(kind) for profile in ordered)
     extent = measure(coverage, device)
     sorted_findings = sorted(findings, key=_order)
     tiers: list[TierVerdict] = []
@@ -180,7 +184,7 @@ def _quiet(
     if criterion.needs_root and not extent.root:
         reason = "Nothing was found against this, but there was no root file system to look in."
         return _Ruling(verdict=Verdict.NOT_DECIDABLE, reason=reason, limited_by=(*limits, _ROOTLESS))
-    listed = criterion.rules.refutes + criterion.rules.weakens
+    listed = criterion.rules.against
     adverse_rules = [rule for rule in listed if ran is None or rule in ran]
     if listed and not adverse_rules:
         reason = "None of the rules that could speak against this was run."

@@ -87,6 +87,7 @@ def _annotated(
         vulnerabilities=tuple(each for each in judged if each.status not in _ASIDE),
         set_aside=tuple(each for each in judged if each.status in _ASIDE),
         end_of_life=knowledge.end_of_life(component),
+        supported_until=knowledge.supported_until(component),
         released=knowledge.released(component),
     )
 

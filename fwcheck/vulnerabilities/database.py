@@ -182,6 +182,15 @@ class Knowledge:
 
     def end_of_life(self, component: Component) -> str | None:
         """ISO date on which upstream support of this version's branch ended, None while it lasts or when nothing is known."""
+        ends = self._end(component)
+        return ends if ends and ends <= self.date else None
+
+    def supported_until(self, component: Component) -> str | None:
+        """ISO date on which upstream support of this version's branch will end, None when it has or nothing is known."""
+        ends = self._end(component)
+        return ends if ends and ends > self.date else None
+
+    def _end(self, component: Component) -> str | None:
         if component.version is None:
             return None
         endings = self._endings(component.name)
@@ -192,7 +201,7 @@ class Knowledge:
             ended = min(ended for _, ended, _ in endings)
         else:
             ended = self._last_release(component.name, component.version)
-        return ended if ended and ended <= self.date else None
+        return ended
 
     def released(self, component: Component) -> str | None:
         """ISO date on which this version was released, None when it is not known."""

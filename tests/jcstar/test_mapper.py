@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import get_args
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from support.reports import MIB, coverage_of, device_of, finding_of, findings_of_router
 from support.wording import claims
 
+from fwcheck.declaration import Declaration, Product, ProductType
 from fwcheck.jcstar import score
 from fwcheck.jcstar.catalogue import criteria, shipped
 from fwcheck.jcstar.mapper import judge, summary
@@ -181,6 +183,16 @@ class TestLevels:
         own = [each for each in star_4.criteria if each.id.startswith("FWC4-")]
         assert {each.verdict for each in own} == {Verdict.NOT_DECIDABLE}
         assert summary(judge([support], FULL, device_of()), "STAR-4")["highest_not_refuted"] != "STAR-4"
+
+    @pytest.mark.parametrize("kind", get_args(ProductType))
+    def test_a_type_adds_rows_above_star_1_and_takes_none_away(self, kind) -> None:
+        plain = judge([], FULL, device_of())
+        typed = judge([], FULL, msgspec.structs.replace(device_of(), declared=Declaration(product=Product(type=kind))))
+        assert [each.id for each in typed[0].criteria] == [each.id for each in plain[0].criteria]
+        assert typed[0].score == plain[0].score
+        for one, other in zip(plain, typed, strict=True):
+            assert {each.id for each in one.criteria} <= {each.id for each in other.criteria}
+        assert (len(typed[1].criteria) > len(plain[1].criteria)) == (kind != "generic")
 
     def test_an_unknown_target_is_an_error(self) -> None:
         with pytest.raises(ValueError, match="STAR-9"):
