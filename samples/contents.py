@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from datetime import UTC, datetime
 
@@ -34,6 +35,23 @@ def public_key(number: int) -> bytes:
 def _rsa_public(modulus: int) -> bytes:
     key = rsa.RSAPublicNumbers(65537, modulus).public_key()
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def signing_key(number: int) -> rsa.RSAPrivateKey:
+    """An RSA key of 2048 bits that follows from this number: what signs the repaired router's kernel."""
+
+    def prime(which: int) -> int:
+        bits = b"".join(hashlib.sha512(f"{number} {which} {part}".encode()).digest() for part in range(2))
+        found = int.from_bytes(bits, "big") | 3 << 1022 | 1
+        while any(found % small == 0 for small in (3, 5, 7, 11, 13)) or pow(2, found - 1, found) != 1 or (found - 1) % 65537 == 0:
+            found += 2
+        return found
+
+    p, q = prime(1), prime(2)
+    private = pow(65537, -1, (p - 1) * (q - 1))
+    public = rsa.RSAPublicNumbers(65537, p * q)
+    parts = private % (p - 1), private % (q - 1), rsa.rsa_crt_iqmp(p, q)
+    return rsa.RSAPrivateNumbers(p, q, private, *parts, public).private_key()
 
 
 def short_key() -> bytes:

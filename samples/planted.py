@@ -26,6 +26,7 @@ class Plant(NamedTuple):
     boot: str = ""  # the boot loader's environment
     kernel: str = "6.12.57"
     writable: bool = False  # the root file system is JFFS2, which can be written, and not SquashFS
+    key: str = ""  # the kernel is a signed FIT image, and its key in the boot loader's own tree is "required" or "optional"
 
     def contents(self, common: Tree) -> Tree:
         """The whole tree of the spoilt router."""
@@ -490,6 +491,13 @@ PLANTED = (
         "boot-from-network",
         (("BOOT-003", "environment"),),
         boot=BOOT.replace("bootcmd=bootm 0x8000", "bootcmd=tftpboot 0x80800000 fw.img && bootm 0x80800000; bootm 0x8000"),
+    ),
+    Plant("boot-key-optional", (("BOOT-005", ""),), boot=BOOT, key="optional"),
+    Plant(
+        "boot-around-the-key",
+        (("BOOT-006", "environment"),),
+        boot=BOOT.replace("bootcmd=bootm 0x8000", "bootcmd=bootm 0x8000 || go 0x80000000"),
+        key="required",
     ),
     # --- debug access
     Plant("debug-boot-prompt", (("DBG-001", ""),), boot=BOOT.replace("bootdelay=-2", "bootdelay=3")),

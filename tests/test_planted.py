@@ -46,8 +46,6 @@ ELSEWHERE = {
     "ACC-031": "needs machine code: tests/analysers/test_analyse_compiled.py",
     "ACC-032": "needs machine code: tests/analysers/test_analyse_compiled.py",
     "BOOT-001": "needs the kernel's configuration in the image: tests/analysers/test_analyse_boot_chain.py",
-    "BOOT-005": "needs a boot loader's own device tree: tests/analysers/test_analyse_boot_chain.py",
-    "BOOT-006": "needs a boot loader's own device tree: tests/analysers/test_analyse_boot_chain.py",
     "DEC-001": "needs statements of a maker: tests/analysers/test_analyse_declared.py",
     "DEC-002": "needs statements of a maker: tests/analysers/test_analyse_declared.py",
     "DEC-003": "needs statements of a maker: tests/analysers/test_analyse_declared.py",

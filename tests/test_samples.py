@@ -15,7 +15,7 @@ from fwcheck.model import Report, Severity
 from fwcheck.pipeline import Options, scan
 
 SAMPLES = Path(__file__).parents[1] / "samples"
-BUILDERS = ("mksquashfs", "mkimage", "mkenvimage", "mkfs.jffs2")
+BUILDERS = ("mksquashfs", "mkimage", "mkenvimage", "dtc", "mkfs.jffs2")
 
 
 def report_of(path: Path, **options: Any) -> Report:
@@ -75,6 +75,13 @@ def test_the_repaired_router_is_not_refuted_and_raises_no_serious_finding(repair
     assert serious == []
     assert "signature" in {path.verified for path in repaired.device.update_paths}
     assert verdicts(repaired)["S1.1-08"] == "support"
+
+
+def test_the_kernel_is_verified_in_the_repaired_router_alone(insecure: Report, repaired: Report) -> None:
+    links = [{step.stage: step.verified for step in each.device.boot_chain}["kernel"] for each in (insecure, repaired)]
+    assert links == ["checksum", "signature"]
+    assert [each.verdict for each in repaired.findings if each.rule == "BOOT-001"] == ["support"]
+    assert [each.verdict for each in insecure.findings if each.rule == "BOOT-001"] == ["info"]
 
 
 def test_the_repair_raises_the_score(insecure: Report, repaired: Report) -> None:
