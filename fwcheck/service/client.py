@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 _PIECE = 256 << 10
+RESUMED = 8 << 20  # bytes from which an upload is sent so that it can go on after a broken connection
 _TIMEOUT = 60.0
 _RETRIES = 6  # of one request, over about a minute
 _PASSING = {408, 425, 429, 500, 502, 503, 504}  # statuses after which the same request may succeed
@@ -62,6 +63,16 @@ class Client:
     def upload(self, image: Path, fields: dict[str, str], sent: Callable[[int, int], None]) -> dict[str, Any]:
         """Sends an image; gives the scan that it became."""
         size = image.stat().st_size
+        key = {"Idempotency-Key": secrets.token_hex(16)}  # a request whose answer was lost is sent again without doing more
+        if size >= RESUMED:
+            fields = {**fields, "upload": self._in_parts(image, size, sent)}
+            boundary = secrets.token_hex(24)
+            form = _fields(boundary, fields) + f"--{boundary}--\r\n".encode()
+            kind = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Content-Length": str(len(form))}
+            entered: dict[str, Any] = self._patiently(
+                lambda: self._once("POST", "/api/v1/scans", {**kind, **key}, lambda: iter((form,)))
+            ).json()
+            return entered
 
         def attempt() -> Answer:
             boundary = secrets.token_hex(24)
@@ -69,11 +80,43 @@ class Client:
             headers = {
                 "Content-Type": f"multipart/form-data; boundary={boundary}",
                 "Content-Length": str(len(head) + size + len(tail)),
+                **key,
             }
             return self._once("POST", "/api/v1/scans", headers, lambda: _body(head, image, tail, size, sent))
 
         found: dict[str, Any] = self._patiently(attempt).json()
         return found
+
+    def _in_parts(self, image: Path, size: int, sent: Callable[[int, int], None]) -> str:
+        """Sends the bytes and gives the upload's id; after a broken connection it goes on where the service is."""
+        said = json.dumps({"name": image.name, "size": size}).encode()
+        kind = {"Content-Type": "application/json", "Content-Length": str(len(said))}
+        upload = self._patiently(lambda: self._once("POST", "/api/v1/uploads", kind, lambda: iter((said,)))).json()
+        url, offset, failed = str(upload["url"]), 0, 0
+        while offset < size:
+            before = offset
+            try:
+                answer = self._once(
+                    "PATCH",
+                    f"{url}?offset={offset}",
+                    {"Content-Type": "application/octet-stream", "Content-Length": str(size - offset)},
+                    lambda at=offset: _body(b"", image, b"", size, sent, at),  # type: ignore[misc]
+                )
+                why = "" if answer.status < 400 else _reason(answer)
+                if why and answer.status not in _PASSING | {409}:
+                    raise ServiceError(why, answer.status)
+            except (OSError, http.client.HTTPException) as error:
+                why = f"{self._host}: {getattr(error, 'strerror', None) or error or type(error).__name__}"
+            offset = int(self.get(url).json()["offset"])
+            failed = 0 if offset > before else failed + 1
+            if failed > _RETRIES:
+                raise ServiceError(why or "the service takes no more bytes")
+            if offset < size:
+                wait = min(30.0, 0.5 * 2**failed)
+                if self._retry is not None:
+                    self._retry(wait, f"{why}; {offset} of {size} bytes have arrived")
+                time.sleep(wait)
+        return str(upload["id"])
 
     def _patiently(self, attempt: Callable[[], Answer]) -> Answer:
         for number in range(_RETRIES + 1):
@@ -119,20 +162,25 @@ class Client:
             connection.close()
 
 
+def _fields(boundary: str, fields: dict[str, str]) -> bytes:
+    head = f"--{boundary}\r\nContent-Disposition: form-data; name="
+    return "".join(f'{head}"{key}"\r\n\r\n{value}\r\n' for key, value in fields.items()).encode(errors="replace")
+
+
 def _form(boundary: str, fields: dict[str, str], name: str) -> tuple[bytes, bytes]:
-    parts = [f'--{boundary}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n' for key, value in fields.items()]
     safe = "".join("_" if letter in '"\\\r\n' or not letter.isprintable() else letter for letter in name)
-    parts.append(
+    image = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{safe}"\r\n'
         "Content-Type: application/octet-stream\r\n\r\n"
     )
-    return "".join(parts).encode(errors="replace"), f"\r\n--{boundary}--\r\n".encode()
+    return _fields(boundary, fields) + image.encode(errors="replace"), f"\r\n--{boundary}--\r\n".encode()
 
 
-def _body(head: bytes, image: Path, tail: bytes, size: int, sent: Callable[[int, int], None]) -> Iterator[bytes]:
+def _body(head: bytes, image: Path, tail: bytes, size: int, sent: Callable[[int, int], None], offset: int = 0) -> Iterator[bytes]:
     yield head
-    done = 0
+    done = offset
     with image.open("rb") as file:
+        file.seek(offset)
         while piece := file.read(_PIECE):
             yield piece
             done += len(piece)

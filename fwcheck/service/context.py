@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from fwcheck.service.audit import Audit
 from fwcheck.service.database import Database
+from fwcheck.service.metrics import Metrics
 from fwcheck.service.queue import Queue
+from fwcheck.service.rates import Rate
+from fwcheck.service.secret import InstallationKey
 from fwcheck.service.settings import Settings
 from fwcheck.service.storage import Folder
 from fwcheck.service.tokens import Tokens
@@ -21,6 +25,23 @@ class Context:
         self.store = Folder(settings.data)
         self.tokens = Tokens(self.database)
         self.queue = Queue(self.database, settings.lease)
+        self.key = InstallationKey.of(settings.data, settings.secret)
+        self.audit = Audit(self.database)
+        self.metrics = Metrics()
+        self.requests = Rate(settings.requests_per_minute)
+        self.failures = Rate(settings.failures_per_minute, burst=60.0)
+        self._writing: set[str] = set()  # uploads that a request writes to
+
+    def claim_upload(self, id: str) -> bool:
+        """Whether nobody else writes to it; called in the event loop alone."""
+        if id in self._writing:
+            return False
+        self._writing.add(id)
+        return True
+
+    def release_upload(self, id: str) -> None:
+        """Others may write to it."""
+        self._writing.discard(id)
 
     @cached_property
     def standing(self) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 import msgspec
 
@@ -123,4 +123,106 @@ class IssuedToken(msgspec.Struct, frozen=True, kw_only=True):
     """A new token. ``secret`` is what its holder sends; it is not said again."""
 
     token: Token
+    secret: str
+
+
+class NewUpload(msgspec.Struct, frozen=True, kw_only=True):
+    """An image that is to come in several requests."""
+
+    name: str
+    size: int
+
+
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """An image that arrives: ``offset`` bytes of ``size`` are here."""
+
+    id: str
+    url: str
+    size: int
+    offset: int
+
+
+class NewWaiver(msgspec.Struct, frozen=True, kw_only=True):
+    """Findings to answer for: those of a rule, of a fingerprint, of files of a path. ``owner`` is who asks, unless named."""
+
+    reason: str
+    expires: date
+    owner: str = ""
+    rule: str = ""
+    fingerprint: str = ""
+    path: str = ""
+
+
+class Waiver(msgspec.Struct, frozen=True, kw_only=True):
+    """Findings that somebody answers for; ``expires`` is the last day."""
+
+    id: str
+    rule: str
+    fingerprint: str
+    path: str
+    reason: str
+    owner: str
+    expires: date
+    expired: bool
+    created: datetime
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """One request and how it was answered."""
+
+    at: datetime
+    token: str | None
+    name: str
+    client: str
+    method: str
+    path: str
+    status: int
+    request: str
+
+
+class Accesses(msgspec.Struct, frozen=True, kw_only=True):
+    """The audit log, the newest first."""
+
+    items: list[Access]
+    next: str | None = None
+
+
+class Hit(msgspec.Struct, frozen=True, kw_only=True):
+    """A version whose report names what was searched for. ``latest``: it is the newest one of its product."""
+
+    product: str
+    version: str
+    scan: str
+    latest: bool
+    what: str
+    where: str
+
+
+class Hits(msgspec.Struct, frozen=True, kw_only=True):
+    """What carries it. ``more``: not all are listed."""
+
+    items: list[Hit]
+    more: bool = False
+
+
+class NewWebhook(msgspec.Struct, frozen=True, kw_only=True):
+    """Where endings of scans are to be told. ``product``: of this one alone."""
+
+    url: str
+    product: str | None = None
+
+
+class Webhook(msgspec.Struct, frozen=True, kw_only=True):
+    """Where endings of scans are told."""
+
+    id: str
+    url: str
+    product: str | None
+    created: datetime
+
+
+class AddedWebhook(msgspec.Struct, frozen=True, kw_only=True):
+    """A new webhook. ``secret`` is what its messages are signed with; it is not said again."""
+
+    webhook: Webhook
     secret: str

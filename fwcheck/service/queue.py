@@ -30,6 +30,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     sha256: str
     target: str | None
+    problem: str  # of the try before
 
 
 class Lost(Exception):
@@ -63,7 +64,7 @@ class Queue:
                     ).one()
                     return Claimed(
                         id=id, claim=mark, tries=row.tries, name=row.image_name, size=image.size, sha256=image.sha256,
-                        target=row.target,
+                        target=row.target, problem=row.problem,
                     )  # fmt: skip
         return None
 

@@ -106,9 +106,12 @@ class Form:
         if self.staged is not None:
             self.staged.abandon()
 
-    def finish(self) -> Received:
-        """Everything has arrived; raises Problem when it is not whole."""
+    def finish(self, staged: Callable[[str], tuple[str, Staged]] | None = None) -> Received:
+        """Everything has arrived; raises Problem when it is not whole. ``staged`` gives the image that the field upload names."""
         self.feed(b"")
+        if self.staged is None and staged is not None and "upload" in self.fields:
+            name, image = staged(self.fields["upload"])
+            return Received(fields=self.fields, name=name, staged=image)
         if self.staged is None:
             raise Problem(400, "Bad Request", "the field image is missing")
         if self.staged.size == 0:

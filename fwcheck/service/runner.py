@@ -14,20 +14,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 import zstandard
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from fwcheck.model import Report
 from fwcheck.reports.json import read
+from fwcheck.service import hooks
 from fwcheck.service.child import Job, Said
 from fwcheck.service.database import Database
 from fwcheck.service.queue import Claimed, Lost, Queue
+from fwcheck.service.searching import index
 from fwcheck.service.settings import Settings
 from fwcheck.service.storage import Folder, image_key, report_key
+from fwcheck.service.tables import Product, Scan
 
 _TELL = 0.5  # seconds between two notes of progress in the database
 _POLL = 0.25
@@ -72,8 +77,11 @@ class Runner:
             return "stopped"  # somebody else has it: nothing of ours counts
 
     def _run(self, held: Claimed, expired: Callable[[], bool]) -> Ending:
+        if not self._store.holds(image_key(held.sha256)) and held.tries <= self._settings.tries:
+            self._queue.again(held, "the image was not in the store")
+            return "crashed"
         if held.tries > self._settings.tries:
-            outcome = self._give_up(held, "its worker was lost each time that it was read")
+            outcome = self._give_up(held, held.problem or "its worker was lost each time that it was read")
         else:
             outcome = self._attempt(held, expired, "")
             if outcome.ending == "crashed" and held.tries < self._settings.tries:
@@ -88,6 +96,7 @@ class Runner:
         else:
             with self._database.write() as session:
                 self._queue.finish(session, held, state="failed", problem=outcome.reason[:1000])
+                self._announce(session, held)
         return outcome.ending
 
     def _give_up(self, held: Claimed, why: str) -> Outcome:
@@ -100,7 +109,7 @@ class Runner:
     def _attempt(self, held: Claimed, expired: Callable[[], bool], unread: str) -> Outcome:
         scratch = self._settings.data / "scratch"
         scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(dir=scratch) as folder, self._store.local(image_key(held.sha256)) as image:
+        with tempfile.TemporaryDirectory(dir=scratch) as folder, self._image(held, unread) as image:
             job = Job(
                 image=str(image.resolve()),
                 name=held.name,
@@ -115,6 +124,10 @@ class Runner:
                 unread=unread,
             )
             return self._watch(held, job, Path(folder), expired)
+
+    def _image(self, held: Claimed, unread: str) -> AbstractContextManager[Path]:
+        """The file with the image; none is needed when it is not read any more."""
+        return contextlib.nullcontext(Path("unread")) if unread else self._store.local(image_key(held.sha256))
 
     def _watch(self, held: Claimed, job: Job, folder: Path, expired: Callable[[], bool]) -> Outcome:
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
@@ -190,10 +203,14 @@ class Runner:
         self._store.put(key, zstandard.compress(content, 9))
         with self._database.write() as session:
             self._queue.finish(session, held, state="done", report=key, problem="", **summary(report))
-            self._index(session, held, report)
+            index(session, key, report)
+            self._announce(session, held)
 
-    def _index(self, session: Session, held: Claimed, report: Report) -> None:
-        """What is searched for across products."""
+    def _announce(self, session: Session, held: Claimed) -> None:
+        scan, product = session.execute(
+            select(Scan, Product).join(Product, Product.id == Scan.product_id).where(Scan.id == held.id)
+        ).one()
+        hooks.enter(session, scan, product.name)
 
 
 def summary(report: Report) -> dict[str, str | int | None]:

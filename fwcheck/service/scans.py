@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import Any
 
 import msgspec
@@ -10,15 +12,18 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from fwcheck.analysers.registry import rules
+from fwcheck.difference import Difference, compare
 from fwcheck.gate import Baseline, Demands, exit_status
 from fwcheck.judging import Gates
 from fwcheck.model import Report
+from fwcheck.pipeline import ran
 from fwcheck.reports.json import read
-from fwcheck.service import nouns
+from fwcheck.service import hooks, nouns, uploads, waivers
 from fwcheck.service.context import Context
 from fwcheck.service.problems import Problem, unknown
 from fwcheck.service.storage import Staged, image_key
-from fwcheck.service.tables import Image, Product, Scan, new_id, now
+from fwcheck.service.tables import Answered, Image, Product, Scan, new_id, now
 from fwcheck.service.tokens import Principal
 
 TARGETS = ("STAR-1", "STAR-2", "STAR-3", "STAR-4")
@@ -31,6 +36,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     product: str
     version: str
     target: str | None = None
+    upload: str = ""  # an image that has come in several requests
     fresh: bool = False  # scanned also when the same image was scanned before with the same rules
 
 
@@ -47,11 +53,16 @@ def order(fields: dict[str, str], *, whole: bool = True) -> Order:
     fresh = fields.get("fresh", "false")
     if fresh not in {"true", "false"}:
         wrong.append("fresh: true or false")
-    if unknown_fields := sorted(fields.keys() - {"product", "version", "target", "fresh"}):
+    if not re.fullmatch("|[0-9a-f]{32}", fields.get("upload", "")):
+        wrong.append("upload: the id of an upload")
+    if unknown_fields := sorted(fields.keys() - {"product", "version", "target", "fresh", "upload"}):
         wrong.append(f"unknown fields: {', '.join(name[:40] for name in unknown_fields[:5])}")
     if wrong:
         raise Problem(400, "Bad Request", "; ".join(wrong))
-    return Order(product=fields.get("product", ""), version=fields.get("version", ""), target=target, fresh=fresh == "true")
+    return Order(
+        product=fields.get("product", ""), version=fields.get("version", ""), target=target, upload=fields.get("upload", ""),
+        fresh=fresh == "true",
+    )  # fmt: skip
 
 
 def _named(text: str) -> bool:
@@ -59,19 +70,49 @@ def _named(text: str) -> bool:
     return fits and not set(text) & {"/", "\\"} and text not in {".", ".."}
 
 
-def submit(context: Context, principal: Principal, wanted: Order, name: str, staged: Staged) -> nouns.Scan:
-    """Keeps the image and queues its scan, or answers from history when that would say the same."""
+def submit(context: Context, principal: Principal, wanted: Order, name: str, staged: Staged, key: str = "") -> nouns.Scan:
+    """Keeps the image and queues its scan, or answers from history when that would say the same.
+
+    ``key``: what the client calls this request; sent again with the same content, it is the same scan.
+    """
     if not principal.sees(wanted.product):
         raise Problem(403, "Forbidden", "the token has no grant for this product")
     sha256, size = staged.sha256, staged.size
     context.store.keep(staged, image_key(sha256))
+    scan = _entry(context, principal, wanted, name, sha256, size, staged.path.name, key)
+    if not context.store.holds(image_key(sha256)):
+        context.store.keep(staged, image_key(sha256))  # retention took it in this moment
+    return scan
+
+
+def _entry(
+    context: Context, principal: Principal, wanted: Order, name: str, sha256: str, size: int, upload: str, key: str
+) -> nouns.Scan:
     for _ in range(3):
         try:
             with context.database.write() as session:
-                return _entered(context, session, principal, wanted, name, sha256, size)
+                said = "\0".join((wanted.product, wanted.version, wanted.target or "", str(wanted.fresh), name, sha256))
+                digest = hashlib.sha256(said.encode()).hexdigest()
+                if key and (before := _answered(session, principal, key, digest)) is not None:
+                    return before
+                scan = _entered(context, session, principal, wanted, name, sha256, size)
+                if key:
+                    session.add(Answered(token_id=principal.token, key=key, digest=digest, scan_id=scan.id))
+                    session.flush()
+                uploads.forget(session, upload)
+                return scan
         except IntegrityError:
             continue  # somebody made the same product or stored the same image in this moment
     raise Problem(503, "Service Unavailable", "the database is busy", headers={"Retry-After": "1"})
+
+
+def _answered(session: Session, principal: Principal, key: str, digest: str) -> nouns.Scan | None:
+    held = session.scalar(select(Answered).where(Answered.token_id == principal.token, Answered.key == key))
+    if held is None:
+        return None
+    if held.digest != digest:
+        raise Problem(422, "Unprocessable Content", "this idempotency key was used for another upload")
+    return shown(*find(session, principal, held.scan_id))
 
 
 def _entered(
@@ -98,6 +139,8 @@ def _entered(
             setattr(scan, copied, getattr(earlier, copied))
     session.add(scan)
     session.flush()
+    if earlier is not None:
+        hooks.enter(session, scan, product.name)
     return shown(scan, product, image)
 
 
@@ -160,12 +203,23 @@ def find(session: Session, principal: Principal, id: str) -> tuple[Scan, Product
     return row[0], row[1], row[2]
 
 
+def product(session: Session, principal: Principal, name: str) -> Product:
+    """A product; raises Problem when there is none for this one."""
+    found: Product | None = session.scalar(_seen(select(Product).where(Product.name == name), principal))
+    if found is None:
+        raise unknown("product")
+    return found
+
+
+def previous(session: Session, scan: Scan) -> Scan | None:
+    """The version of the same product before this one that has a report."""
+    before = select(Scan).where(Scan.product_id == scan.product_id, Scan.id < scan.id, Scan.report.is_not(None))
+    return session.scalar(before.order_by(Scan.id.desc()).limit(1))
+
+
 def history(session: Session, principal: Principal, name: str, before: str | None, limit: int) -> nouns.History:
     """The versions of a product, the newest first."""
-    product = session.scalar(_seen(select(Product).where(Product.name == name), principal))
-    if product is None:
-        raise unknown("product")
-    query = _rows().where(Scan.product_id == product.id).order_by(Scan.id.desc()).limit(limit + 1)
+    query = _rows().where(Scan.product_id == product(session, principal, name).id).order_by(Scan.id.desc()).limit(limit + 1)
     if before is not None:
         query = query.where(Scan.id < before)
     rows = [shown(scan, product, image) for scan, product, image in session.execute(query)]
@@ -198,8 +252,24 @@ def products(session: Session, principal: Principal, after: str | None, limit: i
 
 
 def report_of(context: Context, scan: Scan) -> Report:
-    """The report of a scan; raises Problem when it is not done."""
-    return read(report_bytes(context, scan))
+    """The report of a scan with the waivers of its product; raises Problem when it is not done."""
+    report = read(report_bytes(context, scan))
+    with context.database.read() as session:
+        waived = waivers.as_gate(waivers.of(session, scan.product_id))
+    if waived is None:
+        return report
+    held = Gates(waivers=waived, today=now().date())
+    return held.again(report, ran(rules(), report.device.declared))
+
+
+def comparison(context: Context, principal: Principal, id: str, old: str | None) -> Difference:
+    """What changed in a version since another one, or since the one before it."""
+    with context.database.read() as session:
+        new, _, _ = find(session, principal, id)
+        before = find(session, principal, old)[0] if old is not None else previous(session, new)
+    if before is None:
+        raise Problem(404, "Not Found", "there is no earlier version with a report")
+    return compare(report_of(context, before), report_of(context, new))
 
 
 def gate(context: Context, principal: Principal, id: str, demands: Demands, baseline: str | None) -> nouns.Gate:
@@ -207,11 +277,12 @@ def gate(context: Context, principal: Principal, id: str, demands: Demands, base
     with context.database.read() as session:
         row, _, _ = find(session, principal, id)
         before = find(session, principal, baseline)[0] if baseline is not None else None
-    report = report_of(context, row)
+        waived = waivers.as_gate(waivers.of(session, row.product_id))
+    report = read(report_bytes(context, row))
     earlier = Baseline(report_of(context, before), before.version) if before is not None else None
-    held = Gates(demands=demands, baseline=earlier, today=now().date())
+    held = Gates(demands=demands, baseline=earlier, waivers=waived, today=now().date())
     try:
-        result = held.held(report, held.settle(report.findings)).gate
+        result = held.again(report, ran(rules(), report.device.declared)).gate
     except ValueError as error:
         raise Problem(400, "Bad Request", str(error)) from error
     return nouns.Gate(
@@ -228,6 +299,8 @@ def report_bytes(context: Context, scan: Scan) -> bytes:
     """The report as JSON, as it is kept; raises Problem when it is not done."""
     if scan.state == "failed":
         raise Problem(422, "Unprocessable Content", f"the image could not be analysed: {scan.problem}", status_of_scan=scan.state)
+    if scan.state == "done" and scan.report is None:
+        raise Problem(410, "Gone", "the report is no longer kept")
     if scan.state != "done" or scan.report is None:
         raise Problem(409, "Conflict", "the scan is not done yet", headers={"Retry-After": "2"}, status_of_scan=scan.state)
     try:

@@ -20,6 +20,8 @@ import uvicorn
 from fwcheck.service import tokens
 from fwcheck.service.api.app import application
 from fwcheck.service.context import Context
+from fwcheck.service.hooks import Teller
+from fwcheck.service.housekeeping import Housekeeper
 from fwcheck.service.log import log
 from fwcheck.service.settings import Settings
 
@@ -57,6 +59,7 @@ def serve(settings: Settings, address: Address) -> int:
     print(f"fwcheck: serving {scheme}://{host}:{port}", file=sys.stderr)
     if secret is not None:
         print(f"fwcheck: token of the first administrator, said this once: {secret}", file=sys.stderr, flush=True)
+    housekeeper, teller = Housekeeper(context), Teller(context.database, context.key, inside=settings.hooks_inside)
     crew = Crew(settings, settings.worker_count if settings.local else 0)
     config = uvicorn.Config(
         application(context),
@@ -69,14 +72,19 @@ def serve(settings: Settings, address: Address) -> int:
         limit_concurrency=1000,
         ssl_certfile=address.certificate,
         ssl_keyfile=address.key,
-        proxy_headers=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         lifespan="on",
     )
     crew.start()
+    for each in (context.audit, housekeeper, teller):
+        each.start()
     try:
         _Server(config).run(sockets=[listener])
     finally:
         crew.stop()
+        for each in (teller, housekeeper, context.audit):
+            each.stop()
         context.close()
         lock.close()
     return 0

@@ -31,6 +31,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     scan_seconds: float = 3600.0  # wall time of one scan
     scan_memory: int = 4 << 30  # bytes that the process of one scan may write to
     grace: float = 20.0  # seconds that running scans get to finish when a worker is told to stop
+    secret: str = ""  # what signatures follow from, when several servers share a database; "": kept in the data folder
+    requests_per_minute: float = 1200.0  # of one token
+    failures_per_minute: float = 30.0  # bad tokens from one address
+    trusted_proxies: str = ""  # addresses, separated by commas, whose X-Forwarded-For is believed
+    hooks_inside: bool = False  # whether webhooks may be on this machine
+    keep_images_days: int = 0  # 0: for ever
+    keep_reports_days: int = 0
+    keep_accesses_days: int = 400
+    keep_uploads_hours: int = 24  # unfinished ones
     local: bool = True  # whether workers take scans from the database themselves
 
     @property
@@ -42,6 +51,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def worker_count(self) -> int:
         """How many local workers ``serve`` starts."""
         return max(0, self.workers) if self.workers else max(1, (os.cpu_count() or 2) // 2)
+
+
+def as_path(kind: type, value: object) -> object:
+    """How msgspec reads a path."""
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if isinstance(value, kind):
+        return value
+    raise NotImplementedError
 
 
 def load(file: Path | None, given: dict[str, Any] | None = None, environment: dict[str, str] | None = None) -> Settings:
@@ -59,7 +77,7 @@ def load(file: Path | None, given: dict[str, Any] | None = None, environment: di
             values[name] = text
     values.update({name: value for name, value in (given or {}).items() if value is not None})
     try:
-        settings = msgspec.convert(values, Settings, strict=False)
+        settings = msgspec.convert(values, Settings, strict=False, dec_hook=as_path)
     except msgspec.ValidationError as error:
         raise SettingsError(f"settings: {error}") from error
     for name in ("max_image", "tries", "lease", "scan_seconds", "scan_memory", "jobs"):

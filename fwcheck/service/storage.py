@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_ID = re.compile(r"[0-9a-f]{32}")
 _KEY = re.compile(r"(images/[0-9a-f]{64}|reports/[0-9a-f]{32}\.json\.zst)")
 
 
@@ -35,19 +36,28 @@ class Staged:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.size = 0
+        self._known = ""
         self._digest = hashlib.sha256()
         self._file = path.open("xb")
 
     @property
     def sha256(self) -> str:
         """The digest of what has arrived."""
-        return self._digest.hexdigest()
+        return self._known or self._digest.hexdigest()
 
     def write(self, piece: bytes) -> None:
         """Appends."""
         self._file.write(piece)
         self._digest.update(piece)
         self.size += len(piece)
+
+    @classmethod
+    def whole(cls, path: Path, size: int, sha256: str) -> Staged:
+        """A file that has arrived already."""
+        self = cls.__new__(cls)
+        self.path, self.size, self._known, self._file = path, size, sha256, path.open("ab")
+        self.finish()
+        return self
 
     def finish(self) -> None:
         """Everything has arrived: on the disk, not only in its cache."""
@@ -79,14 +89,18 @@ class Folder:
         """A place for bytes that are arriving."""
         return Staged(self._root / "incoming" / secrets.token_hex(16))
 
+    def unfinished(self, id: str) -> Path:
+        """The file of an upload that comes in several requests."""
+        if not _ID.fullmatch(id):
+            raise ValueError(f"no id of an upload: {id!r}")
+        return self._root / "incoming" / id
+
     def keep(self, staged: Staged, key: str) -> None:
-        """Takes finished bytes into the store; what is there already stays."""
+        """Takes finished bytes into the store; what is there already stays. The staged file remains until it is abandoned."""
         target = self._path(key)
-        if target.exists():
-            staged.abandon()
-            return
-        staged.path.replace(target)
-        _settle(target.parent)
+        with contextlib.suppress(FileExistsError):
+            target.hardlink_to(staged.path)
+            _settle(target.parent)
 
     def put(self, key: str, content: bytes) -> None:
         """Stores a small thing, whole or not at all."""
@@ -118,6 +132,13 @@ class Folder:
     def remove(self, key: str) -> None:
         """Forgets it."""
         self._path(key).unlink(missing_ok=True)
+
+    def images(self, older: float) -> Iterator[str]:
+        """The digests of the images that are here since before the given time (seconds of the epoch)."""
+        for path in (self._root / "images").iterdir():
+            with contextlib.suppress(OSError):
+                if path.stat().st_ctime < older:
+                    yield path.name
 
     def sweep(self, older: float) -> int:
         """Removes uploads that nobody has written to since the given time (seconds of the epoch)."""

@@ -131,3 +131,134 @@ class Grant(Base):
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     token_id: Mapped[str] = mapped_column(ForeignKey("token.id", ondelete="CASCADE"), index=True)
     product: Mapped[str] = mapped_column(String(100))
+
+
+class Answered(Base):
+    """An upload that was answered under a key of its client: sent again, it gets the same answer."""
+
+    __tablename__ = "answered"
+    __table_args__ = (UniqueConstraint("token_id", "key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    token_id: Mapped[str] = mapped_column(ForeignKey("token.id"))
+    key: Mapped[str] = mapped_column(String(255))
+    digest: Mapped[str] = mapped_column(String(64))  # over what was sent
+    scan_id: Mapped[str] = mapped_column(ForeignKey("scan.id"))
+    created: Mapped[datetime] = mapped_column(default=now)
+
+
+class Upload(Base):
+    """An image that arrives in several requests."""
+
+    __tablename__ = "upload"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    token_id: Mapped[str] = mapped_column(ForeignKey("token.id"), index=True)
+    name: Mapped[str] = mapped_column(String(100))
+    size: Mapped[int] = mapped_column(BigInteger)
+    created: Mapped[datetime] = mapped_column(default=now)
+
+
+class Waiver(Base):
+    """A finding of a product that somebody answers for, until a date."""
+
+    __tablename__ = "waiver"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    product_id: Mapped[str] = mapped_column(ForeignKey("product.id"), index=True)
+    rule: Mapped[str] = mapped_column(String(200), default="")
+    fingerprint: Mapped[str] = mapped_column(String(32), default="")
+    path: Mapped[str] = mapped_column(String(1000), default="")
+    reason: Mapped[str] = mapped_column(String(2000))
+    owner: Mapped[str] = mapped_column(String(200))
+    expires: Mapped[str] = mapped_column(String(10))  # its last day, ISO
+    token_id: Mapped[str] = mapped_column(ForeignKey("token.id"))
+    created: Mapped[datetime] = mapped_column(default=now)
+    ended: Mapped[datetime | None]
+
+
+class Webhook(Base):
+    """Where endings of scans are told. Its secret follows from its id and the key of the installation."""
+
+    __tablename__ = "webhook"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    url: Mapped[str] = mapped_column(String(1000))
+    product: Mapped[str | None] = mapped_column(String(100))  # None: all
+    created: Mapped[datetime] = mapped_column(default=now)
+
+
+class Delivery(Base):
+    """One ending that one webhook is told."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (Index("ix_delivery_due", "state", "due"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    webhook_id: Mapped[str] = mapped_column(ForeignKey("webhook.id", ondelete="CASCADE"), index=True)
+    scan_id: Mapped[str] = mapped_column(ForeignKey("scan.id"))
+    state: Mapped[str] = mapped_column(String(10), default="waiting")  # waiting, told, given up
+    due: Mapped[datetime] = mapped_column(default=now)
+    tries: Mapped[int] = mapped_column(default=0)
+    answer: Mapped[str] = mapped_column(default="")  # of the last try
+
+
+class Access(Base):
+    """One request that was answered, or refused: the audit log."""
+
+    __tablename__ = "access"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    at: Mapped[datetime] = mapped_column(default=now, index=True)
+    token_id: Mapped[str | None] = mapped_column(String(32))
+    name: Mapped[str] = mapped_column(String(100), default="")
+    client: Mapped[str] = mapped_column(String(100), default="")
+    method: Mapped[str] = mapped_column(String(10))
+    path: Mapped[str] = mapped_column(String(500))
+    status: Mapped[int]
+    request: Mapped[str] = mapped_column(String(32))
+
+
+class FoundComponent(Base):
+    """A component that a report names."""
+
+    __tablename__ = "found_component"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    report: Mapped[str] = mapped_column(index=True)
+    name: Mapped[str] = mapped_column(index=True)
+    version: Mapped[str] = mapped_column(default="")
+
+
+class FoundVulnerability(Base):
+    """A known vulnerability that a report names."""
+
+    __tablename__ = "found_vulnerability"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    report: Mapped[str] = mapped_column(index=True)
+    name: Mapped[str] = mapped_column(index=True)
+    component: Mapped[str] = mapped_column(default="")
+
+
+class FoundKey(Base):
+    """A key or certificate that a report names, by the digest of its public half."""
+
+    __tablename__ = "found_key"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    report: Mapped[str] = mapped_column(index=True)
+    fingerprint: Mapped[str] = mapped_column(String(64), index=True)
+    kind: Mapped[str]
+    path: Mapped[str] = mapped_column(String(500), default="")
+
+
+class Visit(Base):
+    """Somebody who signed in with a token in a browser. The cookie itself is nowhere, only its digest."""
+
+    __tablename__ = "visit"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    token_id: Mapped[str] = mapped_column(ForeignKey("token.id"), index=True)
+    created: Mapped[datetime] = mapped_column(default=now)
+    expires: Mapped[datetime]

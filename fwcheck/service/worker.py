@@ -18,7 +18,7 @@ from fwcheck.service.database import Database
 from fwcheck.service.log import log
 from fwcheck.service.queue import Queue
 from fwcheck.service.runner import Runner
-from fwcheck.service.settings import Settings
+from fwcheck.service.settings import Settings, as_path
 from fwcheck.service.storage import Folder
 
 _IDLE = 0.25  # seconds between two looks into the queue
@@ -94,5 +94,5 @@ class _Hiring(msgspec.Struct, frozen=True):
 
 def hired() -> int:
     """A worker that ``serve`` started: its settings come on standard input, so that no secret stands in its arguments."""
-    hiring = msgspec.json.decode(sys.stdin.buffer.readline(), type=_Hiring, dec_hook=lambda kind, value: kind(value))
+    hiring = msgspec.json.decode(sys.stdin.buffer.readline(), type=_Hiring, dec_hook=as_path)
     return run(hiring.settings, hiring.parent)

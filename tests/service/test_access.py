@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
@@ -15,13 +16,28 @@ MATRIX = {
     ("GET", "/api/v1/scans/{scan}"): "uploader",
     ("GET", "/api/v1/scans/{scan}/report"): "uploader",
     ("GET", "/api/v1/scans/{scan}/gate"): "uploader",
+    ("GET", "/api/v1/scans/{scan}/comparison"): "uploader",
+    ("GET", "/api/v1/scans/{scan}/events"): "uploader",
+    ("POST", "/api/v1/uploads"): "uploader",
+    ("GET", "/api/v1/uploads/{upload}"): "uploader",
+    ("PATCH", "/api/v1/uploads/{upload}"): "uploader",
+    ("DELETE", "/api/v1/uploads/{upload}"): "uploader",
     ("GET", "/api/v1/products"): "uploader",
+    ("GET", "/api/v1/products/{name}/waivers"): "uploader",
+    ("POST", "/api/v1/products/{name}/waivers"): "auditor",
+    ("DELETE", "/api/v1/products/{name}/waivers/{waiver}"): "auditor",
+    ("GET", "/api/v1/search"): "auditor",
+    ("GET", "/metrics"): "auditor",
+    ("GET", "/api/v1/audit"): "admin",
+    ("GET", "/api/v1/webhooks"): "admin",
+    ("POST", "/api/v1/webhooks"): "admin",
+    ("DELETE", "/api/v1/webhooks/{webhook}"): "admin",
     ("GET", "/api/v1/products/{name}/history"): "uploader",
     ("GET", "/api/v1/tokens"): "admin",
     ("POST", "/api/v1/tokens"): "admin",
     ("DELETE", "/api/v1/tokens/{token}"): "admin",
 }
-OPEN = {("GET", "/health")}
+OPEN = {("GET", "/health"), ("GET", "/ready")}
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +46,8 @@ def tokens(served: Served) -> dict[str, str]:
 
 
 def ask(served: Served, method: str, route: str, token: str) -> int:
-    path = route.replace("{scan}", "0" * 32).replace("{name}", "none").replace("{token}", "0" * 12)
+    path = route.replace("{name}", "none").replace("{token}", "0" * 12)
+    path = re.sub(r"\{\w+\}", "0" * 32, path)
     with served.http(token) as http:
         return http.request(method, path).status_code
 

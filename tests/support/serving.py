@@ -31,6 +31,8 @@ class Served:
             "PYTHONPATH": str(ROOT),
             "FWCHECK_RESERVE": "1",
             "FWCHECK_JOBS": "1",
+            "FWCHECK_FAILURES_PER_MINUTE": "100000",
+            "FWCHECK_REQUESTS_PER_MINUTE": "100000",
             **(environment or {}),
         }
         self.environment.pop("FWCHECK_TOKEN", None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Litestar, Request, Response, get
+from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
@@ -14,26 +14,22 @@ from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp
 
 from fwcheck import __version__
+from fwcheck.service.api.operation import Webhooks, accesses, health, metrics, ready, search
 from fwcheck.service.api.outside import Outside
 from fwcheck.service.api.products import Products
 from fwcheck.service.api.scans import Scans
-from fwcheck.service.api.security import OPEN, Authentication
+from fwcheck.service.api.security import Authentication
 from fwcheck.service.api.tokens import Tokens
+from fwcheck.service.api.uploads import Uploads
 from fwcheck.service.context import Context
 from fwcheck.service.log import log
 from fwcheck.service.problems import MEDIA_TYPE, Problem
 
 
-@get("/health", opt=OPEN, sync_to_thread=False, operation_id="health", tags=["operation"])
-def health() -> dict[str, str]:
-    """The process is there."""
-    return {"status": "alive"}
-
-
 def application(context: Context) -> ASGIApp:
     """The service of one installation."""
     app = Litestar(
-        route_handlers=[health, Scans, Products, Tokens],
+        route_handlers=[health, ready, metrics, accesses, search, Scans, Uploads, Products, Tokens, Webhooks],
         dependencies={"context": Provide(lambda: context, sync_to_thread=False)},
         middleware=[Authentication],
         exception_handlers={Problem: _problem, HTTPException: _refused, Exception: _defect},
@@ -52,7 +48,7 @@ def application(context: Context) -> ASGIApp:
         debug=False,
         logging_config=None,
     )
-    return Outside(app)
+    return Outside(app, context)
 
 
 def _answer(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
-from anyio import to_thread
+import msgspec
+from anyio import sleep, to_thread
 from litestar import Controller, Request, Response, get, post
 from litestar.openapi.spec import OpenAPIMediaType, Operation, Reference, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from litestar.params import Parameter
+from litestar.response import ServerSentEvent, ServerSentEventMessage
 
+from fwcheck.difference import Difference
 from fwcheck.gate import Demands
 from fwcheck.gate.demands import Level, Tier
-from fwcheck.reports.json import read
 from fwcheck.reports.registry import FORMATS, Lang
-from fwcheck.service import nouns, scans
+from fwcheck.service import nouns, scans, uploads
 from fwcheck.service.api.security import needs
 from fwcheck.service.context import Context
 from fwcheck.service.problems import Problem
@@ -28,6 +32,8 @@ _TYPES = {
     "markdown": "text/markdown; charset=utf-8", "csv": "text/csv; charset=utf-8",
     "checklist": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }  # fmt: skip
+_LOOK = 0.5  # seconds between two looks at a scan whose progress is told
+_SILENCE = 15.0  # seconds after which proxies would take the stream for dead
 
 ScanId = Annotated[str, Parameter(pattern="^[0-9a-f]{32}$", description="The id that the upload was answered with.")]
 
@@ -44,8 +50,9 @@ class _Upload(Operation):
             "target": Schema(type=OpenAPIType.STRING, enum=list(scans.TARGETS)),
             "fresh": Schema(type=OpenAPIType.STRING, enum=["true", "false"], description="scan again what was scanned before"),
             "image": Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY),
+            "upload": Schema(type=OpenAPIType.STRING, description="instead of the image: the id of a finished upload"),
         }
-        schema = Schema(type=OpenAPIType.OBJECT, properties=properties, required=["product", "version", "image"])
+        schema = Schema(type=OpenAPIType.OBJECT, properties=properties, required=["product", "version"])
         self.request_body = RequestBody(content={"multipart/form-data": OpenAPIMediaType(schema=schema)}, required=True)
 
 
@@ -66,6 +73,9 @@ class Scans(Controller):
             if wanted.product and not principal.sees(wanted.product):
                 raise Problem(403, "Forbidden", "the token has no grant for this product")
 
+        key = request.headers.get("idempotency-key", "")
+        if len(key) > 255 or not key.isprintable():
+            raise Problem(400, "Bad Request", "Idempotency-Key: at most 255 printable characters")
         length = request.headers.get("content-length", "")
         form = await receive(
             request.stream(),
@@ -79,8 +89,11 @@ class Scans(Controller):
 
         def enter() -> nouns.Scan:
             try:
-                received = form.finish()
-                return scans.submit(context, principal, scans.order(received.fields), received.name, received.staged)
+                received = form.finish(partial(uploads.finish, context, principal))
+                wanted = scans.order(received.fields)
+                scan = scans.submit(context, principal, wanted, received.name, received.staged, key)
+                received.staged.abandon()  # the store has it; an upload in several requests stays when it is refused
+                return scan
             finally:
                 form.abandon()
 
@@ -108,9 +121,7 @@ class Scans(Controller):
             raise Problem(400, "Bad Request", f"format: one of {', '.join(_TYPES)}")
         with context.database.read() as session:
             row, _, _ = scans.find(session, request.user, scan)
-        content: str | bytes = scans.report_bytes(context, row)
-        if format != "json":
-            content = FORMATS[format].render(read(content), lang=lang)
+        content = FORMATS[format].render(scans.report_of(context, row), lang=lang)
         raw = content if isinstance(content, bytes) else content.encode(errors="backslashreplace")
         headers = {"Content-Disposition": f'attachment; filename="{scan}.{FORMATS[format].suffix}"'}
         return Response(raw, media_type=_TYPES[format], headers=headers)
@@ -131,3 +142,42 @@ class Scans(Controller):
         """Whether the release may pass: 200 either way, with the reasons."""
         demands = Demands(min_tier=min_tier, min_score=min_score, fail_on=fail_on)
         return scans.gate(context, request.user, scan, demands, baseline)
+
+    @get("/{scan:str}/comparison", sync_to_thread=True, operation_id="comparison", **needs(Role.UPLOADER))
+    def comparison(
+        self,
+        request: Request[Principal, None, Any],
+        context: Context,
+        scan: ScanId,
+        old: Annotated[str | None, Parameter(pattern="^[0-9a-f]{32}$", description="Default: the version before.")] = None,
+    ) -> Difference:
+        """What changed since another scan: findings, verdicts, components, services, accounts."""
+        return scans.comparison(context, request.user, scan, old)
+
+    @get("/{scan:str}/events", operation_id="events", **needs(Role.UPLOADER))
+    async def events(self, request: Request[Principal, None, Any], context: Context, scan: ScanId) -> ServerSentEvent:
+        """The scan each time that something changes (server-sent events), until it is at its end."""
+        principal = request.user
+
+        def look() -> nouns.Scan:
+            with context.database.read() as session:
+                return scans.shown(*scans.find(session, principal, scan))
+
+        first = await to_thread.run_sync(look)  # what may not be seen is told before the stream begins
+
+        async def changes() -> AsyncIterator[ServerSentEventMessage]:
+            told, quiet, current = None, 0.0, first
+            while True:
+                if current != told:
+                    told, quiet = current, 0.0
+                    yield ServerSentEventMessage(event="scan", data=msgspec.json.encode(current).decode())
+                if current.status in {"done", "failed"}:
+                    return
+                if quiet >= _SILENCE:
+                    quiet = 0.0
+                    yield ServerSentEventMessage(comment="still here")
+                await sleep(_LOOK)
+                quiet += _LOOK
+                current = await to_thread.run_sync(look)
+
+        return ServerSentEvent(changes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any
 
 from anyio import to_thread
@@ -21,13 +22,23 @@ class Authentication(AbstractAuthenticationMiddleware):
 
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
         context: Context = connection.app.state.context
+        client = connection.client.host if connection.client else ""
+        if wait := context.failures.empty(client):
+            raise _slower(wait)
         scheme, _, presented = connection.headers.get("authorization", "").partition(" ")
         principal = None
         if scheme.lower() == "bearer" and presented:
             principal = await to_thread.run_sync(context.tokens.check, presented.strip())
         if principal is None:
+            context.failures.take(client)
             raise Problem(401, "Unauthorized", "a valid bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
+        if wait := context.requests.take(principal.token):
+            raise _slower(wait)
         return AuthenticationResult(user=principal, auth=None)
+
+
+def _slower(wait: float) -> Problem:
+    return Problem(429, "Too Many Requests", "asked too often", headers={"Retry-After": str(ceil(wait))})
 
 
 def needs(role: Role) -> Any:
