@@ -82,6 +82,7 @@ TOOLS = {
     "arj": "arj",
     "arc": "arc",
     "libarchive-tools": "bsdtar",
+    "chromium": "chromium",
 }
 
 

@@ -22,15 +22,20 @@ def listing(firmware: Firmware) -> tuple[Branch, ...]:
             members.setdefault(node.chain, []).append(node)
     left = LEAVES
     out: list[Branch] = []
-    for chain, nodes in list(members.items())[:BRANCHES]:
+    for chain, nodes in members.items():
+        if len(out) == BRANCHES:
+            break
         container = containers.get(chain)
+        if not nodes and len(chain) > 2:
+            continue  # a program or a stream inside a file: nothing is listed of it
+        whole = len(chain) == 1
         shown = nodes[:left]
         left -= len(shown)
         out.append(
             Branch(
                 chain=chain,
-                format=(container.format or "") if container is not None else firmware.image.format,
-                size=container.size if container is not None else firmware.image.size,
+                format=(container.format or "") if container is not None else firmware.image.format if whole else "",
+                size=container.size if container is not None else firmware.image.size if whole else 0,
                 offset=container.offset if container is not None else None,
                 leaves=tuple(Leaf(path=each.path, mode=mode(each), size=each.size, target=each.target or "") for each in shown),
                 more=len(nodes) - len(shown),

@@ -12,7 +12,9 @@ from fwcheck.jcstar.catalogue import Criterion, criteria, shipped
 from fwcheck.jcstar.extent import size
 from fwcheck.language.told import told
 from fwcheck.model import CriterionVerdict, Finding, Report, TierVerdict
-from fwcheck.reports import view
+from fwcheck.reports import boot_graph, view
+from fwcheck.reports._file_tree import tree
+from fwcheck.reports._finding_cards import cards
 from fwcheck.reports.labels import label
 from fwcheck.reports.page import page
 from fwcheck.reports.registry import Lang
@@ -48,12 +50,20 @@ _TRAITS = ("microcontroller", "isolation", "storage", "reset", "logging", "resil
 
 
 def _values(report: Report, lang: Lang, *, show_secrets: bool) -> dict[str, Any]:
-    findings = [finding for _, held in view.adverse(report.findings) for finding in held]
+    findings = [
+        finding
+        for _, held in view.adverse(report.findings)
+        for finding in sorted(held, key=lambda each: (each.verdict != "violation", each.rule))
+    ]
     findings += [finding for finding in report.findings if finding.waived and finding.verdict in {"violation", "concern"}]
     findings += view.of_verdict(report.findings, "support") + view.of_verdict(report.findings, "info")
     number: dict[str, int] = {}
     for index, finding in enumerate(findings, 1):
         number.setdefault(finding.fingerprint, index)
+    places: dict[tuple[tuple[str, ...], str], int] = {}
+    for index, finding in enumerate(findings, 1):
+        if finding.location.path:
+            places.setdefault((finding.location.chain, finding.location.path), index)
     known = criteria()
 
     def word(key: str, **values: str | int) -> str:
@@ -76,6 +86,16 @@ def _values(report: Report, lang: Lang, *, show_secrets: bool) -> dict[str, Any]
         "sentence": view.level_sentence(view.target(report), lang),
         "levels": levels(report, lang),
         "findings": findings,
+        "cards": _markup(cards(findings, word, {row.id for row in report.tiers[-1].criteria}, show_secrets=show_secrets)),
+        "tree": _markup(tree(report.tree, places, word)),
+        "listed": sum(len(branch.leaves) + branch.more for branch in report.tree),
+        "steps": view.fix_first(report),
+        "number": number,
+        "graph": boot_graph.graph(report.device),
+        "idle": boot_graph.idle(report.device),
+        "loose": boot_graph.loose(report.device),
+        "age": lambda component: view.age(component.released, report.tool.database_date),
+        "riskiest": lambda component: max((each.score or 0 for each in component.vulnerabilities), default=0),
         "tally": [(severity.value, len(held)) for severity, held in view.adverse(report.findings)],
         "linked": linked,
         "criterion": criterion,
@@ -87,6 +107,7 @@ def _values(report: Report, lang: Lang, *, show_secrets: bool) -> dict[str, Any]
         "gaps": sorted(report.coverage.gaps, key=lambda gap: (-gap.bytes, gap.node, gap.reason)),
         "gate_state": view.gate_state(report.gate),
         "place": view.place,
+        "spot": view.spot,
         "title": lambda row: view.title(row, lang),
         "show_secrets": show_secrets,
         "password": lambda account: view.password(account, lang, show_secrets=show_secrets),
@@ -94,6 +115,13 @@ def _values(report: Report, lang: Lang, *, show_secrets: bool) -> dict[str, Any]
         "size": size,
         "percent": view.percent,
     }
+
+
+def _markup(content: str) -> Any:
+    """HTML that was escaped where it was made."""
+    from markupsafe import Markup  # noqa: PLC0415
+
+    return Markup(content)  # noqa: S704
 
 
 def levels(report: Report, lang: Lang = "en") -> list[Level]:

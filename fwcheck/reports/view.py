@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
@@ -66,6 +67,50 @@ def adverse(findings: Sequence[Finding]) -> list[tuple[Severity, list[Finding]]]
         for severity in Severity
         if any(each.severity is severity for each in held)
     ]
+
+
+class Step(NamedTuple):
+    """One thing to mend: a rule, its worst finding, and what mending it is worth."""
+
+    finding: Finding
+    places: int
+    criteria: tuple[str, ...]  # of the target level that it refutes or weighs on
+    refutes: bool
+
+
+def fix_first(report: Report, most: int = 6) -> list[Step]:
+    """What to mend first: what refutes the target level, then what is worst; one step for each rule."""
+    tier = target(report)
+    rows = {row.id: row for row in tier.criteria}
+    by_fingerprint: dict[str, list[str]] = {}
+    for row in tier.criteria:
+        for fingerprint in row.findings:
+            by_fingerprint.setdefault(fingerprint, []).append(row.id)
+    steps: list[tuple[tuple[object, ...], Step]] = []
+    by_rule: dict[str, list[Finding]] = {}
+    for _, held in adverse(report.findings):
+        for each in held:
+            by_rule.setdefault(each.rule, []).append(each)
+    for rule, same in by_rule.items():
+        ids = tuple(dict.fromkeys(id for each in same for id in by_fingerprint.get(each.fingerprint, ())))
+        refutes = any(
+            each.verdict == "violation" and rows[id].verdict is Verdict.VIOLATION
+            for each in same
+            for id in by_fingerprint.get(each.fingerprint, ())
+        )
+        lost = sum(rows[id].lost for id in ids)
+        weight = (not refutes, list(Severity).index(same[0].severity), -lost, rule)
+        steps.append((weight, Step(same[0], len(same), ids, refutes)))
+    return [step for _, step in sorted(steps, key=lambda each: each[0])][:most]
+
+
+def age(released: str | None, today: str | None) -> str:
+    """How old a release was when the knowledge was made, in years; empty where one of the dates is not known."""
+    try:
+        days = (dt.date.fromisoformat((today or "")[:10]) - dt.date.fromisoformat((released or "")[:10])).days
+    except ValueError:
+        return ""
+    return f"{max(0, days) / 365.25:.0f}" if days >= 365 else "<1"
 
 
 def by_rule(findings: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
