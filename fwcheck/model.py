@@ -90,6 +90,12 @@ class Node(Value, frozen=True, kw_only=True):
         """The whole address on one line, for people."""
         return " › ".join((*self.chain, self.path)) if self.path else " › ".join(self.chain)
 
+    @property
+    def place(self) -> str:
+        """The path through all file systems on the way: what an archive or a compressed page holds stands where that is."""
+        outer = "".join(each for each in self.chain if each.startswith("/"))
+        return outer + self.path if self.path.startswith("/") else outer or self.path
+
 
 class Gap(Value, frozen=True, kw_only=True):
     """Something that could not be read, and why: every limit of the analysis is one of these."""

@@ -64,7 +64,7 @@ def _switched_off(fs: FileSystem, path: str, text: str) -> Evidence | None:
         for number, line in enumerate(text.splitlines(), 1):
             if len(line) <= _LONGEST and not line.lstrip().startswith(("#", ";", "//")) and _SWITCH.search(line):
                 return fs.evidence(path, line, line=number)
-    if "APT::Periodic" in text and (hit := _APT.search(text)) is not None:
+    if path.startswith("/etc/apt/") and "APT::Periodic" in text and (hit := _APT.search(text)) is not None:
         return fs.evidence(path, hit[0], line=text.count("\n", 0, hit.end()) + 1)
     return None
 

@@ -119,7 +119,7 @@ def _is_library_test(node: Node, facts: Facts, key: KeyFact) -> bool:
 
 def _is_nobodys(node: Node, key: KeyFact) -> bool:
     """Whether a key is test data: in a library's own tests, or an example that its publisher ships everywhere."""
-    return bool(TESTS.search(node.path) or (EXAMPLE.search(node.path) and published_by(key.fingerprint)))
+    return bool(TESTS.search(node.place) or (EXAMPLE.search(node.place) and published_by(key.fingerprint)))
 
 
 def _trusted(firmware: Firmware) -> dict[str, str]:
@@ -254,7 +254,7 @@ def _authorized(firmware: Firmware, device: Device) -> Iterator[Finding]:
             lines = [(facts.text.count("\n", 0, hit.start()) + 1, hit) for hit in _KEY_LINE.finditer(facts.text)]
             if not lines:
                 continue
-            example = bool(EXAMPLE.search(node.path))
+            example = bool(EXAMPLE.search(node.place))
             prints = [key.fingerprint or "" for key in facts.keys if key.container == "SSH public"]
             yield _ADMITTED.finding(
                 fs.evidence(node.path, _key_line(facts.text, lines[0][0]), line=lines[0][0]),

@@ -108,7 +108,7 @@ def _all(firmware: Firmware, device: Device) -> Iterator[_Held]:
     for node, facts in firmware.contents():
         if node.kind is NodeKind.CONTAINER or not any("credential" in hit.meta for hit in facts.patterns):
             continue
-        if _NOBODYS.search(node.path):
+        if _NOBODYS.search(node.place):
             continue
         if logins is None:
             logins = _told_elsewhere(firmware)
@@ -167,10 +167,10 @@ def _counts(node: Node, facts: Facts, hit: PatternHit) -> bool:
     if hit.rule in _BY_NAME:
         name = meta.get("name") or meta.get("option") or ""
         context = f"{posixpath.basename(node.path)} {name}"
-        return not (_SAMPLE.search(node.path) or _NO_SECRET.search(name)) and bool(_ELSEWHERE.search(context))
+        return not (_SAMPLE.search(node.place) or _NO_SECRET.search(name)) and bool(_ELSEWHERE.search(context))
     if hit.rule == "wifi-passphrase":
-        return bool(_STATION.search(node.path)) and not _SAMPLE.search(node.path)
-    if (facts.kind in _PAGES or _SAMPLE.search(node.path)) and meta["credential"] != "certain":
+        return bool(_STATION.search(node.path)) and not _SAMPLE.search(node.place)
+    if (facts.kind in _PAGES or _SAMPLE.search(node.place)) and meta["credential"] != "certain":
         return False
     if _NO_HOST.match(meta.get("host", "")) or _NO_USER.match(meta.get("user", "")):
         return False
@@ -181,7 +181,7 @@ def _weighed(node: Node, facts: Facts, hit: PatternHit, where: Evidence, used: f
     """How bad and how sure: by the form, by the file's place, and by whether the device is seen to use the file."""
     sure = hit.meta["credential"]
     severity = Severity(hit.meta.get("severity", "high"))
-    if _SAMPLE.search(node.path):
+    if _SAMPLE.search(node.place):
         return _Held(hit, where, "concern", "tentative", Severity.LOW)
     if _INSIDE.match(hit.meta.get("host", "")):
         return _Held(hit, where, "concern", "tentative", Severity.LOW)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from fwcheck.analysers._once import once
+from fwcheck.analysers._places import TESTS
 from fwcheck.analysers.rule import rules_of
 from fwcheck.device import configuration
 from fwcheck.device.configurations.tls import below_floor, weak_suite
@@ -27,11 +28,13 @@ _TLS_LIBRARIES = re.compile(r"lib(ssl|mbedtls|polarssl|wolfssl|cyassl|gnutls|axt
 _SWITCHED_OFF = (
     ("curl", re.compile(r"\bcurl\b[^|;&\n]*\s(-[a-zA-Z]*k[a-zA-Z]*|--insecure)(\s|$)")),
     ("--no-check-certificate", re.compile(r"\b(wget|uclient-fetch)\b[^|;&\n]*--no-check-certificate")),
-    ("False", re.compile(r"\bverify\s*=\s*False\b")),
+    ("False", re.compile(r"^(?!\s*(?:async\s+)?(?:def|class|lambda)\b).*\bverify\s*=\s*False\b")),
     ("rejectUnauthorized", re.compile(r"\brejectUnauthorized['\"]?\s*:\s*false\b")),
     ("--insecure", re.compile(r"\bmosquitto_(pub|sub)\b[^|;&\n]*--insecure")),
     ("CURLOPT_SSL_VERIFY", re.compile(r"CURLOPT_SSL_VERIFY(PEER|HOST)\s*,\s*(0|false)", re.IGNORECASE)),
 )
+# Python's HTTP clients that take the argument ``verify``; the word is a flag of anything else elsewhere.
+_HTTP_CLIENT = re.compile(r"\b(?:requests|httpx|aiohttp|hvac|boto3|botocore|pyVim|kubernetes|ldap3)\b")
 # Files that no daemon's reader looks at: whose program reads them is not known (openssl.cnf), or a tunnel's.
 _TLS_FILES = ("/etc/ssl/openssl.cnf", "/etc/stunnel/stunnel.conf", "/etc/stunnel.conf")
 _TOPICS = {"old-tls": "TLS-001", "weak-cipher": "TLS-002", "no-peer-check": "TLS-003"}
@@ -92,9 +95,11 @@ def _checks(root: FileSystem) -> Iterator[Finding]:
             or (facts.kind != "script" and not node.path.endswith((".sh", ".py", ".lua", ".js")))
         ):
             continue
-        if node.path.startswith(("/www/", "/usr/share/doc/")):
+        if node.path.startswith(("/www/", "/usr/share/doc/")) or TESTS.search(node.place):
             continue
         possible = [(word, shape) for word, shape in _SWITCHED_OFF if word in facts.text]
+        if not _HTTP_CLIENT.search(facts.text):
+            possible = [each for each in possible if each[0] != "False"]
         for number, line in enumerate(facts.text.splitlines() if possible else (), 1):
             if len(line) >= 2048 or line.lstrip().startswith("#"):
                 continue

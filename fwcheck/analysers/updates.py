@@ -49,7 +49,7 @@ _FIRMWARE_ADDRESS = re.compile(
     r"(?i)firmware|fota|[/_.-]ota[/_.?-]|upgrade|/fw[/_.?-]|\.(?:trx|swu|upf|raucb|mender|ipk)\b|\.(?:bin|img)(?:$|[?\s])|update"
 )
 _NO_ADDRESS = re.compile(
-    r"(?i)dyn|ddns|no-?ip|hostname=|myip|nic/update|/update\.php\?|virus|adblock|geoip|w3\.org|openssl\.org|//(?:127\.|localhost|\[::1)|/luci/|/licenses?/"
+    r"(?i)dyn|ddns|no-?ip|hostname=|myip|nic/update|/update\.php\?|virus|adblock|geoip|w3\.org|openssl\.org|readthedocs|//docs?\.|/docs?/|/wiki/|/latest/|\.html?(?:#|$)|//(?:[\w-]+\.)*github\.|//(?:127\.|localhost|\[::1)|/luci/|/licenses?/"
 )
 _URL = re.compile(r"(?<![\w])http://[^\s\"'`<>|;)]{4,200}")
 _VERSION_CHECK = re.compile(

@@ -37,13 +37,20 @@ def execute(root: FileSystem, world: World, unit: Unit, manner: str, under: tupl
     """Runs what the unit executes, under conditions in words."""
     held = list(world.conditions)
     world.conditions.extend(text for text in under if text)
+    world.conditions.extend(_asked(unit))
     try:
-        for key in ("ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost"):
+        for key in ("ExecStartPre", "ExecStart", "ExecStartPost"):
             for command, path, line in unit.values("Service", key)[:_COMMANDS_LIMIT]:
                 _command(root, world, unit, command, Place(root, path, line), manner if key == "ExecStart" else "")
     finally:
         world.conditions[:] = held
         world.residuals.clear()
+
+
+def _asked(unit: Unit) -> list[str]:
+    """What programs are asked before the unit starts (systemd.service(5), ``ExecCondition=``): their answer is not known."""
+    asked = [command.lstrip("-@:+!|") for command, _, _ in unit.values("Service", "ExecCondition")[:_COMMANDS_LIMIT]]
+    return [f"{command} answers yes"[:160] for command in asked if posixpath.basename(command.split(" ", 1)[0]) != "true"]
 
 
 def _command(root: FileSystem, world: World, unit: Unit, command: str, place: Place, manner: str) -> None:

@@ -40,6 +40,7 @@ def test_settings_that_switch_updates_off_are_found(path, text, line):
         ("/www/js/update.js", "var auto_update = 0;\n"),
         ("/usr/sbin/up.sh", "#!/bin/sh\nauto_update=0\n"),
         ("/etc/apt/apt.conf.d/20auto-upgrades", 'APT::Periodic::Unattended-Upgrade "1";\n'),
+        ("/usr/share/unattended-upgrades/20auto-upgrades-disabled", 'APT::Periodic::Unattended-Upgrade "0";\n'),
     ],
 )
 def test_what_is_on_or_about_something_else_is_not(path, text):

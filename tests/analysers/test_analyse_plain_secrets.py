@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 import pytest
 
 from fwcheck.analysers.plain_secrets import RULES, analyse
 from fwcheck.device.build import build
+from fwcheck.device.firmware import Firmware
 from fwcheck.inspection.catalogue import builtin
-from fwcheck.model import Finding
+from fwcheck.model import Device, Finding, Node, NodeKind
 from tests.support.trees import firmware_of
 
 ROOT = {"/bin/busybox": "x", "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n", "/lib/x": "x"}
@@ -124,3 +126,23 @@ def test_hostile_texts_cost_little() -> None:
 
 def test_the_rule_is_a_concern_unless_proven() -> None:
     assert RULES["FS-003"].verdict == "concern"
+
+
+@pytest.mark.parametrize(("page", "count"), [("/usr/share/man/man5/netdev.5.gz", 0), ("/etc/wireguard/keys.gz", 1)])
+def test_what_a_compressed_page_holds_is_judged_by_the_place_of_the_page(page: str, count: int) -> None:
+    text = "[WireGuard]\nPrivateKey=YFAnTkNs3Y0ax7sk0sGMkTVXyVhUtdRVvEyOeTFEkXk=\n"
+    inside = firmware_of({"/payload": text})
+    (node,) = (node for node in inside.nodes if node.kind is NodeKind.FILE)
+    moved = msgspec.structs.replace(node, chain=(*node.chain, page, "gzip@0x0"), path="payload")
+    assert moved.place == page
+    firmware = Firmware(inside.image, [moved], inside._facts, inside.coverage)
+    assert len(list(analyse(firmware, Device()))) == count
+
+
+def test_the_place_of_a_file_in_an_archive_in_a_file_system() -> None:
+    def place(path: str, *chain: str) -> str:
+        return Node(chain=("x.bin", *chain), path=path, kind=NodeKind.FILE).place
+
+    assert place("/etc/passwd", "squashfs@0x0") == "/etc/passwd"
+    assert place("/conf/a", "squashfs@0x0", "/usr/share/doc/x.tar", "tar@0x0") == "/usr/share/doc/x.tar/conf/a"
+    assert place("0x40") == "0x40"

@@ -66,6 +66,19 @@ def test_certificate_checks_in_scripts(line: str, count: int) -> None:
     assert found(":", {"/usr/bin/u.sh": f"#!/bin/sh\n{line}\n"}) == [("TLS-003", "concern", 2)] * count
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "count"),
+    [
+        ("/usr/lib/u.py", "import requests\nrequests.get(url, verify=False)\n", 1),
+        ("/usr/lib/u.py", "import requests\ndef fetch(url, verify=False):\n    return requests.get(url, verify=verify)\n", 0),
+        ("/usr/lib/graph.py", "def spanning_tree(graph,\n                  verify=False):\n    pass\n", 0),
+        ("/usr/lib/python3/dist-packages/x/tests/u.py", "import requests\nrequests.get(url, verify=False)\n", 0),
+    ],
+)
+def test_certificate_checks_in_python(path: str, text: str, count: int) -> None:
+    assert found(":", {path: text}) == [("TLS-003", "concern", 2)] * count
+
+
 def test_plain_http_of_a_management_interface() -> None:
     luci: dict[str, bytes | str] = {"/www/cgi-bin/luci": "#!/usr/bin/lua\n"}
     plain: dict[str, bytes | str] = {"/etc/config/uhttpd": "config uhttpd main\n list listen_http 0.0.0.0:80\n"}

@@ -74,6 +74,13 @@ def test_plain_http_in_an_updater_is_a_violation_and_licences_are_not():
     assert "UPD-008" not in judged({"/usr/sbin/up.sh": SECURE_FETCH + licence + WRITE})
 
 
+@pytest.mark.parametrize(
+    "address", ["http://rauc.readthedocs.io/en/latest/advanced.html#update", "http://github.com/x/y/wiki/Firmware-update"]
+)
+def test_addresses_of_documentation_are_no_updates(address):
+    assert "UPD-008" not in judged({"/usr/sbin/up.sh": SECURE_FETCH + f"echo 'see {address}'\nHELP_URL={address}\n" + WRITE})
+
+
 def test_dynamic_dns_addresses_are_no_updates():
     assert "UPD-008" not in judged({"/usr/bin/ddns.sh": "#!/bin/sh\nwget 'http://dynupdate.no-ip.com/nic/update?hostname=x'\n"})
 

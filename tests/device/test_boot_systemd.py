@@ -8,6 +8,7 @@ from test_command_line import container
 
 from fwcheck.device.boot import Boot, boots
 from fwcheck.device.firmware import Firmware
+from fwcheck.device.services import services
 from fwcheck.device.shell.world import Run
 from fwcheck.model import Node
 
@@ -264,3 +265,31 @@ def test_a_python_program_is_recorded_and_a_shell_script_followed() -> None:
     assert [run.manner for run in boot_of(files).runs if run.name == "agent"] == ["unit"]
     files["/usr/bin/agent"] = "#!/bin/sh\ntelnetd &\n"
     assert [run.name for run in boot_of(files).runs] == ["telnetd"]
+
+
+@pytest.mark.parametrize(
+    ("service", "verdict"),
+    [
+        ("ExecCondition=/usr/share/t/is-configured t", "unknown"),
+        ("ExecCondition=/bin/true", "yes"),
+        ("ExecCondition=-true", "yes"),
+    ],
+)
+def test_a_program_that_is_asked_before_the_unit_starts_leaves_it_open(service, verdict):
+    assert how(telnetds(tree(service=service))) == verdict
+
+
+@pytest.mark.parametrize(
+    "last", ["exec /usr/bin/vendord -v", "exec /usr/bin/vendord -v $MORE", "exec nice -n 5 /usr/bin/vendord -v"]
+)
+def test_what_takes_the_place_of_a_units_script_is_the_service(last):
+    """ "-v" is "verbose" there, not the question for a version."""
+    files = tree() | {
+        f"{_UNITS}/t.service": "[Service]\nExecStart=/usr/lib/t.sh\n[Install]\nWantedBy=multi-user.target\n",
+        "/usr/lib/t.sh": f"#!/bin/sh\n/usr/bin/vendord -v\n{last}\n",
+        "/usr/bin/vendord": _ELF,
+    }
+    firmware = firmware_of(files, modes={"/usr/lib/t.sh": 0o755, "/usr/bin/vendord": 0o755}, format="ext")
+    assert [each.name for each in services(firmware) if each.enabled == "yes"] == ["vendord"]
+    (run,) = boot_of(files).runs
+    assert run.place.line == 3

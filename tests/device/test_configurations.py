@@ -186,6 +186,7 @@ def test_authentication_and_encryption(command: str, files: dict[str, bytes | st
         ),
         ("hostapd /etc/h.conf", {"/etc/h.conf": "ssid=setup\nchannel=1\n"}, [("open-network", 1)]),
         ("nginx", {_NGINX: "server {\nlisten 443 ssl;\nssl_protocols\n TLSv1 TLSv1.2;\n}"}, [("old-tls", 3)]),
+        ("nginx", {_NGINX: "http {\nssl_protocols TLSv1 TLSv1.2;\nserver {\nlisten 80;\n}\n}"}, []),  # no server speaks TLS
         ("apache2", {"/etc/apache2/apache2.conf": "Listen 443\nSSLEngine on\nSSLProtocol all -SSLv3\n"}, []),
         ("apache2", {"/etc/apache2/apache2.conf": "Listen 443\nSSLEngine on\nSSLProtocol TLSv1 TLSv1.2\n"}, [("old-tls", 3)]),
         (

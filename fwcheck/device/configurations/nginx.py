@@ -73,7 +73,7 @@ def read(start: Start) -> Reading:
         authentication="certificate" if client else "password" if asks else "unknown",
         encryption="optional" if used and plain else "tls" if used else "none" if bounds else "unknown",
         user=user,
-        notes=(*(server_notes(settings) if used or bounds else []), *_status(settings)),
+        notes=(*(server_notes(settings) if used else []), *_status(settings)),
         decided_by=tuple(each for each in (client, asks) if each is not None),
     )
 

@@ -110,7 +110,8 @@ class Shell(Flow):
             self.world.hole(self.place, f"runs {path}, which is too long to be read")
         if found is None and present is not False and path.endswith(".sh"):
             self.world.hole(self.place, f"runs {path}, which is not in the image")
-        if found is not None and not manner and self.asks(call.fields):
+        stays = bool(manner) or (self.background and self.replacing)  # the service itself: "-v" is no question then
+        if found is not None and not stays and self.asks(call.fields):
             self.write(_NAMES.get(posixpath.basename(path), "") + UNKNOWN)
             return True
         if present is False and not manner and "/" in name:
@@ -165,6 +166,7 @@ class Shell(Flow):
         at = found.node.path if found is not None and found.fs is not self.disk.root else path
         child = Shell(self.world, fs, at, args)
         child.caller = self.place
+        child.serves = self.background
         child.variables = {name: self.variables.get(name) for name in self.exported if name in self.variables} | {"IFS": " \t\n"}
         child.exported = set(self.exported)
         child.cwd, child.stdin, child.buffer, child.user = self.cwd, self.stdin, self.buffer, self.user

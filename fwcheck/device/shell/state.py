@@ -33,6 +33,8 @@ class Process:
         self.status: Status = True
         self.frames: list[Frame] = [Frame("exit")]
         self.background = False
+        self.serves = False  # the shell is a service itself: so is what takes its place
+        self.replacing = False  # a command takes the place of the shell (``exec``)
         self.user = ""  # who the process runs as, where it is not root
         self.stdin: str | None = None
         self.buffer: list[str] | None = None  # what command substitutions and pipelines collect

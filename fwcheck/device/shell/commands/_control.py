@@ -154,7 +154,12 @@ def _source(shell: Shell, call: Call) -> Status:
 def _exec(shell: Shell, call: Call) -> Status:
     if len(call.fields) < 2:
         return True
-    shell.dispatch(call.rest(1))
+    background = shell.background
+    shell.replacing, shell.background = True, background or shell.serves
+    try:
+        shell.dispatch(call.rest(1))
+    finally:
+        shell.replacing, shell.background = False, background
     shell.leave(("exit",))
     return None
 
