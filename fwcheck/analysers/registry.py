@@ -40,7 +40,8 @@ def registered() -> tuple[Analyser, ...]:
     return tuple(found)
 
 
-def rules() -> dict[str, Rule]:
+@cache
+def rules() -> Mapping[str, Rule]:
     """All rules by id."""
     return {id: rule for analyser in registered() for id, rule in analyser.RULES.items()}
 

@@ -37,7 +37,11 @@ def in_japanese(report: Report) -> Report:
         coverage=msgspec.structs.replace(report.coverage, gaps=gaps),
         findings=findings,
         tiers=tuple(_tier(tier, book, quoted) for tier in report.tiers),
-        gate=msgspec.structs.replace(report.gate, reasons=reasons_in_japanese(report.gate.reasons, report.findings)),
+        gate=msgspec.structs.replace(
+            report.gate,
+            reasons=reasons_in_japanese(report.gate.reasons, report.findings),
+            notes=tuple(book.say(note) for note in report.gate.notes),
+        ),
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
-from fwcheck.model import Report
+from fwcheck.model import Report, Waiver
 from fwcheck.reports.printable import plain
 from fwcheck.reports.registry import Lang
 
@@ -24,8 +25,12 @@ COLUMNS = (
     "line",
     "evidence",
     "remediation",
+    "baseline",
+    "waiver",
 )
-_FORMULA = ("=", "+", "-", "@")
+# What begins a formula; the full-width forms do in spreadsheets with a Japanese keyboard setting. Where the list separator is a
+# semicolon, a cell begins behind each of them, too.
+_FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠])")
 
 
 def render(report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> str:  # noqa: ARG001  # one signature for all formats
@@ -52,12 +57,18 @@ def render(report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> 
                 "" if where.line is None else str(where.line),
                 finding.evidence,
                 finding.remediation,
+                finding.baseline,
+                "" if finding.waiver is None else _waiver(finding.waiver),
             )
         )
     return out.getvalue()
 
 
+def _waiver(waiver: Waiver) -> str:
+    return f"{waiver.reason} ({waiver.owner}, {waiver.expires})"
+
+
 def cell(text: str) -> str:
     """Text that a spreadsheet shows and does not calculate: an apostrophe stands before what would start a formula."""
     shown = plain(text)
-    return f"'{shown}" if shown.startswith(_FORMULA) else shown
+    return _FORMULA.sub(r"\1'", shown)

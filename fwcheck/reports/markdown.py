@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from fwcheck.jcstar.extent import size
 from fwcheck.language.told import told
-from fwcheck.model import Finding, Report
+from fwcheck.model import Finding, Report, Waiver
 from fwcheck.reports import view
 from fwcheck.reports.labels import label
 from fwcheck.reports.printable import plain
@@ -20,7 +20,33 @@ _PER_RULE = 20
 
 def render(report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> str:
     """The report as GitHub-flavoured Markdown; text from the image is escaped and forms no markup, link or mention."""
-    return "\n".join(_lines(told(report, lang), lang, show_secrets=show_secrets)) + "\n"
+    shown = told(report, lang)
+    lines = [*_head_of(shown, lang)]
+    for section, most in (
+        (_gate(shown, lang), 64 << 10),
+        (_criteria(shown, lang), 192 << 10),
+        (_findings(shown, lang, show_secrets=show_secrets), 448 << 10),
+        (_waived(shown, lang), 64 << 10),
+        (_needs(shown, lang), 64 << 10),
+        (_components(shown, lang), 64 << 10),
+        (_accounts(shown, lang, show_secrets=show_secrets), 32 << 10),
+        (_gaps(shown, lang), 32 << 10),
+    ):
+        lines += _within(section, most, lang)
+    lines += ["", f"{label('score_note', lang)} {escape(view.target(shown).formula)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _within(section: Iterable[str], most: int, lang: Lang) -> Iterator[str]:
+    """A section's lines up to so many bytes; together they stay below what a step summary of GitHub Actions takes (1 MiB)."""
+    left = most
+    for line in section:
+        left -= len(line.encode(errors="replace")) + 1
+        if left < 0:
+            yield ""
+            yield f"*{label('cut_here', lang)}*"
+            return
+        yield line
 
 
 def escape(text: str) -> str:
@@ -36,7 +62,7 @@ def _code(text: str) -> str:
     return f"{fence}{pad}{shown}{pad}{fence}" if shown else ""
 
 
-def _lines(report: Report, lang: Lang, *, show_secrets: bool) -> Iterator[str]:
+def _head_of(report: Report, lang: Lang) -> Iterator[str]:
     tier = view.target(report)
     yield f"# {escape(report.image.name)}"
     yield ""
@@ -50,17 +76,14 @@ def _lines(report: Report, lang: Lang, *, show_secrets: bool) -> Iterator[str]:
     yield f"- {label('platform', lang)}: {escape(report.device.platform)}"
     shares = ", ".join(f"{label(part.name, lang)} {view.percent(part.share)}" for part in view.parts(report.coverage))
     yield f"- {label('coverage', lang)}: {escape(shares)}; {report.coverage.files} {label('files', lang)}"
-    if report.gate.asked:
-        yield f"- {label('gate', lang)}: **{label(view.gate_state(report.gate), lang)}** ({', '.join(report.gate.asked)})"
-        yield from (f"  - {escape(reason)}" for reason in report.gate.reasons)
-    yield from _criteria(report, lang)
-    yield from _findings(report, lang, show_secrets=show_secrets)
-    yield from _needs(report, lang)
-    yield from _components(report, lang)
-    yield from _accounts(report, lang, show_secrets=show_secrets)
-    yield from _gaps(report, lang)
-    yield ""
-    yield f"{label('score_note', lang)} {escape(tier.formula)}"
+
+
+def _gate(report: Report, lang: Lang) -> Iterator[str]:
+    gate = report.gate
+    if gate.asked:
+        yield f"- {label('gate', lang)}: **{label(view.gate_state(gate), lang)}** ({escape(', '.join(gate.asked))})"
+        yield from (f"  - {escape(reason)}" for reason in gate.reasons)
+        yield from (f"  - {label('note', lang)}: {escape(note)}" for note in gate.notes)
 
 
 def _criteria(report: Report, lang: Lang) -> Iterator[str]:
@@ -93,7 +116,8 @@ def _finding(finding: Finding, severity: str, lang: Lang, *, show_secrets: bool)
     yield f"### {label(severity, lang)}: {finding.rule} {escape(finding.title)}"
     yield ""
     criteria = f" ({', '.join(finding.criteria)})" if finding.criteria else ""
-    yield f"- {label(finding.verdict, lang)}, {label(finding.confidence, lang)}{criteria}"
+    new = f"**{label('new', lang)}**, " if finding.baseline == "new" else ""
+    yield f"- {new}{label(finding.verdict, lang)}, {label(finding.confidence, lang)}{criteria}"
     yield f"- {_code(view.place(finding.location))}"
     if finding.evidence:
         yield f"- {_code(finding.evidence)}"
@@ -101,6 +125,17 @@ def _finding(finding: Finding, severity: str, lang: Lang, *, show_secrets: bool)
         yield f"- {label('secret', lang)}: {_code(finding.secret)}"
     if finding.remediation:
         yield f"- {label('fix', lang)}: {escape(finding.remediation)}"
+
+
+def _waived(report: Report, lang: Lang) -> Iterator[str]:
+    held = [finding for finding in report.findings if finding.waived]
+    if held:
+        columns = ("findings", "where", "reason", "owner", "until")
+        yield from _head(f"{label('waived', lang)}: {len(held)}", *(label(key, lang) for key in columns))
+        for finding in held:
+            waiver = finding.waiver or Waiver(reason="", owner="", expires="")
+            told = (f"{finding.rule} {escape(finding.title)}", _code(view.place(finding.location)), escape(waiver.reason))
+            yield f"| {' | '.join((*told, escape(waiver.owner), waiver.expires))} |"
 
 
 def _needs(report: Report, lang: Lang) -> Iterator[str]:

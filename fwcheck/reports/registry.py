@@ -42,6 +42,11 @@ FORMATS: dict[str, Format] = {
         Format(name="spdx", suffix="spdx.json", module="fwcheck.reports.spdx"),
         Format(name="junit", suffix="junit.xml", module="fwcheck.reports.junit"),
         Format(name="markdown", suffix="md", module="fwcheck.reports.markdown"),
+        Format(name="gitlab-code-quality", suffix="gl-code-quality.json", module="fwcheck.reports.gitlab_quality"),
+        Format(name="gitlab-sast", suffix="gl-sast.json", module="fwcheck.reports.gitlab_sast"),
+        Format(
+            name="gitlab-dependency-scanning", suffix="gl-dependency-scanning.json", module="fwcheck.reports.gitlab_dependencies"
+        ),
         Format(name="csv", suffix="csv", module="fwcheck.reports.csv"),
         Format(name="checklist", suffix="xlsx", module="fwcheck.reports.checklist"),
     )

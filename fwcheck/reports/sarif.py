@@ -1,21 +1,27 @@
-"""The findings as SARIF 2.1.0 (OASIS standard of 2020-03-27), for code scanning services and editors.
+"""What speaks against the image as SARIF 2.1.0 (OASIS standard with errata 01), for code scanning services and editors.
 
-Findings that speak against the image are results of kind ``fail``; support and information are ``informational``. A location is
-the path inside its file system, relative to the image; the whole container chain is the logical location.
+A result is a finding that speaks against the image; what speaks for it is in the other reports: a service would show it as an
+alert. A location is the path inside its file system; the whole container chain is the logical location. Results stay within what
+GitHub takes of one upload (5,000 shown of a run, 20 tags of a rule, 10 MB packed); what is left out is told as a notification.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
+from fwcheck.language.rule_texts import rule_text
 from fwcheck.model import Finding, Report, Severity
 from fwcheck.reports import view
 from fwcheck.reports.printable import plain
 from fwcheck.reports.registry import Lang
 
+RESULTS = 5000
+TAGS = 20
+_TEXT = 4000  # characters of one text: 5,000 of them stay below the limit of an upload
 _LEVELS = {
     Severity.CRITICAL: "error",
     Severity.HIGH: "error",
@@ -25,31 +31,44 @@ _LEVELS = {
 }
 # Read by code scanning services as a CVSS-like figure for ranking.
 _RANKS = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.5", Severity.LOW: "2.5", Severity.INFO: "0.0"}
+_PRECISION = {"certain": "very-high", "firm": "high", "tentative": "medium"}
+_BASELINE = {"new": "new", "known": "unchanged"}
+_SEVERITIES = tuple(Severity)
 
 
 def render(report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> str:  # noqa: ARG001  # one signature for all formats
     """The findings as one SARIF run."""
-    rules = {finding.rule: finding for finding in reversed(report.findings)}
-    numbers = {rule: index for index, rule in enumerate(sorted(rules))}
-    log = {
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [
-            {
-                "tool": {
-                    "driver": {
-                        "name": report.tool.name,
-                        "version": report.tool.version,
-                        "rules": [_rule(rules[rule]) for rule in numbers],
-                    }
-                },
-                "artifacts": [_image(report)],
-                "columnKind": "unicodeCodePoints",
-                "results": [_result(finding, numbers[finding.rule], report.image.name) for finding in report.findings],
+    adverse = [finding for finding in report.findings if finding.verdict in {"violation", "concern"}]
+    shown = sorted(adverse, key=lambda each: (each.waived, _SEVERITIES.index(each.severity)))[:RESULTS]
+    by_rule: dict[str, list[Finding]] = {}
+    for finding in shown:
+        by_rule.setdefault(finding.rule, []).append(finding)
+    numbers = {rule: index for index, rule in enumerate(sorted(by_rule))}
+    seen: dict[str, int] = {}
+    results = [_result(finding, numbers[finding.rule], report.image.name, _nth(seen, finding.fingerprint)) for finding in shown]
+    run = {
+        "tool": {
+            "driver": {
+                "name": report.tool.name,
+                "version": report.tool.version,
+                "semanticVersion": report.tool.version,
+                "rules": [_rule(rule, by_rule[rule]) for rule in numbers],
             }
-        ],
+        },
+        "automationDetails": {"id": f"fwcheck/{_uri(report.image.name)}/"},
+        "invocations": [_invocation(report, len(adverse) - len(shown))],
+        "artifacts": [_image(report)],
+        "columnKind": "unicodeCodePoints",
+        "results": results,
     }
-    return msgspec.json.format(msgspec.json.encode(log), indent=2).decode() + "\n"
+    log = {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
+    return msgspec.json.format(msgspec.json.encode(log), indent=1).decode() + "\n"
+
+
+def _nth(seen: dict[str, int], fingerprint: str) -> int:
+    """Which of the findings with this fingerprint it is: the same file in two file systems gives two alerts."""
+    seen[fingerprint] = seen.get(fingerprint, 0) + 1
+    return seen[fingerprint]
 
 
 def _image(report: Report) -> dict[str, Any]:
@@ -60,37 +79,95 @@ def _image(report: Report) -> dict[str, Any]:
     }
 
 
-def _rule(finding: Finding) -> dict[str, Any]:
+def _invocation(report: Report, left_out: int) -> dict[str, Any]:
+    """That the run came to an end, and what is missing in it: gaps of the reading, and results that no service would take."""
+    notes = [
+        {"level": "warning", "message": {"text": _text(f"not read: {gap.node}: {gap.reason}")}}
+        for gap in sorted(report.coverage.gaps, key=lambda gap: (-gap.bytes, gap.node, gap.reason))[:20]
+    ]
+    if left_out:
+        words = f"{left_out} findings of the lowest severity are left out: code scanning shows no more than {RESULTS} of a run"
+        notes.insert(0, {"level": "warning", "message": {"text": words}})
+    return {"executionSuccessful": True, **({"toolExecutionNotifications": notes} if notes else {})}
+
+
+def _rule(id: str, findings: Sequence[Finding]) -> dict[str, Any]:
+    """A rule in its own words, where they are known; its rank is that of its worst finding here."""
+    first, known = findings[0], rule_text(id)
+    worst = min((each.severity for each in findings), key=_SEVERITIES.index)
+    titles = {each.title for each in findings}
+    title = known.title or (first.title if len(titles) == 1 else id)
+    explanation = known.explanation or first.explanation or title
+    criteria = dict.fromkeys(criterion for each in findings for criterion in each.criteria)
+    link = next((each for each in known.references if each.startswith("https://")), None)
     return {
-        "id": finding.rule,
-        "shortDescription": {"text": plain(finding.title)},
-        "fullDescription": {"text": plain(finding.explanation or finding.title)},
-        "help": {"text": plain(finding.remediation or finding.explanation or finding.title)},
-        "properties": {"security-severity": _RANKS[finding.severity], "tags": ["security", *finding.criteria]},
+        "id": id,
+        "name": "".join(word[:1].upper() + word[1:] for word in _letters(title).split())[:200] or id,
+        "shortDescription": {"text": _text(title)},
+        "fullDescription": {"text": _text(explanation)},
+        "help": _help(
+            explanation, known.refuted_by or first.refuted_by, known.remediation or first.remediation, known.references
+        ),
+        **({"helpUri": link} if link else {}),
+        "defaultConfiguration": {"level": _LEVELS[worst]},
+        "properties": {
+            "security-severity": _RANKS[worst],
+            "precision": _PRECISION[first.confidence],
+            "tags": ["security", *criteria][:TAGS],
+        },
     }
 
 
-def _result(finding: Finding, index: int, image: str) -> dict[str, Any]:
-    adverse = finding.verdict in {"violation", "concern"}
+def _help(explanation: str, refuted_by: str, remediation: str, references: Sequence[str]) -> dict[str, str]:
+    """The same as text and as Markdown; rules are ours, so nothing of the image stands in it."""
+    parts = (
+        ("Why it matters", explanation),
+        ("To do", remediation),
+        ("What would refute it", refuted_by),
+        ("References", ", ".join(references)),
+    )
+    held = [(head, plain(words)) for head, words in parts if words]
+    return {
+        "text": "\n".join(f"{head}: {words}" for head, words in held),
+        "markdown": "\n\n".join(f"**{head}.** {words.replace('<', '&lt;')}" for head, words in held),
+    }
+
+
+def _result(finding: Finding, index: int, image: str, nth: int) -> dict[str, Any]:
     words = plain(finding.title) + (f": {plain(finding.evidence)}" if finding.evidence else "")
     result: dict[str, Any] = {
         "ruleId": finding.rule,
         "ruleIndex": index,
-        "kind": "fail" if adverse else "informational",
-        "level": _LEVELS[finding.severity] if adverse else "none",
-        "message": {"text": words},
+        "kind": "fail",
+        "level": _LEVELS[finding.severity],
+        "message": {"text": _unlinked(_text(words))},
         "locations": [_location(finding, image)],
-        "partialFingerprints": {"fwcheck/v1": finding.fingerprint},
+        "partialFingerprints": {
+            "fwcheck/v1": finding.fingerprint,
+            "primaryLocationLineHash": f"{finding.fingerprint}:{nth}",
+        },
         "properties": {
             "severity": finding.severity.value,
+            "security-severity": _RANKS[finding.severity],
             "confidence": finding.confidence,
             "verdict": finding.verdict,
             "criteria": list(finding.criteria),
+            "remediation": _text(finding.remediation),
         },
     }
+    if finding.baseline:
+        result["baselineState"] = _BASELINE[finding.baseline]
     if finding.waived:
-        result["suppressions"] = [{"kind": "external", "status": "accepted"}]
+        result["suppressions"] = [_suppression(finding)]
     return result
+
+
+def _suppression(finding: Finding) -> dict[str, Any]:
+    out: dict[str, Any] = {"kind": "external", "status": "accepted"}
+    if finding.waiver is not None:
+        waiver = finding.waiver
+        out["justification"] = _text(f"{waiver.reason} (owner {waiver.owner}, until {waiver.expires})")
+    return out
 
 
 def _location(finding: Finding, image: str) -> dict[str, Any]:
@@ -104,7 +181,23 @@ def _location(finding: Finding, image: str) -> dict[str, Any]:
         region["byteOffset"] = where.offset
     if region:
         physical["region"] = region
-    return {"physicalLocation": physical, "logicalLocations": [{"fullyQualifiedName": view.place(where)}]}
+    name = plain(where.path or (where.chain[-1] if where.chain else image))
+    logical = {"name": _text(name), "fullyQualifiedName": _text(view.place(where) or image), "kind": "resource"}
+    return {"physicalLocation": physical, "logicalLocations": [logical]}
+
+
+def _text(words: str) -> str:
+    shown = plain(words)
+    return shown if len(shown) <= _TEXT else shown[: _TEXT - 1] + "…"
+
+
+def _unlinked(words: str) -> str:
+    """Text that forms no link: ``[text](target)`` would be one (SARIF 3.11.6), and viewers differ in how they unescape."""
+    return words.replace("](", "] (")
+
+
+def _letters(title: str) -> str:
+    return "".join(each if each.isalnum() else " " for each in title)
 
 
 def _uri(path: str) -> str:

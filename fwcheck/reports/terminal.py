@@ -356,6 +356,8 @@ class _Printer:
         self._line((f"{self.word('gate')}: ", "bold"), (self.word(state), _STYLES.get(state, "")), asked)
         for reason in report.gate.reasons:
             self._line(plain(reason), indent=2)
+        for note in report.gate.notes:
+            self._line((f"{self.word('note')}: {plain(note)}", "dim"), indent=2)
 
 
 def _told(trait: Trait) -> str:

