@@ -66,7 +66,7 @@ def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
 def _findings(firmware: Firmware, device: Device) -> Iterator[Finding]:
     context = _context(firmware, device)
     for node, facts in firmware.contents():
-        if node.kind is NodeKind.CONTAINER or facts.kind == "elf" or EXAMPLE.search(node.place):
+        if not facts.certificates or node.kind is NodeKind.CONTAINER or facts.kind == "elf" or EXAMPLE.search(node.place):
             continue
         for certificate in facts.certificates:
             held = certificate.key_fingerprint in context.private
@@ -87,7 +87,7 @@ def _context(firmware: Firmware, device: Device) -> _Context:
     private: set[str] = set()
     used: dict[str, str] = {}
     for node, facts in firmware.contents():
-        for key in facts.keys if not EXAMPLE.search(node.place) else ():
+        for key in facts.keys if facts.keys and not EXAMPLE.search(node.place) else ():
             if key.private and key.fingerprint:
                 private.add(key.fingerprint)
                 if server := web.get((" › ".join(node.chain), node.path)):

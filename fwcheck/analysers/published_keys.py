@@ -41,6 +41,8 @@ def _findings(firmware: Firmware) -> Iterator[Finding]:
     held = [(node, facts) for node, facts in firmware.contents() if node.kind is not NodeKind.CONTAINER]
     private = {key.fingerprint for _, facts in held for key in facts.keys if key.private}
     for node, facts in held:
+        if not (facts.keys or facts.certificates):
+            continue
         if EXAMPLE.search(node.place) or (facts.kind == "elf" and LIBRARY.match(posixpath.basename(node.path))):
             continue
         told: set[str] = set()

@@ -52,7 +52,7 @@ def _of(fs: FileSystem) -> Iterator[Finding]:
     files = list(fs.files())
     careful = any(not node.mode & 0o004 and node.mode for node, _ in files)
     for node, facts in files:
-        if not node.mode & 0o006 or EXAMPLE.search(node.place) or not (what := _secret(node, facts)):
+        if not node.mode & 0o006 or not (what := _secret(node, facts)) or EXAMPLE.search(node.place):
             continue
         writable = bool(node.mode & 0o002)
         yield _MODES.finding(

@@ -98,7 +98,7 @@ def _checks(root: FileSystem) -> Iterator[Finding]:
         if node.path.startswith(("/www/", "/usr/share/doc/")) or TESTS.search(node.place):
             continue
         possible = [(word, shape) for word, shape in _SWITCHED_OFF if word in facts.text]
-        if not _HTTP_CLIENT.search(facts.text):
+        if any(word == "False" for word, _ in possible) and not _HTTP_CLIENT.search(facts.text):
             possible = [each for each in possible if each[0] != "False"]
         for number, line in enumerate(facts.text.splitlines() if possible else (), 1):
             if len(line) >= 2048 or line.lstrip().startswith("#"):

@@ -57,7 +57,9 @@ def _keys(firmware: Firmware) -> Iterator[_Key]:
     seen: set[bytes] = set()
     known = library_test_keys()
     for node, facts in firmware.contents():
-        if node.kind is NodeKind.CONTAINER or len(seen) >= _MOST or EXAMPLE.search(node.place):
+        if not (facts.keys or facts.certificates) or node.kind is NodeKind.CONTAINER or len(seen) >= _MOST:
+            continue
+        if EXAMPLE.search(node.place):
             continue
         keys = [key for key in facts.keys if not key.published and key.fingerprint not in known]
         held = [(key.public, key.offset, "private key" if key.private else "public key", True) for key in keys]
