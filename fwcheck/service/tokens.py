@@ -87,9 +87,14 @@ class Tokens:
             grants = frozenset(session.scalars(select(Grant.product).where(Grant.token_id == id))) if token else frozenset()
         if not self._fits(presented, secret, token) or token is None:
             return None
-        if token.revoked is not None or (token.expires is not None and token.expires <= now()):
-            return None
-        return Principal(token=id, name=token.name, role=Role[token.role.upper()], products=grants or None)
+        return _standing(token, grants)
+
+    def holder(self, id: str) -> Principal | None:
+        """Who holds the token of this id, as long as it counts."""
+        with self._database.read() as session:
+            token = session.get(Token, id)
+            grants = frozenset(session.scalars(select(Grant.product).where(Grant.token_id == id)))
+        return _standing(token, grants) if token is not None else None
 
     def _fits(self, presented: str, secret: str, token: Token | None) -> bool:
         if token is None:
@@ -108,6 +113,12 @@ class Tokens:
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
         return True
+
+
+def _standing(token: Token, grants: frozenset[str]) -> Principal | None:
+    if token.revoked is not None or (token.expires is not None and token.expires <= now()):
+        return None
+    return Principal(token=token.id, name=token.name, role=Role[token.role.upper()], products=grants or None)
 
 
 def _hash(secret: str, salt: bytes) -> str:

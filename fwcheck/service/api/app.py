@@ -23,13 +23,14 @@ from fwcheck.service.api.tokens import Tokens
 from fwcheck.service.api.uploads import Uploads
 from fwcheck.service.context import Context
 from fwcheck.service.log import log
+from fwcheck.service.pages.routes import PAGES, page
 from fwcheck.service.problems import MEDIA_TYPE, Problem
 
 
 def application(context: Context) -> ASGIApp:
     """The service of one installation."""
     app = Litestar(
-        route_handlers=[health, ready, metrics, accesses, search, Scans, Uploads, Products, Tokens, Webhooks],
+        route_handlers=[health, ready, metrics, accesses, search, Scans, Uploads, Products, Tokens, Webhooks, *PAGES],
         dependencies={"context": Provide(lambda: context, sync_to_thread=False)},
         middleware=[Authentication],
         exception_handlers={Problem: _problem, HTTPException: _refused, Exception: _defect},
@@ -51,15 +52,20 @@ def application(context: Context) -> ASGIApp:
     return Outside(app, context)
 
 
-def _answer(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
+def _answer(request: Request[Any, Any, Any], problem: Problem) -> Response[Any]:
+    handler = request.scope.get("route_handler")
+    if handler is not None and handler.opt.get("page"):
+        if problem.status == 401:
+            return Response(None, status_code=303, headers={"Location": "/sign-in"})
+        return page(request, "problem", problem.status, problem=problem)
     return Response(problem.body(request.url.path), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
 
 
-def _problem(request: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
+def _problem(request: Request[Any, Any, Any], problem: Problem) -> Response[Any]:
     return _answer(request, problem)
 
 
-def _refused(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def _refused(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     """What the framework itself refuses, without the values that were sent."""
     fields = [
         {"name": str(each.get("key", "")), "reason": str(each.get("message", ""))[:300]}
@@ -73,7 +79,7 @@ def _refused(request: Request[Any, Any, Any], error: HTTPException) -> Response[
     return _answer(request, problem)
 
 
-def _defect(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+def _defect(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """A defect of ours: told in the log, not to the client."""
     log("defect", path=request.url.path, error=type(error).__name__, text=str(error)[:500])
     return _answer(request, Problem(500, "Internal Server Error", "the service has a defect; its log tells more"))

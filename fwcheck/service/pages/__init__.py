@@ -1,0 +1,1 @@
+"""Pages for people: rendered here, with a light script that they work without."""

@@ -1,0 +1,87 @@
+"""The pages in a real browser (Chromium), by keyboard and mouse: sign in, upload, watch, read, compare, waive."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from support.serving import INSECURE, REPAIRED, Served
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (apt-get install chromium)")
+
+
+@pytest.fixture
+def page() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1200, "height": 900})
+        problems: list[str] = []
+        page.on("console", lambda told: problems.append(told.text) if told.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.set_default_timeout(90_000)
+        yield page
+        browser.close()
+        assert problems == []  # nothing was blocked by the content policy, no script failed
+
+
+def shot(page: Any, name: str) -> None:
+    """A picture to look at, when a folder for them is named."""
+    if folder := os.environ.get("FWCHECK_SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+
+def test_somebody_checks_two_versions(served: Served, page: Any) -> None:
+    page.goto(f"{served.url}/")
+    assert page.url.endswith("/sign-in")
+    shot(page, "sign-in")
+    page.keyboard.type(served.token)  # the field has the focus
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{served.url}/")
+    for version, image in (("1.0", INSECURE), ("1.1", REPAIRED)):
+        page.goto(f"{served.url}/")
+        page.get_by_label("Product").fill("camera by browser")
+        page.get_by_label("Version").fill(version)
+        page.locator("input[type=file]").set_input_files(image)
+        shot(page, "upload")
+        page.get_by_role("button", name="Upload and check").click()
+        page.wait_for_url(re.compile(r"/scans/[0-9a-f]{32}$"))
+        shot(page, f"watching-{version}")
+        page.get_by_role("link", name="Report", exact=True).wait_for()
+        shot(page, f"scan-{version}")
+    assert "The level is not refuted" in page.locator("main").inner_text()
+    page.get_by_role("link", name="What changed since the version before").click()
+    assert "better" in page.locator("main").inner_text()
+    shot(page, "comparison")
+    page.go_back()
+    page.get_by_role("link", name="Report", exact=True).click()
+    page.wait_for_url(re.compile("/report$"))
+    assert page.locator("h1").inner_text()
+    shot(page, "report")
+    page.goto(f"{served.url}/products/camera by browser")
+    page.locator("svg circle").first.wait_for()
+    page.get_by_role("link", name="1.0", exact=True).first.click()
+    page.get_by_text("Waive a finding").first.click()
+    form = page.locator("details form").first
+    form.get_by_label("Reason").fill("Laboratory build, never shipped.")
+    form.get_by_label("Last day").fill((datetime.now(UTC) + timedelta(days=30)).date().isoformat())
+    form.get_by_role("button").click()
+    page.goto(f"{served.url}/products/camera by browser")
+    assert "Laboratory build" in page.locator("main").inner_text()
+    shot(page, "product")
+    page.get_by_role("link", name="日本語").click()
+    assert page.locator("html").get_attribute("lang") == "ja"
+    page.emulate_media(color_scheme="dark")
+    shot(page, "product-ja-dark")
+    page.goto(f"{served.url}/search?q=busybox")
+    shot(page, "search")
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(f"{served.url}/")
+    shot(page, "phone")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
