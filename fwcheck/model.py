@@ -727,6 +727,7 @@ class Tool(Value, frozen=True, kw_only=True):
     version: str
     rules_digest: str
     database_date: str | None = None
+    database_digest: str = ""  # SHA-256 of the knowledge file, hexadecimal
 
 
 class Image(Value, frozen=True, kw_only=True):

@@ -172,7 +172,13 @@ def _concluded(firmware: Firmware, given: _Given, clock: _Clock, progress: Progr
     tiers = judge(settled.findings, firmware.coverage, device, target=target, ran=ran(rules(), declared))
     report = Report(
         schema_version=SCHEMA_VERSION,
-        tool=Tool(name="fwcheck", version=__version__, rules_digest=rules_digest(), database_date=knowledge.date),
+        tool=Tool(
+            name="fwcheck",
+            version=__version__,
+            rules_digest=rules_digest(),
+            database_date=knowledge.date,
+            database_digest=knowledge.digest,
+        ),
         image=firmware.image,
         coverage=firmware.coverage,
         device=device,

@@ -16,8 +16,8 @@ PACKAGE = ROOT / "fwcheck"
 ORDER = (
     "declaration", "model", "extraction", "inspection", "device", "analysers", "quotation", "listing",
     "vulnerabilities", "jcstar", "gate", "difference",
-    "fleet", "language", "reports", "judging", "workers", "reading", "writing", "opinions", "assembly", "unpacking",
-    "pipeline", "audit", "service", "cli",
+    "fleet", "language", "reports", "judging", "attestation",
+    "workers", "reading", "writing", "opinions", "assembly", "unpacking", "pipeline", "audit", "service", "cli",
 )  # fmt: skip
 FORBIDDEN = {
     ("inspection", "extraction"), ("device", "extraction"), ("device", "inspection"), ("jcstar", "analysers"),

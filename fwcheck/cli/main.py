@@ -17,6 +17,8 @@ from fwcheck import __version__
 COMMANDS = (
     "scan",
     "gate",
+    "attest",
+    "verify",
     "tree",
     "cat",
     "extract",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import lzma
 import os
 import re
@@ -57,7 +58,8 @@ class _Said(NamedTuple):
 class Knowledge:
     """A knowledge file, in memory or on disk. Raises ValueError for a file that is none."""
 
-    def __init__(self, raw: bytes | Path) -> None:
+    def __init__(self, raw: bytes | Path, digest: str = "") -> None:
+        self._digest = digest
         head = raw[:16] if isinstance(raw, bytes) else _head(raw)
         if not head.startswith(b"SQLite format 3\0"):
             raise ValueError("not a knowledge file: it does not begin like an SQLite database")
@@ -88,7 +90,8 @@ class Knowledge:
             return cls(path)
         raw = path.read_bytes() if path else resources.files("fwcheck.vulnerabilities").joinpath(SHIPPED).read_bytes()
         try:
-            return cls(lzma.LZMADecompressor(memlimit=256 << 20).decompress(raw, _LIMIT))
+            plain = lzma.LZMADecompressor(memlimit=256 << 20).decompress(raw, _LIMIT)
+            return cls(plain, hashlib.sha256(raw).hexdigest())
         except lzma.LZMAError as error:
             raise ValueError(f"not a knowledge file: {error}") from None
 
@@ -96,6 +99,14 @@ class Knowledge:
     def date(self) -> str:
         """ISO date of the newest source: what was published later is not known here."""
         return str(self._meta.get("date", ""))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the file, hexadecimal; "" for one that was given in memory and unpacked."""
+        if self.path is None or self._digest:
+            return self._digest
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     @cached_property
     def _released(self) -> dict[tuple[str, object], str]:
