@@ -41,6 +41,11 @@ _SPEAKS = frozenset({_HASH, _CHECKSUM, _SIGNATURE})
 _SOFTWARE = re.compile(
     r"(?i)\b(?:mtd|mtd_write)\s.*write|flashcp|nandwrite|ubiupdatevol|sysupgrade|swupdate|rauc|mender|firmware|\bfw|upgrade|image|rootfs|kernel"
 )
+# Functions through which a program gets at a device or starts another program; vendors' own names that speak of flash.
+_REACHES = re.compile(
+    r"(?i)_*f?open(?:64|at|_2)?\w*$|p?write(?:64|v)?$|ioctl$|system$|popen$|exec\w*$|posix_spawn\w*$|mmap(?:64)?$|s?send\w*$"
+    r"|g_\w*(?:spawn|subprocess|file|output)|\w*(?:system|flash|mtd|exec|cmd|upgrade|firmware|burn)"
+)
 _TOOLS = ("sysupgrade", "swupdate", "rauc", "mender", "flashcp", "nandwrite", "ubiupdatevol", "mtd_write", "mtd_debug", "mtd")
 
 
@@ -87,10 +92,16 @@ class _Program(NamedTuple):
     def is_updater(self) -> bool:
         """It speaks of writing software, or calls something that does, with what it brought in."""
         if _SINK in self.hits:
-            return True
+            return self.can_write
         writes = self.roles.get("write", ())
         software = any(_SOFTWARE.search(_texts(call)) for call in writes)
         return bool(writes) and ("receive" in self.roles or (software and self.brings))
+
+    @property
+    def can_write(self) -> bool:
+        """Whether it can reach a device at all: a library of messages opens nothing and starts nothing."""
+        imports = self.facts.elf.imports if self.facts.elf is not None else ()
+        return not imports or any(_REACHES.match(name) for name in imports)
 
 
 def _texts(call: CallFact) -> str:

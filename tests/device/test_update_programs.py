@@ -178,3 +178,11 @@ def test_a_compiled_updater_from_its_bytes_to_its_path(name):
     assert [(step.action, step.honoured) for step in found.steps] == [
         ("fetch", ""), ("verify", "yes"), ("write", ""), ("restart", "")]  # fmt: skip
     assert all(0 < step.evidence.location.offset < len(UPDATERS[name]) for step in found.steps)
+
+
+@pytest.mark.parametrize(
+    ("imports", "count"),
+    [(("snprintf", "talloc_strdup"), 0), (("snprintf", "open64"), 1), (("vendor_mtd_burn",), 1), ((), 1), (("g_spawn_sync",), 1)],
+)
+def test_a_library_of_messages_that_opens_nothing_is_no_updater(imports, count):
+    assert len(program((), imports=imports, hits=("flash-writer",), path="/usr/lib/liberrors.so")) == count
