@@ -46,6 +46,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     references: tuple[str, ...] = ()  # provisions, weaknesses (CWE), manual pages, RFCs
     ja: Texts | None = None  # None: reports in Japanese show the English texts
 
+    def texts(self, lang: Literal["en", "ja"]) -> Texts:
+        """The texts in one language, in English where the other is missing."""
+        if lang == "ja" and self.ja is not None:
+            return self.ja
+        return Texts(title=self.title, explanation=self.explanation, refuted_by=self.refuted_by, remediation=self.remediation)
+
     def finding(
         self,
         where: Evidence,

@@ -12,16 +12,21 @@ from fwcheck.cli.progress import Progress
 
 if TYPE_CHECKING:
     from fwcheck.difference import Change, Difference
+    from fwcheck.jcstar.catalogue import Lang
     from fwcheck.model import Report
 
 _GROUPS = (
-    ("verdicts", "Verdicts"),
-    ("findings", "Findings"),
-    ("components", "Components"),
-    ("services", "Services"),
-    ("accounts", "Accounts"),
-    ("coverage", "Coverage"),
+    ("verdicts", "Verdicts", "判定"),
+    ("findings", "Findings", "検出事項"),
+    ("components", "Components", "構成部品"),
+    ("services", "Services", "サービス"),
+    ("accounts", "Accounts", "アカウント"),
+    ("coverage", "Coverage", "読み取り範囲"),
 )
+_WORDS = {
+    "en": ("old", "new", "worse", "nothing differs"),
+    "ja": ("旧", "新", "悪化", "相違なし"),
+}
 _MARKS = {"appeared": "+", "went": "-", "changed": "~"}
 _JSON = (b"{", b"\xef\xbb\xbf{")
 
@@ -33,6 +38,7 @@ def add(commands: Any) -> None:
     command.add_argument("new", metavar="NEW", type=Path, help="an image, or the JSON report of one")
     command.add_argument("--target", choices=shared.TIERS, default="STAR-1", help="the level to compare (default: %(default)s)")
     command.add_argument("--format", choices=("terminal", "json"), default="terminal")
+    command.add_argument("--lang", choices=("en", "ja"), default="en", help="language of the output for people")
     command.add_argument("--quiet", action="store_true", help="no progress")
     shared.reading(command)
     command.set_defaults(run=run)
@@ -43,12 +49,13 @@ def run(options: argparse.Namespace) -> int:
     import msgspec  # noqa: PLC0415
 
     from fwcheck.difference import compare  # noqa: PLC0415
+    from fwcheck.language.told import told  # noqa: PLC0415
 
-    found = compare(_report(options.old, options), _report(options.new, options))
+    old, new = _report(options.old, options), _report(options.new, options)
     if options.format == "json":
-        print(msgspec.json.format(msgspec.json.encode(found)).decode())
+        print(msgspec.json.format(msgspec.json.encode(compare(old, new))).decode())
     else:
-        _show(found)
+        _show(compare(told(old, options.lang), told(new, options.lang)), options.lang)
     return 0
 
 
@@ -73,23 +80,27 @@ def _report(path: Path, options: argparse.Namespace) -> Report:
         return scan(path, asked, progress)
 
 
-def _show(found: Difference) -> None:
+def _show(found: Difference, lang: Lang) -> None:
     from fwcheck.reports.printable import plain  # noqa: PLC0415
 
-    print(f"old: {plain(found.old)}\nnew: {plain(found.new)}")
-    for name, heading in _GROUPS:
+    old, new, _, same = _WORDS[lang]
+    print(f"{old}: {plain(found.old)}\n{new}: {plain(found.new)}")
+    for name, *headings in _GROUPS:
         changes: tuple[Change, ...] = getattr(found, name)
         if changes:
-            print(f"\n{heading}")
+            print(f"\n{headings[lang == 'ja']}")
             for change in changes:
-                print(plain(_line(change)))
+                print(plain(_line(change, lang)))
     if found.nothing:
-        print("\nnothing differs")
+        print(f"\n{same}")
     sys.stdout.flush()
 
 
-def _line(change: Change) -> str:
-    states = " -> ".join(each for each in (change.before, change.after) if each)
+def _line(change: Change, lang: Lang) -> str:
+    from fwcheck.language.told import said  # noqa: PLC0415
+
+    states = " -> ".join(said(each, lang) for each in (change.before, change.after) if each)
     place = f"  ({change.place})" if change.place else ""
-    worse = "  worse" if change.worse else ""
-    return f"{_MARKS[change.kind]} {change.what}: {states}{place}{worse}"
+    worse = f"  {_WORDS[lang][2]}" if change.worse else ""
+    what = said(change.what, lang) if change.kind == "changed" and not change.place else change.what
+    return f"{_MARKS[change.kind]} {what}: {states}{place}{worse}"

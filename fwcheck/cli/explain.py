@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from textwrap import fill
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from fwcheck.cli.wrapping import wrapped
 
 if TYPE_CHECKING:
     from fwcheck.analysers.rule import Rule
-    from fwcheck.jcstar.catalogue import Criterion
+    from fwcheck.jcstar.catalogue import Criterion, Lang
 
-_WIDTH = 100
 _SIGHTS = (
     ("Against it", "In its favour", "What no image decides"),
     ("反する証拠", "肯定的証拠", "イメージでは決められないこと"),
@@ -33,43 +34,79 @@ def run(options: argparse.Namespace) -> int:
 
     known, asked = rules(), criteria()
     wanted = options.id.upper()
+    lang: Lang = options.lang
     if wanted == "ALL":
         for name in sorted(asked):
-            print(f"{name:10} {asked[name].title(options.lang)}")
+            print(f"{name:10} {asked[name].title(lang)}")
         for name in sorted(known):
-            print(f"{name:10} {known[name].title}")
+            print(f"{name:10} {known[name].texts(lang).title}")
     elif wanted in known:
-        _rule(known[wanted])
+        _rule(known[wanted], lang)
     elif wanted in asked:
-        _criterion(asked[wanted], options.lang)
+        _criterion(asked[wanted], lang)
     else:
         raise InputError(f"{options.id}: no such rule or criterion; 'fwcheck explain all' lists them")
     return 0
 
 
-def _rule(rule: Rule) -> None:
-    print(f"{rule.id}  {rule.title}")
-    print(f"severity {rule.severity.value}, {rule.verdict}; bears on {', '.join(rule.criteria) or 'no criterion'}\n")
-    for heading, text in (("Why", rule.explanation), ("What to do", rule.remediation), ("What would refute it", rule.refuted_by)):
-        print(fill(f"{heading}: {text}", _WIDTH), end="\n\n")
-    print(fill(f"See also: {'; '.join(rule.references)}", _WIDTH))
+def _rule(rule: Rule, lang: Lang) -> None:
+    from fwcheck.reports.labels import label  # noqa: PLC0415
+
+    word = _words(lang)
+    texts = rule.texts(lang)
+    print(f"{rule.id}  {texts.title}")
+    bears = ", ".join(rule.criteria) or word("no_criterion")
+    told = f"{word('severity')} {label(rule.severity.value, lang)}{word('comma')}{label(rule.verdict, lang)}"
+    print(f"{told}{word('semicolon')}{word('bears')} {bears}\n")
+    for heading, text in (("why", texts.explanation), ("fix", texts.remediation), ("refuted_by", texts.refuted_by)):
+        print(wrapped(f"{word(heading)}: {text}", lang), end="\n\n")
+    print(wrapped(f"{word('see')}: {'; '.join(rule.references)}", lang))
 
 
-def _criterion(criterion: Criterion, lang: str) -> None:
-    print(f"{criterion.id}  {criterion.title('ja' if lang == 'ja' else 'en')}")
-    print(f"decided by {' and '.join(criterion.evaluation)}; the most an image can do: {criterion.decidable_by_image}\n")
-    print(_wrapped(criterion.question("ja" if lang == "ja" else "en")), end="\n\n")
+def _criterion(criterion: Criterion, lang: Lang) -> None:
+    from fwcheck.reports.labels import label  # noqa: PLC0415
+
+    word = _words(lang)
+    print(f"{criterion.id}  {criterion.title(lang)}")
+    decided = word("and").join(word(each) for each in criterion.evaluation)
+    print(f"{word('decided')} {decided}{word('semicolon')}{word('most')}: {word(criterion.decidable_by_image)}\n")
+    print(wrapped(criterion.question(lang), lang), end="\n\n")
     if criterion.image is not None:
-        for heading, text in zip(_SIGHTS[lang == "ja"], criterion.image.parts("ja" if lang == "ja" else "en"), strict=True):
-            print(_wrapped(f"{heading}: {text}"), end="\n\n")
+        for heading, text in zip(_SIGHTS[lang == "ja"], criterion.image.parts(lang), strict=True):
+            print(wrapped(f"{heading}: {text}", lang), end="\n\n")
     table = criterion.rules
-    for heading, names in (("Refuted by", table.refutes), ("Weakened by", table.weakens), ("Supported by", table.supports)):
+    for heading, names in (("refutes", table.refutes), ("weakens", table.weakens), ("supports", table.supports)):
         if names:
-            print(f"{heading}: {', '.join(names)}")
+            print(f"{word(heading)}: {', '.join(names)}")
     for need in criterion.needs:
-        print(fill(f"Needs ({need.kind}): {need.text('ja' if lang == 'ja' else 'en')}", _WIDTH))
+        print(wrapped(f"{word('needs')} ({label(need.kind, lang) if lang == 'ja' else need.kind}): {need.text(lang)}", lang))
 
 
-def _wrapped(text: str) -> str:
-    """Text for a terminal; what has no spaces to break at is left to the terminal."""
-    return text if any(char > "\u2fff" for char in text) else fill(text, _WIDTH)
+def _words(lang: Lang) -> Callable[[str], str]:
+    return lambda name: _WORDS[name][lang == "ja"]
+
+
+_WORDS = {
+    "comma": (", ", "、"),
+    "semicolon": ("; ", "。"),
+    "severity": ("severity", "深刻度"),
+    "bears": ("bears on", "対象要件"),
+    "no_criterion": ("no criterion", "なし"),
+    "why": ("Why", "理由"),
+    "fix": ("What to do", "対策"),
+    "refuted_by": ("What would refute it", "反証となるもの"),
+    "see": ("See also", "参照"),
+    "decided": ("decided by", "評価手法"),
+    "and": (" and ", "・"),
+    "document": ("document", "資料"),
+    "device": ("device", "実機"),
+    "most": ("the most an image can do", "イメージから言える最大限"),
+    "refute": ("refute", "矛盾の指摘"),
+    "weaken": ("weaken", "懸念の指摘"),
+    "support": ("support", "肯定的証拠"),
+    "none": ("none", "なし"),
+    "refutes": ("Refuted by", "矛盾を示すルール"),
+    "weakens": ("Weakened by", "懸念を示すルール"),
+    "supports": ("Supported by", "肯定的証拠を示すルール"),
+    "needs": ("Needs", "必要なもの"),
+}

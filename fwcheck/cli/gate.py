@@ -28,12 +28,13 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Evaluates the gates; reasons go to standard error."""
     from fwcheck.gate import exit_status  # noqa: PLC0415
+    from fwcheck.language.told import told  # noqa: PLC0415
 
     formats = shared.formats(options, 1)
     report = judged(options)
     if formats:
         shared.write(report, Path(report.image.name).name or "report", formats, options)
-    shared.tell(report.gate)
+    shared.tell(told(report, options.lang).gate, lang=options.lang)
     return exit_status(report.gate)
 
 

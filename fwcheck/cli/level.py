@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fwcheck.cli.wrapping import wrapped
 
 if TYPE_CHECKING:
     from fwcheck.declaration import Declaration
     from fwcheck.jcstar.advisor import Suggestion
-
-_WIDTH = 100
 
 
 class _Question(NamedTuple):
@@ -118,5 +117,5 @@ def _show(found: Suggestion, *, japanese: bool) -> None:
         if sentences:
             print(f"\n{heading(name)}")
             for sentence in sentences:
-                print(sentence if japanese else fill(sentence, _WIDTH, initial_indent="- ", subsequent_indent="  "))
+                print(wrapped(sentence, "ja" if japanese else "en", bullet="- "))
     print(f"\n{heading('as_of')}: {found.as_of}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fwcheck.extraction.limits import Limits
+    from fwcheck.jcstar.catalogue import Lang
     from fwcheck.model import GateResult, Report
 
 TIERS = ("STAR-1", "STAR-2", "STAR-3", "STAR-4")
@@ -101,15 +102,16 @@ def gates(command: argparse.ArgumentParser) -> None:
     )
 
 
-def tell(gate: GateResult, image: str = "") -> None:
-    """The reasons and notes of a gate on standard error, one line each."""
+def tell(gate: GateResult, image: str = "", *, lang: Lang = "en") -> None:
+    """The reasons and notes of a gate on standard error, one line each; they are in this language already."""
     from fwcheck.reports.printable import plain  # noqa: PLC0415  # keeps --help quick
 
+    words = ("ゲート", "注記") if lang == "ja" else ("gate", "note")
     if not gate.passed:
         for reason in gate.reasons:
-            print(plain(f"fwcheck: {image}gate: {reason}"), file=sys.stderr)
+            print(plain(f"fwcheck: {image}{words[0]}: {reason}"), file=sys.stderr)
     for note in gate.notes:
-        print(plain(f"fwcheck: {image}note: {note}"), file=sys.stderr)
+        print(plain(f"fwcheck: {image}{words[1]}: {note}"), file=sys.stderr)
 
 
 def formats(options: argparse.Namespace, images: int) -> list[str]:

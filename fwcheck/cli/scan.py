@@ -12,6 +12,7 @@ from fwcheck.cli import options as shared
 from fwcheck.cli.progress import Progress
 
 if TYPE_CHECKING:
+    from fwcheck.jcstar.catalogue import Lang
     from fwcheck.model import Report
 
 _WORST = (2, 1, 3, 0)  # exit statuses, the one that wins first
@@ -42,6 +43,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Scans every image; the exit status is the worst of all. One image that cannot be read does not stop the others."""
     from fwcheck.gate import exit_status  # noqa: PLC0415
+    from fwcheck.language.told import told  # noqa: PLC0415
     from fwcheck.pipeline import InputError, scan  # noqa: PLC0415
 
     formats = _formats(options)
@@ -59,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
             statuses.add(2)
             continue
         statuses.add(exit_status(report.gate))
-        shared.tell(report.gate, f"{path.name}: ")
+        shared.tell(told(report, options.lang).gate, f"{path.name}: ", lang=options.lang)
     return next(status for status in _WORST if status in statuses)
 
 
@@ -102,11 +104,16 @@ def _formats(options: argparse.Namespace) -> list[str]:
 def _write(report: Report, path: Path, formats: list[str], options: argparse.Namespace) -> None:
     shared.write(report, path.name, formats, options, show_secrets=options.show_secrets)
     if options.output is not None and "terminal" not in formats and not options.quiet:
-        print(f"{path.name}: {verdict(report)}", file=sys.stderr)
+        print(f"{path.name}: {verdict(report, options.lang)}", file=sys.stderr)
 
 
-def verdict(report: Report) -> str:
+def verdict(report: Report, lang: Lang = "en") -> str:
     """The result in one line."""
+    if lang == "ja":
+        from fwcheck.reports import view  # noqa: PLC0415
+        from fwcheck.reports.labels import label  # noqa: PLC0415
+
+        return f"{view.level_sentence(view.target(report), lang)}、{label('score', lang)} {report.tier.score}"
     tier = next(each for each in report.tiers if each.id == report.tier.target)
     state = "refuted" if tier.refuted else f"not refuted ({tier.decidable} of {tier.total} criteria decidable from the image)"
     return f"{tier.id} {state}, score {report.tier.score}"

@@ -122,6 +122,7 @@ def _held_here(client: Client, url: str, options: argparse.Namespace) -> int:
     """The gates of files that only this machine has."""
     from fwcheck.analysers.registry import rules  # noqa: PLC0415
     from fwcheck.gate import exit_status  # noqa: PLC0415
+    from fwcheck.language.told import told  # noqa: PLC0415
     from fwcheck.pipeline import InputError, Options, ran, read_gates  # noqa: PLC0415
     from fwcheck.reports.json import read  # noqa: PLC0415
 
@@ -139,7 +140,7 @@ def _held_here(client: Client, url: str, options: argparse.Namespace) -> int:
         report = gates.again(report, ran(rules(), report.device.declared))
     except ValueError as error:
         raise InputError(f"{options.image}: {error}") from error
-    shared.tell(report.gate, f"{options.image.name}: ")
+    shared.tell(told(report, options.lang).gate, f"{options.image.name}: ", lang=options.lang)
     return exit_status(report.gate)
 
 

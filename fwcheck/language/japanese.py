@@ -10,13 +10,16 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.resources import files
+from typing import TypeVar
 
 import msgspec
 
+from fwcheck.analysers.registry import rules
 from fwcheck.jcstar.catalogue import criteria, shipped
 from fwcheck.language.phrasebook import Phrasebook
-from fwcheck.model import CriterionVerdict, Finding, Report, TierVerdict
+from fwcheck.model import CriterionVerdict, Device, Finding, GateResult, Report, TierVerdict, Value
 
+Noun = TypeVar("Noun", bound=Value)
 _TEXTS = ("title", "explanation", "refuted_by", "remediation")
 
 
@@ -34,28 +37,15 @@ def in_japanese(report: Report) -> Report:
     gaps = tuple(msgspec.structs.replace(gap, reason=book.say(gap.reason)) for gap in report.coverage.gaps)
     return msgspec.structs.replace(
         report,
+        device=_device(report.device, book),
         coverage=msgspec.structs.replace(report.coverage, gaps=gaps),
         findings=findings,
         tiers=tuple(_tier(tier, book, quoted) for tier in report.tiers),
-        gate=msgspec.structs.replace(
-            report.gate,
-            reasons=reasons_in_japanese(report.gate.reasons, report.findings),
-            notes=tuple(book.say(note) for note in report.gate.notes),
-        ),
+        gate=_gate(report.gate, book, quoted),
     )
 
 
-def reasons_in_japanese(reasons: Iterable[str], findings: Iterable[Finding]) -> tuple[str, ...]:
-    """The reasons of a gate on a report with these findings."""
-    book = phrasebook()
-    held = tuple(findings)
-    quoted = _quoted(held, [_finding(finding, book) for finding in held])
-    return tuple(book.say(reason, quoted) for reason in reasons)
-
-
 def _of_rules() -> Iterator[tuple[str, str]]:
-    from fwcheck.analysers.registry import rules  # noqa: PLC0415  # a text of the gate alone needs no analyser
-
     for rule in rules().values():
         if rule.ja is not None:
             yield from ((getattr(rule, name), getattr(rule.ja, name)) for name in _TEXTS)
@@ -76,7 +66,34 @@ def _of_files() -> Iterator[tuple[str, str]]:
 
 
 def _finding(finding: Finding, book: Phrasebook) -> Finding:
+    rule = rules().get(finding.rule)
+    if rule is None or rule.ja is None:
+        return finding
     return msgspec.structs.replace(finding, **{name: book.say(getattr(finding, name)) for name in _TEXTS})
+
+
+_IN_DEVICE: dict[str, tuple[str, ...]] = {
+    "services": ("condition",),
+    "update_paths": ("source", "sink", "mechanism", "detail"),
+    "signatures": ("covers", "reason", "key_from"),
+    "boot_chain": ("detail", "starts", "checked_by", "reason"),
+    **dict.fromkeys(("microcontroller", "isolation", "storage", "reset", "logging", "resilience"), ("detail",)),
+}
+
+
+def _device(device: Device, book: Phrasebook) -> Device:
+    """What the device model says in words. Stages and names of traits stay: reports ask for them by name."""
+    rows = {name: tuple(_said(each, fields, book) for each in getattr(device, name)) for name, fields in _IN_DEVICE.items()}
+    paths = tuple(
+        msgspec.structs.replace(path, steps=tuple(_said(step, ("what", "reason"), book) for step in path.steps))
+        for path in rows["update_paths"]
+    )
+    platform = device.platform if device.platform == "unknown" else book.say(device.platform)
+    return msgspec.structs.replace(device, **{**rows, "update_paths": paths, "platform": platform})
+
+
+def _said(row: Noun, fields: Iterable[str], book: Phrasebook) -> Noun:
+    return msgspec.structs.replace(row, **{name: book.say(getattr(row, name)) for name in fields})
 
 
 def _quoted(findings: Iterable[Finding], told: Iterable[Finding]) -> dict[str, str]:
@@ -86,6 +103,7 @@ def _quoted(findings: Iterable[Finding], told: Iterable[Finding]) -> dict[str, s
         path = one.location.path
         brief = f" ({path})" if path else ""
         found[f"{one.rule} {one.title}{brief}"] = f"{one.rule} {other.title}{brief}"
+        found[f"{one.rule} {one.title}" + (f" in {path}" if path else "")] = f"{one.rule} {other.title}{brief}"  # of a waiver
         line = f"{one.severity.value} {one.rule} {one.title}" + (f" in {path}" if path else "")
         shown = f"{phrasebook().say(one.severity.value)} {one.rule} {other.title}{brief}"
         found[f"{line}: {one.remediation}" if one.remediation else line] = (
@@ -97,6 +115,11 @@ def _quoted(findings: Iterable[Finding], told: Iterable[Finding]) -> dict[str, s
 def _tier(tier: TierVerdict, book: Phrasebook, quoted: dict[str, str]) -> TierVerdict:
     rows = tuple(_row(row, book, quoted) for row in tier.criteria)
     return msgspec.structs.replace(tier, note=book.say(tier.note), formula=book.say(tier.formula), criteria=rows)
+
+
+def _gate(gate: GateResult, book: Phrasebook, quoted: dict[str, str]) -> GateResult:
+    reasons, notes = (tuple(book.say(each, quoted) for each in held) for held in (gate.reasons, gate.notes))
+    return msgspec.structs.replace(gate, reasons=reasons, notes=notes)
 
 
 def _row(row: CriterionVerdict, book: Phrasebook, quoted: dict[str, str]) -> CriterionVerdict:

@@ -7,8 +7,11 @@ the other language's sentence. A text that no phrase fits stays as it is.
 A blank is written ``{name}``. What stands in it is kept letter by letter, unless its kind says otherwise:
 
 ``{name:d}``      digits alone
+``{name:w}``      one word, kept
 ``{name:text}``   a text that is looked up in turn
+``{name:any}``    the same, where it may be a name as well: then it is kept
 ``{name:list}``   texts with a comma between them, each looked up
+``{name:names}``  the same, where each may be a name
 ``{name:items}``  texts with a semicolon between them, each looked up
 
 Texts may come from an image: recognising one takes time linear in its length for each phrase, and looking up in turn is bounded.
@@ -17,23 +20,51 @@ Texts may come from an image: recognising one takes time linear in its length fo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import NamedTuple
 
-_BLANK = re.compile(r"\{(\w+)(?::(d|text|list|items))?\}")
+_BLANK = re.compile(r"\{(\w+)(?::(d|w|text|any|list|names|items))?\}")
 _LONGEST = 6000  # characters of a text that is looked up
 _DEEPEST = 8
+_LOOKUPS = 2_000  # for one text
 _SENTENCES = 12
+_CLAUSES = 12  # of a text
 _PARTS = 4  # that one member of a list may consist of
 _CUT = 100  # a text this long may have been cut at its end
-_SURE = 3  # fixed characters that such a text has to begin with
-_SEPARATORS = {"list": (", ", "、"), "items": ("; ", "；")}
+_TELLING = 12  # fixed characters of a phrase that is used though not all in its blanks is known
+_SURE = 8  # fixed characters that such a text has to begin with
+_SEPARATORS = {"list": (", ", "、"), "names": (", ", "、"), "items": ("; ", "；")}
+_SENTENCE = re.compile(r"[.!?] ")
+_END = re.compile(r"[.!?](?= )")
+_SHAPES = {"d": re.compile(r"[0-9]+"), "w": re.compile(r"\S+")}
+_MAY_BE_NAMES = frozenset({"any", "names"})
 _REMEMBERED = 20_000
 
 
 class _Blank(NamedTuple):
     name: str
     kind: str
+
+
+class _Told(NamedTuple):
+    """A text in the other language, as far as it is known."""
+
+    text: str
+    known: bool
+
+
+class _Call:
+    """One question: further whole texts, how many look-ups are left, and what was found."""
+
+    def __init__(self, text: str, also: Mapping[str, str]) -> None:
+        self.also = also
+        self.cut = len(text) >= _CUT
+        self.left = _LOOKUPS
+        self.seen: dict[tuple[str, int], _Told] = {}
+
+
+_Way = Callable[[str, _Call, int], _Told]
 
 
 class Phrase:
@@ -67,7 +98,7 @@ class Phrase:
             yield from (found for found in (first, last if last != first else []) if found and self._allowed(found))
         if len(text) >= _CUT and len(begin) >= _SURE:
             cut = self._cut(text[len(begin) :])
-            if cut:
+            if cut and self._allowed([each or "0" for each in cut]):
                 yield cut
 
     def _from_left(self, inner: str) -> list[str]:
@@ -106,7 +137,12 @@ class Phrase:
         return [*found, rest] + [""] * (len(self.blanks) - len(found) - 1)
 
     def _allowed(self, found: list[str]) -> bool:
-        return all(value and (blank.kind != "d" or value.isdecimal()) for value, blank in zip(found, self.blanks, strict=True))
+        if not self.literals[0] and _SENTENCE.search(found[0]):
+            return False
+        return all(
+            value and (blank.kind not in _SHAPES or _SHAPES[blank.kind].fullmatch(value))
+            for value, blank in zip(found, self.blanks, strict=True)
+        )
 
     def filled(self, values: Mapping[str, str]) -> str:
         """The counterpart with these values in its blanks."""
@@ -127,83 +163,140 @@ class Phrasebook:
                 self._whole[english] = other
         for held in self._by_letter.values():
             held.sort(key=lambda phrase: -phrase.weight)
-        self._seen: dict[str, tuple[str, bool]] = {}
+        self._said: dict[str, _Told] = {}
 
     def say(self, text: str, also: Mapping[str, str] | None = None) -> str:
         """The text in the other language; as it is where no phrase fits. ``also``: further whole texts, for this call alone."""
-        return self._look(text, also or {}, 0)[0]
+        return self._asked(text, also)[0]
 
     def knows(self, text: str, also: Mapping[str, str] | None = None) -> bool:
         """Whether every part of the text that is looked up was found."""
-        return self._look(text, also or {}, 0)[1]
+        return self._asked(text, also)[1]
 
-    def _look(self, text: str, also: Mapping[str, str], depth: int) -> tuple[str, bool]:
-        if text in also:
-            return also[text], True
-        if text in self._whole:
-            return self._whole[text], True
-        if not text or depth > _DEEPEST or len(text) > _LONGEST:
-            return text, False
-        if not also and text in self._seen:
-            return self._seen[text]
-        found = self._by_phrase(text, also, depth)
-        if not found[1]:
-            sentences = self._by_sentence(text, also, depth)
-            found = sentences if sentences[1] or not self._better(found, text) else found
-        if not also and len(self._seen) < _REMEMBERED:
-            self._seen[text] = found
+    def _asked(self, text: str, also: Mapping[str, str] | None) -> _Told:
+        if also is None and text in self._said:
+            return self._said[text]
+        told = self._look(text, _Call(text, also or {}), 0)
+        if also is None and len(self._said) < _REMEMBERED:
+            self._said[text] = told
+        return told
+
+    def _look(self, text: str, call: _Call, depth: int) -> _Told:
+        if text in call.also:
+            return _Told(call.also[text], known=True)
+        if (whole := self._entire(text)) is not None:
+            return _Told(whole, known=True)
+        call.left -= 1
+        if not text or depth > _DEEPEST or len(text) > _LONGEST or call.left < 0:
+            return _Told(text, known=False)
+        if (text, depth) not in call.seen:
+            call.seen[text, depth] = self._parted(text, call, depth)
+        return call.seen[text, depth]
+
+    def _parted(self, text: str, call: _Call, depth: int) -> _Told:
+        """By a phrase, else sentence by sentence or clause by clause; half a phrase before nothing.
+
+        Phrases that begin with a blank come behind sentences: they would take a sentence before them for its value.
+        """
+        found = _Told(text, known=False)
+        for way in (
+            self._by_phrase,
+            self._by_sentence,
+            self._by_open_phrase,
+            self._by_any_sentence,
+            self._by_list,
+            self._by_clause,
+        ):
+            told = way(text, call, depth)
+            if told.known:
+                return told
+            found = told if found.text == text else found
         return found
 
-    @staticmethod
-    def _better(found: tuple[str, bool], text: str) -> bool:
-        return found[0] != text
+    def _entire(self, text: str) -> str | None:
+        """The counterpart of a text without blanks; it may begin a sentence, with a capital letter."""
+        return self._whole.get(text) or self._whole.get(text[:1].lower() + text[1:])
 
-    def _by_phrase(self, text: str, also: Mapping[str, str], depth: int) -> tuple[str, bool]:
+    def _by_phrase(self, text: str, call: _Call, depth: int) -> _Told:
         """By the first phrase all of whose blanks are known; else by the first that fits at all."""
-        half: str | None = None
-        for letter in (text[:1], ""):
+        lower = text[:1].lower() + text[1:]
+        told = self._by_phrases(dict.fromkeys(((text[:1], text), (lower[:1], lower))), call, depth)
+        return told or _Told(text, known=False)
+
+    def _by_open_phrase(self, text: str, call: _Call, depth: int) -> _Told:
+        """The same of phrases that begin with a blank."""
+        return self._by_phrases((("", text),), call, depth) or _Told(text, known=False)
+
+    def _by_phrases(self, tries: Iterable[tuple[str, str]], call: _Call, depth: int) -> _Told | None:
+        half: _Told | None = None
+        for letter, text in tries:
             for phrase in self._by_letter.get(letter, ()):
                 for values in phrase.values(text):
                     told = [
-                        self._value(value, blank.kind, also, depth) for value, blank in zip(values, phrase.blanks, strict=True)
+                        self._value(value, blank.kind, call, depth) for value, blank in zip(values, phrase.blanks, strict=True)
                     ]
-                    shown = phrase.filled({blank.name: each[0] for blank, each in zip(phrase.blanks, told, strict=True)})
-                    if all(known for _, known in told):
-                        return shown, True
-                    half = half or shown
-        return (half, False) if half is not None else (text, False)
+                    shown = phrase.filled({blank.name: each.text for blank, each in zip(phrase.blanks, told, strict=True)})
+                    if all(each.known for each in told):
+                        return _Told(shown, known=True)
+                    if phrase.weight >= _TELLING:
+                        half = half or _Told(shown, known=False)
+        return half
 
-    def _value(self, value: str, kind: str, also: Mapping[str, str], depth: int) -> tuple[str, bool]:
-        if kind in {"", "d"}:
-            return value, True
-        if kind == "text" or value in also or value in self._whole:
-            return self._look(value, also, depth + 1)
+    def _value(self, value: str, kind: str, call: _Call, depth: int) -> _Told:
+        if not kind or kind in _SHAPES:
+            return _Told(value, known=True)
+        if kind in {"any", "text"} or value in call.also or self._entire(value) is not None:
+            shown = self._look(value, call, depth + 1)
+            return shown._replace(known=shown.known or kind in _MAY_BE_NAMES)
         separator, other = _SEPARATORS[kind]
-        told = list(self._members(value.split(separator), separator, also, depth + 1))
-        return other.join(shown for shown, _ in told), all(known for _, known in told)
+        told = list(self._members(value.split(separator), separator, call, depth + 1))
+        return _Told(other.join(each.text for each in told), known=kind in _MAY_BE_NAMES or all(each.known for each in told))
 
-    def _members(self, parts: list[str], separator: str, also: Mapping[str, str], depth: int) -> Iterator[tuple[str, bool]]:
+    def _by_list(self, text: str, call: _Call, depth: int) -> _Told:
+        """Clauses with semicolons or commas between them, where each is known for itself."""
+        for separator, other in ("; ", "。"), (", ", "、"):
+            parts = text.split(separator)
+            if 1 < len(parts) <= _CLAUSES:
+                told = [self._look(part, call, depth + 3) for part in parts]
+                if all(each.known for each in (told[:-1] if call.cut and len(told) > 2 else told)):
+                    return _Told(other.join(each.text for each in told), known=True)
+        return _Told(text, known=False)
+
+    def _members(self, parts: list[str], separator: str, call: _Call, depth: int) -> Iterator[_Told]:
         """The members of a list, each as short as it can be; one that is known may hold the separator itself."""
         at = 0
         while at < len(parts):
-            found, end = (parts[at], False), at + 1
+            found, end = _Told(parts[at], known=False), at + 1
             for stop in range(at + 1, min(len(parts), at + _PARTS) + 1):
-                told = self._look(separator.join(parts[at:stop]), also, depth)
-                if told[1]:
+                told = self._look(separator.join(parts[at:stop]), call, depth)
+                if told.known:
                     found, end = told, stop
                     break
             yield found
             at = end
 
-    def _by_sentence(self, text: str, also: Mapping[str, str], depth: int) -> tuple[str, bool]:
+    def _by_sentence(self, text: str, call: _Call, depth: int) -> _Told:
         """Sentence after sentence: the longest beginning that is known, then the rest."""
-        ends = [hit.end() for hit in re.finditer(r"[.!?](?= )", text)][:_SENTENCES]
-        for end in reversed(ends):
-            head, rest = text[:end], text[end + 1 :]
-            shown, known = (also[head], True) if head in also else (self._whole.get(head, ""), head in self._whole)
-            if not known:
-                shown, known = self._by_phrase(head, also, depth + 1)
-            if known:
-                tail, whole = self._look(rest, also, depth + 1)
-                return shown + ("" if whole else " ") + tail, whole
-        return text, False
+        return self._sentences(text, call, depth, (self._by_phrase,))
+
+    def _by_any_sentence(self, text: str, call: _Call, depth: int) -> _Told:
+        """The same with sentences that begin with a blank."""
+        return self._sentences(text, call, depth, (self._by_phrase, self._by_open_phrase))
+
+    def _sentences(self, text: str, call: _Call, depth: int, ways: tuple[_Way, ...]) -> _Told:
+        for hit in reversed(list(islice(_END.finditer(text), _SENTENCES))):
+            head = text[: hit.end()]
+            whole = call.also.get(head) or self._entire(head)
+            tries = (way(head, call, depth + 1) for way in ways)
+            told = _Told(whole, known=True) if whole is not None else next((each for each in tries if each.known), None)
+            if told is not None:
+                tail = self._look(text[hit.end() + 1 :], call, depth + 1)
+                return _Told(told.text + ("" if tail.known else " ") + tail.text, known=tail.known)
+        return _Told(text, known=False)
+
+    def _by_clause(self, text: str, call: _Call, depth: int) -> _Told:
+        """A clause that was made a sentence."""
+        if not text.endswith(".") or "." in text[:-1]:
+            return _Told(text, known=False)
+        clause = self._look(text[:-1], call, depth + 1)
+        return _Told(f"{clause.text}。", known=True) if clause.known else _Told(text, known=False)

@@ -13,3 +13,12 @@ def told(report: Report, lang: Lang) -> Report:
     from fwcheck.language.japanese import in_japanese  # noqa: PLC0415  # needs every rule there is
 
     return in_japanese(report)
+
+
+def said(text: str, lang: Lang) -> str:
+    """One sentence of a report in ``lang``; as it is where its language has none."""
+    if lang == "en":
+        return text
+    from fwcheck.language.japanese import phrasebook  # noqa: PLC0415
+
+    return phrasebook().say(text)

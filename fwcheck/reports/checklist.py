@@ -19,6 +19,7 @@ from fwcheck.jcstar.catalogue import Criterion, criteria
 from fwcheck.language.told import told
 from fwcheck.model import CriterionVerdict, Finding, Report, TierVerdict, Verdict
 from fwcheck.reports import view
+from fwcheck.reports.labels import label
 from fwcheck.reports.printable import plain
 from fwcheck.reports.registry import Lang
 
@@ -78,8 +79,8 @@ _WORDS = {
     ),
 }
 _EVIDENCE = (
-    *("Fingerprint", "Rule", "Criteria", "Verdict", "Confidence", "Container", "Path", "Offset or line", "Evidence"),
-    "What would refute it",
+    *("fingerprint", "rule", "criteria", "verdict", "confidence", "container", "path", "offset_or_line", "evidence"),
+    "refuted_by",
 )
 
 
@@ -93,7 +94,7 @@ def render(report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> 
     for each in order:
         shown = told(report, each)
         _sheet(book, shown, view.target(shown), each, show_secrets=show_secrets)
-    _evidence(book, told(report, lang), show_secrets=show_secrets)
+    _evidence(book, told(report, lang), lang, show_secrets=show_secrets)
     book.close()
     return out.getvalue()
 
@@ -118,7 +119,7 @@ def rows(report: Report, tier: TierVerdict, lang: Lang, *, show_secrets: bool = 
             "result": _result(row, criterion, lang),
             "reason": row.reason,
             "not_applicable": row.reason if row.verdict is Verdict.NOT_APPLICABLE else "",
-            "evidence": "\n".join(_quoted(each, show_secrets=show_secrets) for each in held[:_SHOWN]),
+            "evidence": "\n".join(_quoted(each, lang, show_secrets=show_secrets) for each in held[:_SHOWN]),
             "documents": "\n".join(need.text(lang) for need in criterion.needs if need.kind == "document"),
             "tests": "\n".join(need.text(lang) for need in criterion.needs if need.kind == "device-test"),
             "references": "\n".join(f"{name}: {', '.join(ids)}" for name, ids in criterion.anchors.items()),
@@ -131,10 +132,10 @@ def _result(row: CriterionVerdict, criterion: Criterion, lang: Lang) -> str:
     return _OPEN["device" if criterion.evaluation == ("device",) else "document"][lang == "ja"]
 
 
-def _quoted(finding: Finding, *, show_secrets: bool) -> str:
+def _quoted(finding: Finding, lang: Lang, *, show_secrets: bool) -> str:
     shown = _shown(finding, show_secrets=show_secrets)
     lines = (
-        f"{finding.rule} ({finding.confidence}) {finding.title}",
+        f"{finding.rule} ({label(finding.confidence, lang)}) {finding.title}",
         f"  {view.place(finding.location)}",
         f"  {shown}" if shown else "",
     )
@@ -225,19 +226,26 @@ def _printed(sheet: Any, last: int) -> None:
     sheet.set_footer("&L&A&R&P / &N")
 
 
-def _evidence(book: Any, report: Report, *, show_secrets: bool) -> None:
+def _evidence(book: Any, report: Report, lang: Lang, *, show_secrets: bool) -> None:
     """Every finding with its place, for whoever follows a row up."""
-    sheet = book.add_worksheet("Evidence")
+    sheet = book.add_worksheet("証拠" if lang == "ja" else "Evidence")
     head = book.add_format({"bold": True, "bg_color": "#E8EBEE", "border": 1})
     cell = book.add_format({"text_wrap": True, "valign": "top"})
     for at, (name, width) in enumerate(zip(_EVIDENCE, (18, 10, 18, 12, 11, 34, 34, 14, 60, 50), strict=True)):
         sheet.set_column(at, at, width)
-        sheet.write_string(0, at, name, head)
+        sheet.write_string(0, at, label(name, lang), head)
     for number, finding in enumerate(report.findings, 1):
         where = finding.location
-        place = f"line {where.line}" if where.line is not None else "" if where.offset is None else f"0x{where.offset:x}"
+        place = (
+            label("line", lang, number=where.line)
+            if where.line is not None
+            else ""
+            if where.offset is None
+            else f"0x{where.offset:x}"
+        )
         values = (
-            *(finding.fingerprint, finding.rule, " ".join(finding.criteria), finding.verdict, finding.confidence),
+            *(finding.fingerprint, finding.rule, " ".join(finding.criteria)),
+            *(label(finding.verdict, lang), label(finding.confidence, lang)),
             *(" › ".join(where.chain), where.path, place, _shown(finding, show_secrets=show_secrets), finding.refuted_by),
         )
         for at, value in enumerate(values):

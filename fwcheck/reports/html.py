@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from fwcheck.jcstar.catalogue import Criterion, criteria, shipped
 from fwcheck.jcstar.extent import size
-from fwcheck.language.told import told
+from fwcheck.language.told import said, told
 from fwcheck.model import CriterionVerdict, Finding, Report, TierVerdict
 from fwcheck.reports import boot_graph, view
 from fwcheck.reports._file_tree import tree
@@ -102,12 +102,13 @@ def _values(report: Report, lang: Lang, *, show_secrets: bool) -> dict[str, Any]
         "needs": needs,
         "all_needs": view.needs(view.target(report), lang),
         "components": view.components(report.components),
-        "bars": bars(report),
+        "bars": bars(report, lang),
         "parts": view.parts(report.coverage),
         "gaps": sorted(report.coverage.gaps, key=lambda gap: (-gap.bytes, gap.node, gap.reason)),
         "gate_state": view.gate_state(report.gate),
         "place": view.place,
         "spot": view.spot,
+        "said": lambda text: said(text, lang),
         "title": lambda row: view.title(row, lang),
         "show_secrets": show_secrets,
         "password": lambda account: view.password(account, lang, show_secrets=show_secrets),
@@ -136,7 +137,7 @@ def levels(report: Report, lang: Lang = "en") -> list[Level]:
     return out
 
 
-def bars(report: Report) -> list[Bar]:
+def bars(report: Report, lang: Lang = "en") -> list[Bar]:
     """The image as rectangles from left to right: its spans where the report holds them, else its classes of bytes."""
     total = report.coverage.bytes_total
     if not total:
@@ -147,7 +148,8 @@ def bars(report: Report) -> list[Bar]:
         if right > left:
             fits = right - left >= max(_MAP_LABEL, 0.8 * len(name))
             at = f"0x{start:x}, " if report.coverage.spans else ""
-            tip = f"{at}{size(length)}: {kind} {name}".rstrip()
+            shown = kind if lang == "en" else label(kind, lang)
+            tip = f"{at}{size(length)}: {shown} {name}".rstrip()
             out.append(Bar(round(left, 3), round(max(right - left, 0.06), 3), kind, name if fits else "", tip))
     return out
 

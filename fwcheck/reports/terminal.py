@@ -10,7 +10,7 @@ import io
 from typing import IO, TYPE_CHECKING
 
 from fwcheck.jcstar.extent import size
-from fwcheck.language.told import told
+from fwcheck.language.told import said, told
 from fwcheck.model import BootStep, Component, Device, Finding, Report, TierVerdict, Trait, UpdatePath, Verdict
 from fwcheck.reports import view
 from fwcheck.reports.labels import label
@@ -20,6 +20,7 @@ from fwcheck.reports.registry import Lang
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 WIDTH = 110  # columns when there is no terminal to ask
 _NARROW = 72
@@ -82,6 +83,8 @@ class _Printer:
         self.show_secrets = show_secrets
         self.narrow = console.width < _NARROW
         self.blocks = blocks
+        self.comma = "、" if lang == "ja" else ", "
+        self.colon = "：" if lang == "ja" else ": "
 
     def report(self, report: Report) -> None:
         """Everything, in the order in which a person asks."""
@@ -102,12 +105,21 @@ class _Printer:
 
     def _line(self, *pieces: tuple[str, str] | str, indent: int = 0) -> None:
         from rich.padding import Padding  # noqa: PLC0415
-        from rich.text import Text  # noqa: PLC0415
 
-        text = Text()
+        text = self._text()
         for piece in pieces:
             text.append(*((piece,) if isinstance(piece, str) else piece))
-        self.console.print(Padding(text, (0, 0, 0, indent)) if indent else text)
+        self.console.print(Padding(text, (0, 0, 0, indent)))
+
+    def _text(self, words: str = "", style: str = "") -> Text:
+        """Text that is wrapped as its language asks."""
+        if self.lang == "ja":
+            from fwcheck.reports.wide import WideText  # noqa: PLC0415
+
+            return WideText(words, style=style)
+        from rich.text import Text  # noqa: PLC0415
+
+        return Text(words, style=style)
 
     def _section(self, name: str, note: str = "") -> None:
         self.console.print()
@@ -131,13 +143,8 @@ class _Printer:
         if grid.row_count:
             self.console.print(Padding(grid, (0, 0, 0, 2)))
 
-    def _cell(self, text: str, style: str = "") -> object:
-        from rich.text import Text  # noqa: PLC0415
-
-        return Text(text, style=style)
-
     def _add(self, grid: Table, *cells: tuple[str, str] | str) -> None:
-        grid.add_row(*(self._cell(*((each,) if isinstance(each, str) else each)) for each in cells))  # type: ignore[arg-type]  # Text
+        grid.add_row(*(self._text(*((each,) if isinstance(each, str) else each)) for each in cells))
 
     def _more(self, count: int, indent: int = 2) -> None:
         if count > 0:
@@ -155,7 +162,7 @@ class _Printer:
         style = "bold red" if tier.refuted else "bold"
         self._line((view.level_sentence(tier, self.lang), style))
         if not tier.official:
-            self._line((f"{self.word('proxy')}: {tier.note}", "dim"))
+            self._line((f"{self.word('proxy')}{self.colon}{tier.note}", "dim"))
 
     def _coverage(self, report: Report) -> None:
         self._section(self.word("coverage"))
@@ -165,11 +172,13 @@ class _Printer:
         if bar:
             self._line(*bar, indent=2)
         names = [f"{self.word(part.name)} {view.percent(part.share)}" for part in held if part.bytes or part.name == "explained"]
-        self._line(", ".join([*names, f"{report.coverage.files} {self.word('files')}"]), indent=2)
+        self._line(self.comma.join([*names, f"{report.coverage.files} {self.word('files')}"]), indent=2)
         gaps = sorted(report.coverage.gaps, key=lambda gap: (-gap.bytes, gap.node, gap.reason))
         for gap in gaps[:_GAPS]:
             amount = f" ({size(gap.bytes)})" if gap.bytes > 0 else ""
-            self._line((f"{self.word('gaps')}: ", "yellow"), f"{plain(gap.node)}: {plain(gap.reason)}{amount}", indent=2)
+            self._line(
+                (f"{self.word('gaps')}{self.colon}", "yellow"), f"{plain(gap.node)}: {plain(gap.reason)}{amount}", indent=2
+            )
         self._more(len(gaps) - _GAPS)
 
     def _bar(self, held: list[view.Part], columns: int) -> list[tuple[str, str]]:
@@ -224,7 +233,7 @@ class _Printer:
         arrow = "→" if self.blocks else "->"
         told = [self.word(f"transport_{path.transport}")] if path.transport in {"plain", "unchecked", "authenticated"} else []
         told += [self.word("automatic_yes")] if path.automatic == "yes" else []
-        words = f"{plain(path.source)} {arrow} {plain(path.sink)}: {path.verified}"
+        words = f"{plain(path.source)} {arrow} {plain(path.sink)}: {self.word(f'check_{path.verified}')}"
         words += f" ({plain(path.mechanism)})" if path.mechanism else ""
         self._add(grid, (self.word("updates"), "dim"), ("; ".join((words, *told)), style))
         for number, step in enumerate(path.steps[:_STEPS], 1):
@@ -244,7 +253,7 @@ class _Printer:
         by = f" ({plain(step.checked_by)})" if step.checked_by and step.verified != "unknown" else ""
         state = "" if step.stage == "boot ROM" else f": {self.word(f'link_{step.verified}')}{by}"
         detail = f" {plain(step.detail)}" if step.detail else ""
-        return ((f"{arrow}{plain(step.stage)}{detail}{state}", style),)
+        return ((f"{arrow}{plain(said(step.stage, self.lang))}{detail}{state}", style),)
 
     def _microcontroller(self, grid: Table, device: Device) -> None:
         """What the image of a microcontroller says of itself: one line for each subject."""
@@ -252,9 +261,17 @@ class _Printer:
         for trait in device.microcontroller:
             told.setdefault(trait.name, []).append(trait)
         for name, traits in told.items():
-            words = "; ".join(dict.fromkeys(_told(each) for each in traits[:_PER_SUBJECT]))
+            words = "; ".join(dict.fromkeys(self._told(each) for each in traits[:_PER_SUBJECT]))
             more = len(traits) - _PER_SUBJECT
-            self._add(grid, (plain(name), "dim"), words + (f" {self.word('more', count=more)}" if more > 0 else ""))
+            self._add(
+                grid, (plain(said(name, self.lang)), "dim"), words + (f" {self.word('more', count=more)}" if more > 0 else "")
+            )
+
+    def _told(self, trait: Trait) -> str:
+        detail = plain(trait.detail)
+        if trait.state == "no":
+            return f"{self.word('trait_no')}: {detail}".removesuffix(": ")
+        return detail or self.word(trait.state)
 
     def _components(self, report: Report) -> None:
         if not report.components:
@@ -276,11 +293,11 @@ class _Printer:
             marks.append(self.word("vulnerabilities", count=len(component.vulnerabilities)))
         if component.end_of_life:
             marks.append(self.word("end_of_life", date=component.end_of_life))
-        return ((", ".join(marks), "red" if exploited else "yellow" if marks else ""),)
+        return ((self.comma.join(marks), "red" if exploited else "yellow" if marks else ""),)
 
     def _findings(self, report: Report) -> None:
         groups = view.adverse(report.findings)
-        tally = ", ".join(f"{len(held)} {self.word(severity.value)}" for severity, held in groups) or self.word("none")
+        tally = self.comma.join(f"{len(held)} {self.word(severity.value)}" for severity, held in groups) or self.word("none")
         self._section(self.word("findings"), tally)
         for severity, held in groups:
             for rule, same in view.by_rule(held):
@@ -290,7 +307,7 @@ class _Printer:
                     self._line((self.word("more_of_rule", count=len(same) - _PER_RULE, rule=rule), "dim"), indent=4)
         waived = sum(finding.waived for finding in report.findings)
         if waived:
-            self._line((f"{self.word('waived')}: {waived}", "dim"), indent=2)
+            self._line((f"{self.word('waived')}{self.colon}{waived}", "dim"), indent=2)
         support = view.of_verdict(report.findings, "support")
         if support:
             self._section(self.word("speaks_for"), str(len(support)))
@@ -317,9 +334,9 @@ class _Printer:
             shown = plain(finding.evidence)
             self._line(shown if len(shown) <= _EVIDENCE else shown[: _EVIDENCE - 1] + "…", indent=4)
         if self.show_secrets and finding.secret:
-            self._line((f"{self.word('secret')}: ", "bold"), plain(finding.secret), indent=4)
+            self._line((f"{self.word('secret')}{self.colon}", "bold"), plain(finding.secret), indent=4)
         if finding.remediation:
-            self._line((f"{self.word('fix')}: ", "bold"), plain(finding.remediation), indent=4)
+            self._line((f"{self.word('fix')}{self.colon}", "bold"), plain(finding.remediation), indent=4)
 
     def _criteria(self, tier: TierVerdict) -> None:
         self._section(f"{tier.id} {self.word('criteria')}", self.word("caution"))
@@ -347,22 +364,17 @@ class _Printer:
         self.console.print()
         refuting = [row.id for row in tier.criteria if row.verdict is Verdict.VIOLATION]
         style = "bold red" if tier.refuted else "bold"
-        tail = f": {', '.join(refuting)}" if refuting else ""
+        tail = f"{self.colon}{', '.join(refuting)}" if refuting else ""
         self._line((view.level_sentence(tier, self.lang) + tail, style))
         self._line((f"{self.word('score')} {tier.score}/100", "bold"), (f"  {self.word('score_note')}", "dim"))
         self._line((tier.formula, "dim"), indent=2)
         state = view.gate_state(report.gate)
         asked = f" ({', '.join(report.gate.asked)})" if report.gate.asked else ""
-        self._line((f"{self.word('gate')}: ", "bold"), (self.word(state), _STYLES.get(state, "")), asked)
+        self._line((f"{self.word('gate')}{self.colon}", "bold"), (self.word(state), _STYLES.get(state, "")), asked)
         for reason in report.gate.reasons:
             self._line(plain(reason), indent=2)
         for note in report.gate.notes:
             self._line((f"{self.word('note')}: {plain(note)}", "dim"), indent=2)
-
-
-def _told(trait: Trait) -> str:
-    detail = plain(trait.detail)
-    return f"no: {detail}".removesuffix(": ") if trait.state == "no" else detail or trait.state
 
 
 def _short(finding: Finding) -> str:

@@ -195,7 +195,7 @@ def components(held: Sequence[Component]) -> list[Component]:
 
 def password(account: Account, lang: Lang = "en", *, show_secrets: bool = False) -> str:
     """The state of an account's password in words; the password itself only on demand."""
-    words = account.password + (f" ({account.scheme})" if account.scheme else "")
+    words = label(f"password_{account.password}", lang) + (f" ({account.scheme})" if account.scheme else "")
     if account.cracked:
         words += f", {label('cracked', lang)}"
     if show_secrets and account.plain:

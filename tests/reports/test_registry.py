@@ -44,6 +44,6 @@ def test_no_label_claims_a_positive_verdict(lang) -> None:
 
 def test_both_languages_hold_the_same_placeholders() -> None:
     for key in labels("en"):
-        values = dict.fromkeys(("count", "rule", "level", "decidable", "total", "date", "name", "products"), "1")
+        values = dict.fromkeys(("count", "rule", "level", "decidable", "total", "date", "name", "products", "number"), "1")
         assert label(key, "en", **values)
         assert label(key, "ja", **values)
