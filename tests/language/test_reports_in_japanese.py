@@ -57,8 +57,8 @@ def kept(report: Report) -> list[str]:
     return sorted(found, key=len, reverse=True)
 
 
-KEPT = {"text", "evidence", "path", "program", "arguments", "command", "condition", "name", "node", "chain", "what", "mechanism",
-        "file", "label", "license", "purl", "subject", "issuer", "detail", "starts"}  # fmt: skip
+KEPT = {"text", "evidence", "rows", "path", "program", "arguments", "command", "condition", "name", "node", "chain",
+        "what", "mechanism", "file", "label", "license", "purl", "subject", "issuer", "detail", "starts"}  # fmt: skip
 
 
 def prose(text: str, report: Report) -> list[str]:
