@@ -219,11 +219,12 @@ def _update_keys(paths: Sequence[Path]) -> tuple[PublicKey, ...]:
     if not paths:
         return ()
     from fwcheck.device.update_keys import NoKey, read  # noqa: PLC0415  # few scans are given keys
+    from fwcheck.inspection.pgp_keys import keys_of  # noqa: PLC0415
 
     found: list[PublicKey] = []
     for path in paths:
         try:
-            found += read(path)
+            found += read(path, keys_of)
         except (OSError, NoKey) as error:
             raise InputError(f"--update-key {path}: {getattr(error, 'strerror', None) or error}") from error
     return tuple(found)

@@ -22,7 +22,6 @@ from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.model import Facts, Node, NodeKind, SignedBlock
 
 _USIGN = re.compile(r"untrusted comment:[^\n]{0,200}\n([A-Za-z0-9+/=]{100})\s*(?:trusted comment:[^\n]{0,200}\n\S{0,100}\s*)?")
-_PGP = ("-----BEGIN PGP SIGNED MESSAGE-----", "-----BEGIN PGP SIGNATURE-----")
 _ROOT_HASH = re.compile(r"[0-9a-f]{64}(?:[0-9a-f]{64})?")
 _TEXT = 16 << 10  # characters of a signature in text
 _IMA = 3000  # files whose attribute is verified
@@ -60,12 +59,18 @@ def _beside(fs: FileSystem, node: Node) -> Iterator[tuple[Node, SignedBlock]]:
     other = _other(fs, node)
     facts = fs.facts_of(other) if other is not None else None
     if other is None or facts is None:
+        yield from (
+            (node, _openpgp(block, None, node.path.rpartition("/")[2])) for block in node.signatures if block.scheme == "OpenPGP"
+        )
         return
     name = other.path.rpartition("/")[2]
     # What the kernel verifies is the root hash in hexadecimal, without the end of its line (dm-verity, root_hash_sig_key_desc).
     root = (facts.text or "").strip()
     hashed = _ROOT_HASH.fullmatch(root) is not None
     for block in node.signatures:
+        if block.scheme == "OpenPGP":
+            yield node, _openpgp(block, facts, name)
+            continue
         digest = _digest(block.hash, facts, root.encode() if hashed else b"")
         told = msgspec.structs.replace(
             block, scheme="dm-verity root hash" if hashed else block.scheme, role="content", covers=name
@@ -99,13 +104,10 @@ def _exact(facts: Facts) -> bytes:
 
 
 def _text(fs: FileSystem, node: Node) -> Iterator[tuple[Node, SignedBlock]]:
-    """Signatures in text: usign and signify over the file they are named after; OpenPGP is told."""
+    """Signatures in text: usign and signify, over the file they are named after."""
     facts = fs.facts_of(node)
     text = facts.text if facts is not None else None
     if not text:
-        return
-    if text.startswith(_PGP):
-        yield node, SignedBlock(scheme="OpenPGP", covers=node.path.rpartition("/")[2], role="content")
         return
     found = _USIGN.fullmatch(text) if text.startswith("untrusted comment:") else None
     other = _other(fs, node)
@@ -125,6 +127,21 @@ def _text(fs: FileSystem, node: Node) -> Iterator[tuple[Node, SignedBlock]]:
             scheme="usign", algorithm="Ed25519", signature=raw[10:], message=message, role="content",
             covers=other.path.rpartition("/")[2], key_hint=f"key number {raw[2:10].hex()}",
         )  # fmt: skip
+
+
+def _hashed(message: bytes, name: str, trailer: bytes) -> bytes:
+    return hashlib.new(name, message + trailer, usedforsecurity=False).digest() if name in hashlib.algorithms_available else b""
+
+
+def _openpgp(block: SignedBlock, signed: Facts | None, covers: str) -> SignedBlock:
+    """A signature beside the file that it is over, as far as the bytes of that are at hand."""
+    content = _exact(signed) if signed is not None else b""
+    if block.covers == "text":  # its lines end with CR LF
+        content = content.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    digest = _hashed(content, block.hash, block.message) if content and block.message else b""
+    # The first bytes of the digest stand in the signature.
+    intact = digest[:2] == block.bound if digest and block.bound else None
+    return msgspec.structs.replace(block, digest=digest, message=b"", bound=b"", role="content", covers=covers, intact=intact)
 
 
 def _attribute(fs: FileSystem, node: Node) -> Iterator[tuple[Node, SignedBlock]]:

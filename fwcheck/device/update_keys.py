@@ -11,6 +11,7 @@ import base64
 import binascii
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +26,26 @@ class NoKey(ValueError):
     """The file holds no public key that is understood."""
 
 
-def read(path: Path) -> tuple[PublicKey, ...]:
-    """The public keys of a file: PEM or DER, certificates, private keys (their public half), OpenSSH, usign, minisign, AVB, raw.
+Ring = Callable[[bytes], tuple[bytes, ...]]  # the keys of an OpenPGP keyring, DER
 
-    Raises OSError when it cannot be read and :class:`NoKey` when it holds none.
+
+def read(path: Path, ring: Ring = lambda _raw: ()) -> tuple[PublicKey, ...]:
+    """The public keys of a file: PEM, DER, certificates, private keys (public half), OpenSSH, usign, minisign, AVB, OpenPGP, raw.
+
+    ``ring`` reads OpenPGP keyrings. Raises OSError when it cannot be read and :class:`NoKey` when it holds none.
     """
     with path.open("rb") as file:
         raw = file.read(_LIMIT)
-    return parse(raw, f"--update-key {path.name}")
+    return parse(raw, f"--update-key {path.name}", ring)
 
 
-def parse(raw: bytes, origin: str) -> tuple[PublicKey, ...]:
+def parse(raw: bytes, origin: str, ring: Ring = lambda _raw: ()) -> tuple[PublicKey, ...]:
     """The public keys in ``raw``; raises :class:`NoKey`."""
     found = _pem(raw) or _one(raw)
-    keys = tuple(PublicKey(der=der, origin=origin) for der in dict.fromkeys(filter(None, map(_der, found[:_MOST]))))
+    encoded = list(map(_der, found[:_MOST])) or list(ring(raw)[:_MOST])
+    keys = tuple(PublicKey(der=der, origin=origin) for der in dict.fromkeys(filter(None, encoded)))
     if not keys:
-        raise NoKey("no public key in it (PEM, DER, OpenSSH, usign, minisign, AVB or 32 raw bytes of Ed25519)")
+        raise NoKey("no public key in it (PEM, DER, OpenSSH, usign, minisign, AVB, OpenPGP or 32 raw bytes of Ed25519)")
     return keys
 
 

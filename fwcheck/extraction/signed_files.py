@@ -8,7 +8,8 @@ same way on some machines. Sources: ``include/uapi/linux/module_signature.h``, `
 ``kernel/module_signing.c`` of Linux.
 
 A file of its own is a CMS message without content in DER, or the bare number of RSA (``openssl dgst -sign``) or numbers of ECDSA
-in a file whose name says that it is a signature. What they are over is known where the other file is: beside them.
+in a file whose name says that it is a signature, or OpenPGP
+signatures in binary. What they are over is known where the other file is: beside them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import msgspec
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.formats import _cms as cms
+from fwcheck.extraction.formats import _openpgp_packets as pgp
 from fwcheck.model import SignedBlock
 
 _MARK: Final = b"~Module signature appended~\n"
@@ -31,6 +33,10 @@ _HASHES: Final = {1: "md5", 2: "sha1", 4: "sha256", 5: "sha384", 6: "sha512", 7:
 _LIMIT: Final = 64 << 10  # bytes of name, identifier and signature
 _SMALLEST: Final = 64
 _SUFFIXES: Final = (".sig", ".sign", ".signature", ".sgn", ".p7s", ".p1", ".sha256.rsa")
+_PGP: Final = "OpenPGP"
+_TEXT_LIMIT: Final = 4 << 20  # bytes of a clear-signed text
+_PGP_SUFFIXES: Final = (".sig", ".gpg", ".pgp", ".sign", ".asc", ".signature")
+_PGP_SIGNATURES: Final = (0x88, 0x89, 0x8A, 0xC2)  # how a packet of a signature begins
 _RSA_SIZES: Final = (256, 384, 512)
 _SEQUENCE, _NUMBER = 0x30, 0x02
 _SCHEME, _COVERS = "Linux module signature", "kernel module"
@@ -38,7 +44,26 @@ _SCHEME, _COVERS = "Linux module signature", "kernel module"
 
 def signatures(content: memoryview, path: str) -> tuple[SignedBlock, ...]:
     """The signatures of a file: those at its end, or it is one itself (role ``detached``). Never raises."""
+    if bytes(content[:10]) == b"-----BEGIN" and len(content) <= _TEXT_LIMIT:
+        return _armoured(bytes(content), path)
     return _appended(content) or (_detached(bytes(content), path) if _SMALLEST <= len(content) <= _LIMIT else ())
+
+
+def _armoured(content: bytes, path: str) -> tuple[SignedBlock, ...]:
+    """A clear-signed text with its signatures, or signatures in armour, over the file that they are named after."""
+    text = content.decode("latin-1")  # one character for each byte
+    name = path.rpartition("/")[2]
+    if (clear := pgp.clear_text(text)) is not None:
+        message = clear[0].encode("latin-1")
+
+        def hashed(hash: str, trailer: bytes) -> bytes:
+            return hashlib.new(hash, message + trailer, usedforsecurity=False).digest()
+
+        told = pgp.blocks(pgp.signatures(clear[1]), hashed, _PGP, f"the text of {name}")
+        return told or (SignedBlock(scheme=_PGP, covers=name, role="content"),)
+    if not text.startswith("-----BEGIN PGP SIGNATURE-----"):
+        return ()
+    return pgp.beside(pgp.signatures(pgp.dearmoured(text))) or (SignedBlock(scheme=_PGP, covers=name, role="content"),)
 
 
 def _detached(content: bytes, path: str) -> tuple[SignedBlock, ...]:
@@ -53,6 +78,8 @@ def _detached(content: bytes, path: str) -> tuple[SignedBlock, ...]:
             return tuple(
                 msgspec.structs.replace(block, bound=held, role="detached") for block, held in zip(blocks, bound, strict=False)
             )
+    if content[0] in _PGP_SIGNATURES and path.lower().endswith(_PGP_SUFFIXES) and (found := pgp.signatures(content)):
+        return pgp.beside(found)
     if not path.lower().endswith(_SUFFIXES):
         return ()
     if len(content) in _RSA_SIZES:

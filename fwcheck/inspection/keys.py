@@ -12,6 +12,7 @@ import hashlib
 import re
 import warnings
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from fwcheck.inspection import key_material, keystores, pgp_keys, putty_keys, ssh_keys, text_keys
@@ -121,6 +122,8 @@ def _read_pem(
         elif (key := _pem_key(block, guess=len(keys) < _GUESSED)) is not None:
             keys.append(key)
             taken.append((block.offset, block.end))
+            if block.label == "PGP PUBLIC KEY BLOCK":
+                keys += islice(pgp_keys.armoured_ring(block.body, block.offset), KEY_LIMIT)
     if skipped:
         problems.append(f"certificates: the first {CERTIFICATE_LIMIT} read, {skipped} left")
     return taken

@@ -15,7 +15,9 @@ import msgspec
 
 from fwcheck.extraction.errors import ExtractionError, FormatError, QuotaExceeded
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats import _openpgp_packets as pgp
 from fwcheck.extraction.formats import tar
+from fwcheck.extraction.formats._checksums import digest
 from fwcheck.extraction.formats._parts import part
 from fwcheck.extraction.formats._unpacked import fields, tar_files
 from fwcheck.extraction.formats.ar import Archive
@@ -23,11 +25,12 @@ from fwcheck.extraction.formats.gzip import FORMATS as GZIP
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import member_path, note
 from fwcheck.extraction.source import ByteSource
-from fwcheck.model import NodeKind
+from fwcheck.model import NodeKind, SignedBlock
 
 _SHOWN = ("package", "version", "architecture", "source", "maintainer", "depends")
 _TAR = re.compile(r"(control|data)\.tar(\.[a-z0-9]+)?")
 _SCRIPTS = ("preinst", "postinst", "prerm", "postrm", "config", "triggers")
+_SIGNATURE_LIMIT, _SIGNATURES = 64 << 10, 4
 _CONTROL_LIMIT = 1 << 20  # bytes of the file `control`
 
 
@@ -57,8 +60,10 @@ class Deb(Format):
     title = "Debian package"
     specification = "deb(5)"
     category = "archive"
-    reads = "control and data archives, packed with what is a format of its own; control fields; opkg's ar form; debsigs members"
-    not_read = "signatures are told, not verified"
+    reads = (
+        "control and data archives, packed with what is a format of its own; control fields; opkg's ar form; debsigs signatures"
+    )
+    not_read = "signatures of dpkg-sig, which hold sums of the members"
     signatures = (Signature(pattern=rb"!<arch>\ndebian-binary", width=21),)
     priority = 30
 
@@ -87,8 +92,26 @@ class Deb(Format):
             detail["variant"] = "ipk"
         detail = {"format_version": source.peek(first.data, 8).split(b"\n")[0].decode("latin-1"), **detail}
         return Container(
-            format=self.name, size=archive.size, entries=entries, detail={**detail, **_integrity(signatures)}, problems=problems
+            format=self.name, size=archive.size, entries=entries, detail={**detail, **_integrity(signatures)}, problems=problems,
+            signatures=_signed(source, archive),
+        )  # fmt: skip
+
+
+def _signed(source: ByteSource, archive: Archive) -> tuple[SignedBlock, ...]:
+    """debsigs: OpenPGP signatures over the members of the format, one behind the other (debsigs(1), debsig-verify)."""
+    held = [one for one in archive.members if one.name.startswith("_gpg") and one.size <= _SIGNATURE_LIMIT][:_SIGNATURES]
+    covered = [(one.data, one.size) for one in archive.members if one.name == "debian-binary" or _TAR.fullmatch(one.name)]
+
+    def hashed(name: str, trailer: bytes) -> bytes:
+        return digest(name, source, *covered, behind=trailer)
+
+    return tuple(
+        block
+        for one in held
+        for block in pgp.blocks(
+            pgp.signatures(source.read(one.data, one.size))[:2], hashed, "debsigs", f"the package ({one.name})"
         )
+    )
 
 
 def _for_opkg(archive: Archive) -> bool:

@@ -12,19 +12,22 @@ import struct
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
-from fwcheck.extraction.formats._checksums import digest_of, right_or_wrong
+from fwcheck.extraction.formats import _openpgp_packets as pgp
+from fwcheck.extraction.formats._checksums import digest, digest_of, right_or_wrong
 from fwcheck.extraction.formats._parts import part
 from fwcheck.extraction.formats._rpm_header import Header
 from fwcheck.extraction.formats._unpacked import compression
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import note
 from fwcheck.extraction.source import ByteSource
+from fwcheck.model import SignedBlock
 
 LEAD = 96
 # Tags of the signature header, then of the main one (include/rpm/rpmtag.h)
 _SIZE, _LONG_SIZE, _MD5, _SHA1_HEADER, _SHA256_HEADER = 1000, 270, 1004, 269, 273
 _SIGNATURES = {267: "DSA over the header", 268: "RSA over the header", 278: "OpenPGP over the header",
                1002: "OpenPGP over header and payload", 1005: "OpenPGP DSA over header and payload"}  # fmt: skip
+_OVER_BOTH = (1002, 1005)
 _SHOWN = {"package": 1000, "version": 1001, "release": 1002, "architecture": 1022, "licence": 1014, "vendor": 1011,
           "source": 1044, "build_host": 1007}  # fmt: skip
 _FORMAT, _COMPRESSOR, _PAYLOAD_DIGEST, _PAYLOAD_ALGORITHM = 1124, 1125, 5092, 5093
@@ -40,7 +43,7 @@ class Rpm(Format):
     specification = "rpm.org, RPM V4 Package format"
     category = "archive"
     reads = "lead, both headers, payload with any compressor; SHA-256, SHA-1 and MD5 digests of header and payload recomputed"
-    not_read = "signatures are told, not verified; delta RPMs"
+    not_read = "DSA signatures are told, not verified; delta RPMs"
     signatures = (Signature(pattern=rb"\xed\xab\xee\xdb[\x03\x04].\x00[\x00\x01]", width=8),)
     priority = 30
 
@@ -58,8 +61,23 @@ class Rpm(Format):
         detail |= _checked(source, signature, main, size, limits, problems)
         return Container(
             format=self.name, size=payload + size - offset, entries=_entries(source, signature, main, payload, size),
-            detail=detail, problems=problems,
+            detail=detail, problems=problems, signatures=_signed(source, signature, main, size),
         )  # fmt: skip
+
+
+def _signed(source: ByteSource, signature: Header, main: Header, payload: int) -> tuple[SignedBlock, ...]:
+    """OpenPGP signatures over the main header, whose digests bind the payload, or over both."""
+    found: list[SignedBlock] = []
+    for tag, words in _SIGNATURES.items():
+        size = main.size + (payload if tag in _OVER_BOTH else 0)
+        covers = "header and payload" if tag in _OVER_BOTH else "header, with the digest of the payload"
+
+        def hashed(name: str, trailer: bytes, size: int = size) -> bytes:
+            return digest(name, source, (main.offset, size), behind=trailer)
+
+        held = pgp.signatures(signature.binary(tag))[:2]
+        found += pgp.blocks(held, hashed, "RPM", f"{covers} ({words.split(' over')[0]})")
+    return tuple(found)
 
 
 def _payload_size(source: ByteSource, signature: Header, main: Header, problems: list[str]) -> int:

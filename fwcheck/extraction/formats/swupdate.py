@@ -15,7 +15,8 @@ import msgspec
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
 from fwcheck.extraction.formats import _cms as cms
-from fwcheck.extraction.formats._checksums import digest_of
+from fwcheck.extraction.formats import _openpgp_packets as pgp
+from fwcheck.extraction.formats._checksums import digest, digest_of
 from fwcheck.extraction.formats._libconfig import Value, parse
 from fwcheck.extraction.formats.cpio import Archive
 from fwcheck.extraction.limits import DEFAULT, Limits
@@ -57,7 +58,7 @@ class Swupdate(Format):
     specification = "SWUpdate documentation, sw-description"
     category = "update bundle"
     reads = "sw-description (libconfig and JSON), SHA-256 of members recomputed, CMS signature with its certificate"
-    not_read = "OpenPGP signatures are told, not verified; encrypted members; values that the description computes in Lua"
+    not_read = "encrypted members; values that the description computes in Lua"
     signatures = (Signature(pattern=rb"sw-description\x00", width=15, offset=110),)
     priority = 30
 
@@ -206,7 +207,16 @@ def _signature(
     if head[:1] == b"\x30" and source.size <= cms.LIMIT and description.open is not None:
         return _cms_signature(source, description.open(), limits, problems)
     if head[:1] in (b"\x88", b"\x89", b"\xc2") or head == b"-----B":
-        return "OpenPGP signature over sw-description (not verified)", ()
+        raw = source.read(0, min(source.size, cms.LIMIT))
+        found = pgp.signatures(pgp.dearmoured(raw.decode("latin-1")) if head == b"-----B" else raw)[:2]
+        content = description.open() if description.open is not None else source
+
+        def hashed(name: str, trailer: bytes) -> bytes:
+            return digest(name, content, (0, content.size), behind=trailer)
+
+        held = pgp.blocks(found, hashed, "SWUpdate", DESCRIPTION)
+        told = tuple(msgspec.structs.replace(each, role="update") for each in held)
+        return "OpenPGP signature over sw-description (not verified)", told
     return f"signature of {source.size} bytes of an unknown kind over sw-description (not verified)", ()
 
 
