@@ -13,6 +13,8 @@ missed  rows of truth without it
 false   versions of a component of truth that the truth contradicts; in wheels without any library, whatever is named
 others  versions of components that the truth does not speak of: printed with --verbose, to be judged by eye
 seconds processor time
+
+With ``--work`` the trees and what each tool said are kept there and not asked for again.
 """
 
 from __future__ import annotations
@@ -104,9 +106,8 @@ def _compare(title: str, cases: list[Case], tools: Mapping[str, Tool], work: Pat
             command = [sys.executable, "-m", "fwcheck", "extract", "--quiet", "-o", str(tree), str(case.path)]
             subprocess.run(command, check=False, capture_output=True)
         for name, tool in tools.items():
-            begun = _spent()
-            found = tool.ask(case.path if tool.packed else tree)
-            seconds[name] += _spent() - begun
+            found, spent = _asked(tool, case.path if tool.packed else tree, work / "told" / f"{case.name}.{name}.json")
+            seconds[name] += spent
             told = _judged(case, found)
             counts[name].update({key: len(rows) for key, rows in told.items()})
             if verbose:
@@ -130,6 +131,19 @@ def _judged(case: Case, found: Versions) -> dict[str, list[str]]:
     rest = [f"{name}@{version}" for name in sorted(found.keys() - case.truth.keys()) for version in sorted(found[name])]
     told["false" if case.whole else "others"] += rest
     return told
+
+
+def _asked(tool: Tool, path: Path, kept: Path) -> tuple[Versions, float]:
+    """What a tool names and its processor seconds, from an earlier run where that was kept."""
+    if kept.exists():
+        found, spent = json.loads(kept.read_text(encoding="utf-8"))
+        return {name: set(versions) for name, versions in found.items()}, spent
+    begun = _spent()
+    told = tool.ask(path)
+    spent = _spent() - begun
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps([{name: sorted(versions) for name, versions in told.items()}, spent]), encoding="utf-8")
+    return told, spent
 
 
 def _spent() -> float:

@@ -114,7 +114,7 @@ def _components(old: Report, new: Report) -> Iterable[Change]:
     versions: list[dict[str, set[str]]] = [{}, {}]
     for held, report in zip(versions, (old, new), strict=True):
         for component in report.components:
-            held.setdefault(component.name, set()).add(component.version or "?")
+            held.setdefault(component.name, set()).add(component.release)
     for name in sorted(versions[0].keys() | versions[1].keys()):
         before, after = versions[0].get(name), versions[1].get(name)
         if before == after:

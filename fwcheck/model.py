@@ -6,6 +6,7 @@ Field names of the report part are those of the published JSON report (see ``fwc
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Literal
 
@@ -14,6 +15,7 @@ import msgspec
 from fwcheck.declaration import Declaration
 
 SCHEMA_VERSION = "1.0"
+_PIECES = re.compile(r"[0-9]+|[a-z]+")  # of a version
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -266,6 +268,27 @@ class Table(Value, frozen=True, kw_only=True):
     rows: tuple[tuple[str | None, ...], ...] = ()  # bytes that are no text are given in hexadecimal
 
 
+class ReleaseSpan(Value, frozen=True, kw_only=True):
+    """Between which releases of a component a content was made: from ``first``, older than ``before``; empty where it is open."""
+
+    component: str
+    first: str = ""
+    before: str = ""
+    offset: int
+    text: str  # what tells it
+
+    def holds(self, version: str) -> bool:
+        """Whether a release lies between the two."""
+        place = release_order(version)
+        return (not self.first or place >= release_order(self.first)) and (not self.before or place < release_order(self.before))
+
+
+def release_order(version: str) -> tuple[tuple[int, int, str], ...]:
+    """What plain releases are sorted by: numbers, and letters behind them (1.1.1 before 1.1.1i)."""
+    pieces = _PIECES.findall(version.lower())
+    return tuple((1, int(piece[:18]), "") if piece.isdigit() else (2, 0, piece) for piece in pieces)
+
+
 class Facts(Value, frozen=True, kw_only=True):
     """What one distinct content says, whatever tree it stands in. Cached by ``sha256``."""
 
@@ -279,6 +302,7 @@ class Facts(Value, frozen=True, kw_only=True):
     certificates: tuple[CertificateFact, ...] = ()
     banners: tuple[BannerHit, ...] = ()
     packages: tuple[PackageFact, ...] = ()
+    spans: tuple[ReleaseSpan, ...] = ()
     patterns: tuple[PatternHit, ...] = ()
     yara: tuple[PatternHit, ...] = ()
     calls: tuple[CallFact, ...] = ()  # of programs that run commands, ask for passwords, verify or encrypt
@@ -513,6 +537,8 @@ class Component(Value, frozen=True, kw_only=True):
 
     name: str
     version: str | None = None
+    # Where no version is told, the releases that it may be: ">=7.59.0 <7.66.0". Never a version.
+    version_range: str | None = None
     purl: str | None = None
     cpe: str | None = None
     confidence: Literal["certain", "firm", "tentative"] = "firm"
@@ -528,6 +554,11 @@ class Component(Value, frozen=True, kw_only=True):
     depends_on: tuple[str, ...] = ()  # package URLs of the components its files are linked to
     vulnerabilities: tuple[Vulnerability, ...] = ()
     set_aside: tuple[Vulnerability, ...] = ()  # of this version, but not of this product: each with its reason
+
+    @property
+    def release(self) -> str:
+        """The version for people, or the range that it lies in; "?" where nothing is known."""
+        return self.version or self.version_range or "?"
 
 
 class CryptoAsset(Value, frozen=True, kw_only=True):

@@ -31,11 +31,11 @@ def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
     """At most one finding of each rule per component version, what matters most for a release first."""
     exposed = exposure(firmware, device)
     maintained = frozenset(each.evidence[0].location.chain for each in device.components if each.package and each.evidence)
-    seen: set[tuple[str, str, str | None]] = set()
+    seen: set[tuple[str, str, str]] = set()
     ranked = sorted(device.components, key=lambda each: _rank(each, exposed))
     for component in ranked:
         for rule, finding in _of(component, exposed, maintained):
-            key = (rule, component.name, component.version)
+            key = (rule, component.name, component.release)
             if key not in seen:
                 seen.add(key)
                 yield finding
@@ -56,7 +56,11 @@ def _of(
     component: Component, exposed: Sequence[Exposed], maintained: Collection[tuple[str, ...]]
 ) -> Iterator[tuple[str, Finding]]:
     if component.version is None:
-        return
+        if component.version_range is None:
+            return
+        # Of a range, what affects every release of it; of the rest nobody knows.
+        sure = tuple(each for each in component.vulnerabilities if each.status == "affected")
+        component = msgspec.structs.replace(component, vulnerabilities=sure)
     places = {each.location.chain for each in component.evidence}
     if component.package is None and places and places <= set(maintained):
         # Built by a distribution, though under no package of its own name: its fixes come without a new version, too.
@@ -83,9 +87,9 @@ def _vulnerable(component: Component, exposed: Sequence[Exposed]) -> Finding | N
     reach = network == "server" and component.name != "linux_kernel"
     return _VULNERABLE.finding(
         _where(component, f"{_listed(component.vulnerabilities)}{state}"),
-        f"{component.name} {component.version}",
+        f"{component.name} {component.release}",
         everywhere=True,
-        title=f"{component.name} {component.version} has known vulnerabilities"
+        title=f"{component.name} {component.release} has known vulnerabilities"
         + (", some known to be exploited" if exploited else ""),
         severity=Severity.HIGH if grave and service is not None else Severity.MEDIUM,
         confidence=_confidence(component),
@@ -109,9 +113,9 @@ def _aside(component: Component) -> Finding:
     rest = f"; {len(told) - _NAMED} reasons more in the JSON report" if len(told) > _NAMED else ""
     return _SET_ASIDE.finding(
         _where(component, "; ".join(told[:_NAMED]) + rest),
-        f"{component.name} {component.version}",
+        f"{component.name} {component.release}",
         everywhere=True,
-        title=f"{component.name} {component.version}: {len(component.set_aside)} known vulnerabilities do not count",
+        title=f"{component.name} {component.release}: {len(component.set_aside)} known vulnerabilities do not count",
         confidence=_confidence(component),
     )
 
@@ -131,9 +135,9 @@ def _ended(component: Component) -> Finding:
     small = _network(component) in ("", "web")
     return _ENDED.finding(
         _where(component, f"upstream support ended on {component.end_of_life} at the latest"),
-        f"{component.name} {component.version}",
+        f"{component.name} {component.release}",
         everywhere=True,
-        title=f"{component.name} {component.version}: support ended on {component.end_of_life}",
+        title=f"{component.name} {component.release}: support ended on {component.end_of_life}",
         severity=Severity.LOW if small else Severity.MEDIUM,
         confidence=_confidence(component),
         witnesses=component.evidence[1:],

@@ -17,6 +17,7 @@ from fwcheck.device._language_packages import listed
 from fwcheck.device._library_names import Confidence, kernel_release, library
 from fwcheck.device._microcontroller_code import is_microcontroller, said
 from fwcheck.device._packages import Package, packages
+from fwcheck.device._release_spans import with_spans
 from fwcheck.device.firmware import FileSystem, Firmware
 from fwcheck.device.products import Product, by_cpe, by_package, cpe, products, purl
 from fwcheck.model import BannerHit, Component, ComponentFile, Evidence, Facts, Location, Node, NodeKind
@@ -67,7 +68,7 @@ def components(firmware: Firmware) -> tuple[Component, ...]:
     witnesses += _libraries(firmware, banners)
     witnesses += _modules(firmware)
     digests = {(node.chain, node.path): node.sha256 for node in firmware.nodes if node.sha256}
-    return tuple(_joined(witnesses, digests))
+    return with_spans(firmware, tuple(_joined(witnesses, digests)), digests)
 
 
 def _joined(witnesses: list[_Witness], digests: Mapping[tuple[tuple[str, ...], str], str]) -> Iterator[Component]:

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from fwcheck.inspection import text
+from fwcheck.inspection import text, traits
 from fwcheck.inspection.patterns import Needle, Pattern, PatternSet, Scan
 from fwcheck.inspection.quoting import QUOTE, mask, printable
 from fwcheck.inspection.yara_rules import prefilter
@@ -150,8 +150,8 @@ def key_shapes() -> tuple[Pattern, ...]:
 
 @cache
 def builtin() -> Catalogue:
-    """The catalogue with the key shapes and what the YARA rules need, compiled once per process."""
-    return load(key_shapes(), prefilter().needles)
+    """The catalogue with the key shapes, and what the YARA rules and the traits need, compiled once per process."""
+    return load(key_shapes(), tuple(dict.fromkeys((*prefilter().needles, *traits.needles()))))
 
 
 def applies(where: Where, kind: str) -> bool:

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from fwcheck.inspection import call_roles, calls, catalogue, databases, keys, kinds, packages, text, yara_rules
+from fwcheck.inspection import call_roles, calls, catalogue, databases, keys, kinds, packages, text, traits, yara_rules
 from fwcheck.inspection.patterns import Needle, Scan
 from fwcheck.model import BannerHit, CertificateFact, ElfFacts, Facts, KeyFact, PatternHit
 
@@ -40,7 +40,7 @@ def _version() -> str:
     digest = hashlib.sha256(f"code {CODE_VERSION}\n".encode())
     for name, data in sorted({**catalogue.data_files(), **yara_rules.rule_files()}.items()):
         digest.update(f"{name} {len(data)}\n".encode() + data)
-    digest.update(repr(keys.SHAPES).encode() + calls.table_bytes() + call_roles.table_bytes())
+    digest.update(repr(keys.SHAPES).encode() + calls.table_bytes() + call_roles.table_bytes() + traits.table_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -75,6 +75,9 @@ def inspect(content: bytes | memoryview, sha256: str | None = None) -> Facts:
         certificates=hits.certificates,
         banners=hits.banners,
         packages=_guarded("packages", lambda: packages.read_packages(raw, kind.kind), (), problems),
+        spans=_guarded("traits", lambda: traits.read(raw, hits.seen, elf), (), problems)
+        if kind.kind in ("elf", "binary")
+        else (),
         patterns=hits.patterns,
         yara=_confirmed(_guarded("yara", lambda: yara_rules.scan(raw, kind.kind, problems, hits.seen), (), problems), hits.keys),
         problems=tuple(problems),

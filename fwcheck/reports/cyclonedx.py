@@ -123,6 +123,7 @@ def _component(component: Component, reference: str) -> dict[str, Any]:
         ]
     out["evidence"] = _evidence(component)
     properties = [("fwcheck:end_of_life", component.end_of_life), ("fwcheck:package_version", component.package)]
+    properties.append(("fwcheck:version_range", component.version_range))
     if told := [{"name": name, "value": plain(value)} for name, value in properties if value]:
         out["properties"] = told
     return out

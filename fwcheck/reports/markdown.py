@@ -155,7 +155,7 @@ def _components(report: Report, lang: Lang) -> Iterator[str]:
         known = [f"{one.id}{' **KEV**' if one.known_exploited else ''}" for one in each.vulnerabilities]
         if each.end_of_life:
             known.insert(0, label("end_of_life", lang, date=each.end_of_life))
-        yield f"| {escape(each.name)} | {escape(each.version or '?')} | {', '.join(known)} |"
+        yield f"| {escape(each.name)} | {escape(each.release)} | {', '.join(known)} |"
 
 
 def _accounts(report: Report, lang: Lang, *, show_secrets: bool) -> Iterator[str]:

@@ -73,6 +73,8 @@ def _package(component: Component, name: str) -> dict[str, Any]:
     }
     if component.version:
         out["versionInfo"] = plain(component.version)
+    elif component.version_range:
+        out["comment"] = plain(f"one of the releases {component.version_range}: the version itself is not told")
     digests = dict.fromkeys(each.sha256 for each in component.files)
     if len(digests) == 1:
         out["checksums"] = [{"algorithm": "SHA256", "checksumValue": next(iter(digests))}]

@@ -280,7 +280,7 @@ class _Printer:
         grid = self._grid(16 if self.narrow else 22, 10 if self.narrow else 16, None)
         held = view.components(report.components)
         for each in held[:_COMPONENTS]:
-            self._add(grid, plain(each.name), plain(each.version or "?"), *self._marks(each))
+            self._add(grid, plain(each.name), plain(each.release), *self._marks(each))
         self._rows(grid)
         self._more(len(held) - _COMPONENTS)
 

@@ -121,7 +121,7 @@ class Knowledge:
         ``present`` are the versions of the components beside it, by name: some CVEs need one of them.
         """
         if component.version is None:
-            return ()
+            return self._of_range(component) if component.version_range else ()
         listed = [
             Vulnerability(
                 id=each.cve,
@@ -134,7 +134,30 @@ class Knowledge:
             for each in self._of(component.name)
             if (hits := [one for one in each.ranges if self._affects(component, one, present or {})])
         ]
-        return tuple(sorted(listed, key=lambda each: (not each.known_exploited, -(each.score or 0.0), _order(each.id))))
+        return tuple(sorted(listed, key=_rank))
+
+    def _of_range(self, component: Component) -> tuple[Vulnerability, ...]:
+        """What affects all releases of a range, and what affects some of them: of the latter nobody knows whether this one."""
+        first, before = bounds(component.version_range or "")
+        listed: list[Vulnerability] = []
+        for each in self._of(component.name):
+            hits = [one for one in each.ranges if not one.condition and _meets(one, first, before)]
+            if not hits:
+                continue
+            whole = any(_covers(one, first, before) for one in hits)
+            listed.append(
+                Vulnerability(
+                    id=each.cve,
+                    score=each.score,
+                    known_exploited=each.exploited is not None,
+                    fixed_in=min((one.last for one in hits if one.last and not one.inclusive & 2), key=key, default=None),
+                    source=hits[0].source,
+                    epss=each.likely,
+                    status="affected" if whole else "under_investigation",
+                    reason=f"the version is one of {component.version_range}: {'all are' if whole else 'not all are'} affected",
+                )
+            )
+        return tuple(sorted(listed, key=_rank))
 
     def distribution(self, component: Component, found: Sequence[Vulnerability]) -> Iterator[Vulnerability]:
         """The same vulnerabilities as the distribution of the package sees them, and those that it alone knows of.
@@ -311,6 +334,31 @@ def _unmarked(version: str, first: str, last: str) -> tuple[str, str, str]:
     if _PATCH_LEVEL.search(last):
         return version, first, last
     return _PATCH_LEVEL.sub("", version), _PATCH_LEVEL.sub("", first), last
+
+
+def bounds(told: str) -> tuple[str, str]:
+    """First release and the release before which a range ends, of ``>=1.0 <1.2``; empty where it is open."""
+    words = told.split()
+    first = next((word[2:] for word in words if word.startswith(">=")), "")
+    return first, next((word[1:] for word in words if word.startswith("<")), "")
+
+
+def _meets(one: Range, first: str, before: str) -> bool:
+    """Whether a release from ``first``, older than ``before``, may lie in the range."""
+    if before and one.first and compare(one.first, before) >= 0:
+        return False
+    return not (first and one.last) or compare(first, one.last) < (1 if one.inclusive & 2 else 0)
+
+
+def _covers(one: Range, first: str, before: str) -> bool:
+    """Whether every release from ``first``, older than ``before``, lies in the range."""
+    begins = not one.first or (bool(first) and compare(one.first, first) < (1 if one.inclusive & 1 else 0))
+    return begins and (not one.last or (bool(before) and compare(before, one.last) <= 0))
+
+
+def _rank(each: Vulnerability) -> tuple[bool, float, tuple[int, ...]]:
+    """Known to be exploited first, then by score, then the newest."""
+    return not each.known_exploited, -(each.score or 0.0), _order(each.id)
 
 
 def _head(path: Path) -> bytes:
