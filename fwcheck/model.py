@@ -303,6 +303,7 @@ class Facts(Value, frozen=True, kw_only=True):
     banners: tuple[BannerHit, ...] = ()
     packages: tuple[PackageFact, ...] = ()
     spans: tuple[ReleaseSpan, ...] = ()
+    parts: tuple[str, ...] = ()  # "busybox:awk": of programs with parts to choose, those they may be built with
     patterns: tuple[PatternHit, ...] = ()
     yara: tuple[PatternHit, ...] = ()
     calls: tuple[CallFact, ...] = ()  # of programs that run commands, ask for passwords, verify or encrypt
@@ -512,7 +513,9 @@ class Vulnerability(Value, frozen=True, kw_only=True):
     epss: float | None = None  # probability that it is exploited within 30 days, where known
     status: Literal["affected", "not_affected", "fixed", "under_investigation"] = "affected"
     reason: str = ""  # why it is not "affected": who says so, or what in the image
-    ground: Literal["", "statement", "distribution", "configuration", "architecture"] = ""  # what kind of reason that is
+    ground: Literal["", "statement", "distribution", "configuration", "architecture", "absent"] = (
+        ""  # what kind of reason that is
+    )
 
 
 class ComponentFile(Value, frozen=True, kw_only=True):
@@ -550,6 +553,9 @@ class Component(Value, frozen=True, kw_only=True):
     type: Literal["library", "application", "firmware", "operating-system"] = "library"
     license: str = ""  # as the package's metadata says it, or as the project is known to be licensed
     files: tuple[ComponentFile, ...] = ()
+    parts: tuple[str, ...] | None = (
+        None  # of a multi-call program, those of the applets asked for that it may hold; None: not known
+    )
     used_by: tuple[ComponentUse, ...] = ()  # services that are or may be started: those that listen first
     depends_on: tuple[str, ...] = ()  # package URLs of the components its files are linked to
     vulnerabilities: tuple[Vulnerability, ...] = ()

@@ -103,7 +103,7 @@ def _aside(component: Component) -> Finding:
     """What a statement, a distribution or a configuration rules out; of the last the number is told, the report lists each."""
     reasons: dict[str, list[str]] = {}
     for each in component.set_aside:
-        if each.ground in ("statement", "distribution"):
+        if each.ground in ("statement", "distribution", "absent"):
             reasons.setdefault(each.reason, []).append(each.id)
     told = [f"{_some(ids)}: {reason}" for reason, ids in reasons.items()]
     by_configuration = [each for each in component.set_aside if each.ground == "configuration"]

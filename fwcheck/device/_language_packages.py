@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fwcheck.device.products import by_cpe, products, purl
+from fwcheck.device.products import by_cpe, by_package, products, purl
 from fwcheck.model import PackageFact
 
 _PREFIX = {
@@ -21,6 +21,7 @@ _PREFIX = {
     "luarocks": "lua",
     "maven": "java",
     "jar": "java",
+    "cpan": "perl",
 }
 _SYSTEMS = frozenset({"rpm", "yocto"})  # packages of the system, read with its databases
 
@@ -40,6 +41,10 @@ def listed(package: PackageFact) -> Listed | None:
         return None
     if package.ecosystem == "sbom":
         return _of_document(package)
+    if package.ecosystem == "buildroot":
+        return None if package.name.startswith("host-") else _of_buildroot(package)
+    if package.ecosystem == "cpan":
+        return _of_perl(package)
     name, version = package.name, package.version
     if package.ecosystem == "pypi":
         name = name.lower().replace("_", "-")
@@ -66,3 +71,16 @@ def _of_document(package: PackageFact) -> Listed:
     project = by_cpe().get(":".join(parts[3:5])) if len(parts) > 5 else None
     url = package.purl if package.purl.startswith("pkg:") else purl("generic", package.name, package.version)
     return Listed(project or package.name.lower(), package.version, url, project=project is not None)
+
+
+def _of_buildroot(package: PackageFact) -> Listed:
+    """Buildroot names packages after their projects, ``host-`` apart: tools of the build are not on the device."""
+    known = by_package().get(package.name) or (package.name if package.name in products() else None)
+    name = known or package.name.lower()
+    return Listed(name, package.version, purl("generic", package.name, package.version), project=known is not None)
+
+
+def _of_perl(package: PackageFact) -> Listed:
+    """A module of Perl: package URLs of CPAN name distributions, whose name most modules share."""
+    name = package.name.replace("::", "-")
+    return Listed(f"perl-{name.lower()}", package.version.removeprefix("v"), purl("cpan", name, package.version), project=False)

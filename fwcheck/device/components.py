@@ -10,20 +10,24 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
+import msgspec
+
+from fwcheck.device._compilers import compilers
 from fwcheck.device._language_packages import listed
 from fwcheck.device._library_names import Confidence, kernel_release, library
 from fwcheck.device._microcontroller_code import is_microcontroller, said
 from fwcheck.device._packages import Package, packages
 from fwcheck.device._release_spans import with_spans
 from fwcheck.device.firmware import FileSystem, Firmware
+from fwcheck.device.kernel_configuration import configurations
 from fwcheck.device.products import Product, by_cpe, by_package, cpe, products, purl
 from fwcheck.model import BannerHit, Component, ComponentFile, Evidence, Facts, Location, Node, NodeKind
 
-Kind = Literal["package", "listing", "banner", "library", "directory", "module", "release"]
-_STRENGTH: tuple[Kind, ...] = ("package", "listing", "banner", "library", "directory", "module", "release")
+Kind = Literal["package", "listing", "banner", "library", "directory", "module", "release", "compiler"]
+_STRENGTH: tuple[Kind, ...] = ("package", "listing", "banner", "library", "directory", "module", "release", "compiler")
 _HINTS = ("directory", "module")  # name what a thing belongs to, not what it is
 _SURE: tuple[Confidence, ...] = ("certain", "firm", "tentative")
 _EVIDENCE = 64  # places shown of one component
@@ -33,6 +37,7 @@ _NOTES = 8  # of witnesses that were overruled
 _LISTS = 4  # versions of one component in one file that make it a list
 _KERNEL_BY_DISTRIBUTION = frozenset({"linux-debian", "linux-ubuntu"})
 _MODULE_DIRECTORY = re.compile(r"^/(?:usr/)?lib/modules/([^/]+)$")
+_ADDED_PERL = re.compile(r"/(?:site_perl|vendor_perl|perl5)/")
 _PLUGIN_DIRECTORY = re.compile(r"^(?:/[^/]+)*/lib/pppd/(2\.[345]\.\d{1,2}(?:b\d)?)$")
 _MODULES_PER_ROOT = 2
 _DISTRIBUTIONS = {"debian": "debian_linux", "ubuntu": "ubuntu_linux", "alpine": "alpine_linux", "poky": "yocto"}
@@ -67,8 +72,26 @@ def components(firmware: Firmware) -> tuple[Component, ...]:
     witnesses += _small(firmware)
     witnesses += _libraries(firmware, banners)
     witnesses += _modules(firmware)
+    witnesses += _configured(firmware)
+    witnesses += [
+        _Witness(each.name, each.version, "compiler", "firm", place) for each in compilers(firmware) for place in each.evidence
+    ]
     digests = {(node.chain, node.path): node.sha256 for node in firmware.nodes if node.sha256}
-    return with_spans(firmware, tuple(_joined(witnesses, digests)), digests)
+    return with_spans(firmware, tuple(_with_parts(firmware, _joined(witnesses, digests))), digests)
+
+
+def _with_parts(firmware: Firmware, held: Iterable[Component]) -> Iterator[Component]:
+    """Multi-call programs with what they were built with, where each of their places is a program that was read."""
+    read = {(node.chain, node.path): facts for node, facts in firmware.contents() if facts.parts}
+    names = {part.partition(":")[0] for facts in read.values() for part in facts.parts}
+    for each in held:
+        places = [(one.location.chain, one.location.path) for one in each.evidence if one.location.line is None]
+        if each.name not in names or not places or not all(place in read for place in places):
+            yield each
+            continue
+        prefix = f"{each.name}:"
+        parts = {part.removeprefix(prefix) for place in places for part in read[place].parts if part.startswith(prefix)}
+        yield msgspec.structs.replace(each, parts=tuple(sorted(parts)))
 
 
 def _joined(witnesses: list[_Witness], digests: Mapping[tuple[tuple[str, ...], str], str]) -> Iterator[Component]:
@@ -206,6 +229,8 @@ def _listings(firmware: Firmware) -> Iterator[_Witness]:
         for package in facts.packages:
             if (found := listed(package)) is None or (package.ecosystem == "jar" and node.chain in with_pom):
                 continue
+            if package.ecosystem == "cpan" and not _ADDED_PERL.search(node.path):  # what comes with Perl is Perl
+                continue
             text = f"{package.ecosystem} {package.name} {package.version}"
             evidence = Evidence(location=_place(node, package.offset or None), text=text)
             sure: Confidence = "firm" if package.ecosystem in ("sbom", "jar") else "certain"
@@ -248,6 +273,14 @@ def _modules(firmware: Firmware) -> Iterator[_Witness]:
                 continue
             seen[release] = seen.get(release, 0) + 1
             yield _kernel(release, "module", fs.evidence(node.path, f"vermagic={magic}"))
+
+
+def _configured(firmware: Firmware) -> Iterator[_Witness]:
+    """The kernel that a configuration in the image was written for."""
+    for each in configurations(firmware):
+        if each.release:
+            text = f"configuration of {each.release}"
+            yield _kernel(each.release, "module", Evidence(location=each.location, text=text))
 
 
 def _kernel(release: str, kind: Kind, evidence: Evidence) -> _Witness:

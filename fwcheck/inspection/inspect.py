@@ -78,6 +78,7 @@ def inspect(content: bytes | memoryview, sha256: str | None = None) -> Facts:
         spans=_guarded("traits", lambda: traits.read(raw, hits.seen, elf), (), problems)
         if kind.kind in ("elf", "binary")
         else (),
+        parts=traits.parts(raw, {hit.component for hit in hits.banners}) if kind.kind == "elf" else (),
         patterns=hits.patterns,
         yara=_confirmed(_guarded("yara", lambda: yara_rules.scan(raw, kind.kind, problems, hits.seen), (), problems), hits.keys),
         problems=tuple(problems),

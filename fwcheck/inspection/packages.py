@@ -3,11 +3,13 @@
 What a content is, is told from its bytes alone, as for all facts. Sources of the shapes: Core metadata specifications (Python,
 ``METADATA`` and ``PKG-INFO``), package.json of npm, Composer's ``installed.json``, RubyGems and LuaRocks specifications, Maven's
 ``pom.properties`` and the JAR manifest, ``runtime/debug.BuildInfo`` of Go, cargo-auditable (section ``.dep-v0``), CycloneDX and
-SPDX in JSON, Yocto's ``license.manifest``.
+SPDX in JSON, Yocto's ``license.manifest``, Buildroot's ``manifest.csv`` (``make legal-info``), Perl's ``package`` and
+``$VERSION`` (perlmod(1)).
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import struct
@@ -31,6 +33,11 @@ _MANIFEST = re.compile(rb"(?m)^([A-Z][A-Za-z-]{2,40}): ([^\r\n]{1,200})")
 _YOCTO = re.compile(
     rb"PACKAGE NAME: ([^\r\n]{1,100})\r?\nPACKAGE VERSION: ([^\r\n]{1,100})\r?\n"
     rb"(?:RECIPE NAME: ([^\r\n]{1,100})\r?\n)?(?:LICENSE: ([^\r\n]{1,200}))?"
+)
+_PERL_PACKAGE = re.compile(rb"(?m)^package[ \t]{1,4}([A-Za-z]\w{0,40}(?:::\w{1,40}){0,6})[ \t]{0,4};")
+_PERL_VERSION = re.compile(
+    rb"(?m)^[ \t]{0,8}(?:our[ \t]{1,4})?\$(?:[A-Za-z]\w{0,40}::){0,6}VERSION[ \t]{0,4}=[ \t]{0,4}"
+    rb"(?:version->declare\()?[\"\']?(v?\d{1,6}(?:\.[\d_]{1,12}){1,3})[\"\']?\)?[ \t]{0,4};"
 )
 _NPM = frozenset({"main", "dependencies", "license", "licenses", "repository", "_id", "module", "exports", "devDependencies"})
 _NO_PACKAGE = frozenset({"lockfileVersion", "metadata_version"})  # a lock file, and a wheel's old metadata
@@ -95,9 +102,31 @@ def _text(raw: bytes) -> Iterator[PackageFact]:
         for match in islice(_YOCTO.finditer(raw[:_DOCUMENT]), _LIMIT):
             words = [(part or b"").decode("utf-8", "replace").strip() for part in match.groups()]
             yield from _fact("yocto", words[0], words[1], source=words[2], license=words[3], offset=match.start())
+    elif head.startswith(b'"PACKAGE","VERSION",'):
+        yield from _buildroot(raw[:_DOCUMENT])
+    elif b"VERSION" in head and b"package" in head and (named := _PERL_PACKAGE.search(head)):
+        if told := _PERL_VERSION.search(head, named.end()):
+            yield from _fact("cpan", named[1].decode(), told[1].decode().replace("_", ""), offset=told.start())
     elif b"package = " in head and b"source = {" in head:
         held = _pairs(_ROCK, head)
         yield from _fact("luarocks", held.get("package"), held.get("version"))
+
+
+def _buildroot(raw: bytes) -> Iterator[PackageFact]:
+    """Rows of Buildroot's ``manifest.csv``: name, version, licence; packages of its own that have no version are left out."""
+    lines = raw.decode("utf-8", "replace").splitlines()[: 2 * _LIMIT]
+    if any(len(line) > _DOCUMENT // 256 for line in lines):
+        return
+    rows = csv.reader(lines)
+    head = [cell.strip() for cell in next(rows, [])]
+    licence = head.index("LICENSE") if "LICENSE" in head else -1
+    try:
+        for row in rows:
+            if len(row) >= 2:
+                told = row[licence][:_WORD] if 0 <= licence < len(row) else ""
+                yield from _fact("buildroot", row[0].strip(), row[1], license="" if told.lower() in ("unknown", "n/a") else told)
+    except csv.Error:
+        return
 
 
 def _pairs(pattern: re.Pattern[bytes], head: bytes) -> dict[str, str]:

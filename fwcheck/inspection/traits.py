@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from importlib import resources
 
@@ -43,8 +43,14 @@ class _Trait(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     without: tuple[str, ...] = ()
 
 
+class _Parts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    component: str
+    names: tuple[str, ...]
+
+
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     trait: tuple[_Trait, ...]
+    parts: tuple[_Parts, ...]
 
 
 def table_bytes() -> bytes:
@@ -55,7 +61,23 @@ def table_bytes() -> bytes:
 @cache
 def traits() -> tuple[_Trait, ...]:
     """The entries, in order."""
-    return msgspec.convert(tomllib.loads(table_bytes().decode()), _File).trait
+    return _file().trait
+
+
+@cache
+def _file() -> _File:
+    return msgspec.convert(tomllib.loads(table_bytes().decode()), _File)
+
+
+def parts(raw: bytes, components: Collection[str]) -> tuple[str, ...]:
+    """Of these components, the parts that the program may be built with: ``busybox:awk``. What is not named is not built in."""
+    return tuple(
+        f"{each.component}:{name}"
+        for each in _file().parts
+        if each.component in components
+        for name in each.names
+        if name.encode() + b"\0" in raw
+    )
 
 
 def needles() -> tuple[Needle, ...]:

@@ -14,7 +14,7 @@ import msgspec
 
 from fwcheck.device.products import by_cpe
 from fwcheck.model import Component, Location, Vulnerability
-from fwcheck.vulnerabilities import ecosystems, kernel_options
+from fwcheck.vulnerabilities import ecosystems, kernel_options, origins
 from fwcheck.vulnerabilities.database import Knowledge
 from fwcheck.vulnerabilities.store import Statement
 
@@ -81,6 +81,7 @@ def _annotated(
     if component.name == "linux_kernel":
         configuration = _configuration(component, configurations, present)
         judged = [_built(each, configuration, architecture, knowledge) for each in judged]
+    judged = [origins.built(each, component) for each in judged]
     judged = [_stated(each, component, said.get(each.id, ())) for each in judged]
     return msgspec.structs.replace(
         component,

@@ -20,6 +20,7 @@ from fwcheck.model import Component, Vulnerability
 from fwcheck.vulnerabilities import ecosystems
 from fwcheck.vulnerabilities.applicability import holds
 from fwcheck.vulnerabilities.belief import Range, believed
+from fwcheck.vulnerabilities.origins import begun
 from fwcheck.vulnerabilities.store import SCHEMA_VERSION, Statement
 from fwcheck.vulnerabilities.versions import branch_of, compare, key, within
 
@@ -270,7 +271,7 @@ class Knowledge:
             self._ranges[component] = tuple(
                 _Said(name, *self._about(number), tuple(held))
                 for (name, number), ranges in said.items()
-                if (held := believed(ranges))
+                if (held := begun(component, name, believed(ranges)))
             )
         return self._ranges[component]
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.trees import firmware_of
 
+from fwcheck.device._compilers import compilers
 from fwcheck.device._library_names import kernel_release, library
 from fwcheck.device._packages import packages
 from fwcheck.device.components import components
@@ -381,3 +382,72 @@ def test_the_truth_of_package_databases_in_the_corpus_is_what_the_reader_expects
         status = "".join(f"Package: {name}\nVersion: {version}\nStatus: install ok installed\n\n" for name, version in truth)
         found = components(firmware_of({"/usr/lib/opkg/status": status}))
         assert len([part for part in found if part.package]) == len({(name, version) for name, version in truth})
+
+
+# --------------------------------------------------------------------------- compilers, configurations, manifests
+
+
+def compiled(*remarks, modinfo=None):
+    return ElfFacts(machine="mips", bits=32, endian="big", type="executable", comment=remarks, modinfo=modinfo or {})
+
+
+@pytest.mark.parametrize(
+    ("remark", "told"),
+    [
+        ("GCC: (GNU) 4.3.3", ("gcc", "4.3.3")),
+        ("GCC: (crosstool-NG 1.20.0) 4.9.1", ("gcc", "4.9.1")),
+        ("GCC: (OpenWrt GCC 12.3.0 r23497-6637af95aa) 12.3.0", ("gcc", "12.3.0")),
+        ("GCC: (Buildroot 2018.02-git-00927-gf4ad6b0) 6.4.0", ("gcc", "6.4.0")),
+        ("GCC: (Linaro GCC 4.8-2014.04) 4.8.3 20140401 (prerelease)", ("gcc", "4.8.3")),
+        ("GCC: (Debian 12.2.0-14+deb12u1) 12.2.0", ("gcc", "12.2.0")),
+        ("GCC: (Sourcery CodeBench Lite 2012.09-99) 4.7.2", ("gcc", "4.7.2")),
+        ("clang version 10.0.1 ", ("clang", "10.0.1")),
+        ("Android (6454773 based on r365631c2) clang version 9.0.8 (https://a.example 98c) (based on LLVM 9.0.8svn)",
+         ("clang", "9.0.8")),
+        ("Linker: LLD 14.0.6", None),
+        ("GCC: (GNU)", None),
+    ],
+)  # fmt: skip
+def test_compilers_are_what_several_programs_name(remark, told):
+    def named(count):
+        files = {f"/bin/p{number}": {"elf": compiled(remark)} for number in range(count)}
+        return [(each.name, each.version) for each in compilers(firmware(files))]
+
+    assert named(3) == ([told] if told else [])
+    assert named(2) == []
+
+
+BUILDROOT = """"PACKAGE","VERSION","LICENSE","LICENSE FILES","SOURCE ARCHIVE","SOURCE SITE","DEPENDENCIES WITH LICENSES"
+"busybox","1.36.1","GPL-2.0, bzip2-1.0.4","LICENSE","busybox-1.36.1.tar.bz2","https://busybox.example","skeleton [unknown]"
+"libopenssl","3.0.14","Apache-2.0","LICENSE.txt","openssl-3.0.14.tar.gz","https://openssl.example",""
+"skeleton","","unknown","not saved","not saved","",""
+"host-gcc","12.3.0","GPL","COPYING","","",""
+"vendor-app","2.1","PROPRIETARY","","","",""
+"""
+
+
+def test_the_manifest_of_a_buildroot_build_names_its_packages():
+    found = {each.name: each for each in components(firmware_of({"/usr/share/legal-info/manifest.csv": BUILDROOT}))}
+    assert {name: each.version for name, each in found.items()} == {
+        "busybox": "1.36.1", "openssl": "3.0.14", "vendor-app": "2.1",
+    }  # fmt: skip
+    assert found["openssl"].license == "Apache-2.0"
+    assert found["busybox"].cpe is not None
+    assert found["vendor-app"].cpe is None
+
+
+def test_modules_added_to_perl_are_components_and_its_own_are_not():
+    module = "package Net::Server;\nuse strict;\nour $VERSION = '2.009';\n1;\n"
+    files = {
+        "/usr/lib/perl5/site_perl/Net/Server.pm": module,
+        "/usr/lib/perl/5.36.0/IO/File.pm": module.replace("Net::Server", "IO::File"),
+    }
+    found = components(firmware_of(files))
+    assert [(each.name, each.version, each.purl) for each in found] == [("perl-net-server", "2.009", "pkg:cpan/Net-Server@2.009")]
+
+
+def test_the_configuration_of_a_kernel_is_evidence_of_its_release():
+    options = "".join(f"CONFIG_OPTION_{number}=y\n" for number in range(200))
+    text = f"#\n# Automatically generated file; DO NOT EDIT.\n# Linux/arm 4.9.84 Kernel Configuration\n#\n{options}"
+    (found,) = components(firmware_of({"/boot/config-4.9.84": text}))
+    assert (found.name, found.version) == ("linux_kernel", "4.9.84")

@@ -110,3 +110,9 @@ def test_a_megabyte_of_anchors_is_read_fast():
     raw = content(*[text for trait in traits.traits() for text in trait.anchors] * 2000)
     assert len(raw) > 1 << 20
     traits.read(raw, None, None)
+
+
+def test_the_applets_of_a_multi_call_program_are_those_that_stand_in_it():
+    raw = b"\x7fELF\0BusyBox v1.22.1 (2020-01-01)\0[\0[[\0ash\0awk\0netstat\0xudhcpc\0"
+    assert traits.parts(raw, {"busybox"}) == ("busybox:awk", "busybox:netstat", "busybox:udhcpc")  # too many rather than too few
+    assert traits.parts(raw, {"zlib"}) == ()

@@ -3,9 +3,10 @@ import json
 import pytest
 
 from fwcheck.device.kernel_configuration import KernelConfiguration
+from fwcheck.inspection import traits
 from fwcheck.model import Component, Location
 from fwcheck.vulnerabilities import build as building
-from fwcheck.vulnerabilities import kernel_options, vex
+from fwcheck.vulnerabilities import kernel_options, origins, vex
 from fwcheck.vulnerabilities.annotate import annotate, applies
 from fwcheck.vulnerabilities.applicability import matches
 from fwcheck.vulnerabilities.database import Knowledge
@@ -295,3 +296,47 @@ def test_a_match_counts_when_what_it_needs_is_there(configuration, beside, wante
 @pytest.mark.parametrize("configuration", [{}, {"nodes": [7]}, {"nodes": []}, {"nodes": [{"cpeMatch": [7]}]}])
 def test_an_empty_configuration_matches_nothing(configuration):
     assert list(matches(configuration, COMPONENTS)) == []
+
+
+# --------------------------------------------------------------------------- what part a CVE is about
+
+
+def test_releases_older_than_the_part_are_not_affected():
+    base = knowledge(
+        Affected("zlib", "CVE-2018-25032", "", True, "1.2.12", False, "CVE List"),
+        Affected("dnsmasq", "CVE-2023-50868", "", True, "2.90", False, "NVD"),
+        Affected("dropbear", "CVE-2023-48795", "2022.82", True, "2022.83", True, "NVD"),
+    )
+    for name, version, cve, hit in (
+        ("zlib", "1.1.4", "CVE-2018-25032", False),
+        ("zlib", "1.2.2.2", "CVE-2018-25032", True),
+        ("zlib", "1.2.11", "CVE-2018-25032", True),
+        ("zlib", "1.2.12", "CVE-2018-25032", False),
+        ("dnsmasq", "2.68", "CVE-2023-50868", False),
+        ("dnsmasq", "2.69", "CVE-2023-50868", True),
+        ("dropbear", "2020.79", "CVE-2023-48795", False),  # a range that begins later stays as it is
+        ("dropbear", "2022.83", "CVE-2023-48795", True),
+    ):
+        assert (cve in judged(part(name, version), base)[0]) == hit, (name, version)
+
+
+def test_a_multi_call_program_without_the_applet_is_not_affected():
+    base = knowledge(
+        *(
+            Affected("busybox", cve, "", True, "1.40.0", False, "NVD")
+            for cve in ("CVE-2021-42386", "CVE-2022-28391", "CVE-2022-48174")
+        )
+    )
+    assert judged(part(), base)[0] == {"CVE-2021-42386", "CVE-2022-28391", "CVE-2022-48174"}, "nobody looked"
+    affected, aside = judged(part(parts=("netstat",)), base)
+    assert affected == {"CVE-2022-28391", "CVE-2022-48174"}
+    assert aside == {"CVE-2021-42386": ("not_affected", "the program has no applet awk")}
+    assert judged(part(parts=()), base)[0] == {"CVE-2022-48174"}
+
+
+def test_every_part_that_a_cve_is_about_is_looked_for():
+    asked = {name for entry in traits._file().parts if entry.component == "busybox" for name in entry.names}
+    for entry in origins.origins():
+        assert entry.since or entry.applets
+        assert entry.source.startswith("https://")
+        assert set(entry.applets) <= asked
