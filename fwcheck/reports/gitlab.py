@@ -67,12 +67,14 @@ def dependency_scanning(report: Report) -> str:
     found = [
         _vulnerability(report, component, each)
         for component in report.components
-        if f"{component.name} {component.version}" not in waived
+        if f"{component.name} {component.release}" not in waived
         for each in component.vulnerabilities
+        if each.status == "affected" or component.version  # of a range, what affects some of its releases is open
     ]
     whole = _report(report, "dependency_scanning", found[:LARGEST])
     listed = [
-        {"package": {"name": _cut(each.name, _NAME)}, "version": _cut(each.version or "", _NAME)} for each in report.components
+        {"package": {"name": _cut(each.name, _NAME)}, "version": _cut(each.version or each.version_range or "", _NAME)}
+        for each in report.components
     ]
     whole["dependency_files"] = [
         {"path": _cut(report.image.name, _NAME), "package_manager": "firmware", "dependencies": listed[:LARGEST]}
@@ -81,7 +83,8 @@ def dependency_scanning(report: Report) -> str:
 
 
 def _vulnerability(report: Report, component: Component, known: Vulnerability) -> dict[str, Any]:
-    name = plain(f"{component.name} {component.version or ''}".strip())
+    told = component.version or component.version_range or ""
+    name = plain(f"{component.name} {told}".strip())
     cure = f"Update {name} to {known.fixed_in} or later." if known.fixed_in else f"Update or remove {name}."
     marks = " Known to be exploited." if known.known_exploited else ""
     where = component.evidence[0].location if component.evidence else None
@@ -90,7 +93,7 @@ def _vulnerability(report: Report, component: Component, known: Vulnerability) -
     if cve:
         identifier["url"] = f"https://cve.mitre.org/cgi-bin/cvename.cgi?name={plain(known.id)}"
     return {
-        "id": _cut(f"{component.name}-{component.version}-{known.id}", _NAME),
+        "id": _cut(f"{component.name}-{told}-{known.id}", _NAME),
         "name": _cut(f"{known.id} in {name}", _NAME),
         "description": f"{name} is affected by {plain(known.id)}.{marks}" + (f" At {view.place(where)}." if where else ""),
         "severity": _rating(known.score),
@@ -98,7 +101,7 @@ def _vulnerability(report: Report, component: Component, known: Vulnerability) -
         "identifiers": [identifier],
         "location": {
             "file": _cut((where.path.lstrip("/") if where else "") or report.image.name, _SOLUTION),
-            "dependency": {"package": {"name": _cut(component.name, _NAME)}, "version": _cut(component.version or "", _NAME)},
+            "dependency": {"package": {"name": _cut(component.name, _NAME)}, "version": _cut(told, _NAME)},
         },
     }
 

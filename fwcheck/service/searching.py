@@ -18,7 +18,7 @@ _ROWS = 20_000  # that one report adds to each table
 
 def index(session: Session, key: str, report: Report) -> None:
     """Notes what a report names."""
-    components = {(each.name[:200], (each.version or "")[:200]) for each in report.components}
+    components = {(each.name[:200], (each.version or each.version_range or "")[:200]) for each in report.components}
     vulnerabilities = {(one.id[:200], each.name[:200]) for each in report.components for one in each.vulnerabilities}
     keys = {
         (each.fingerprint, each.kind, each.evidence[0].location.path[:500] if each.evidence else "")
