@@ -147,7 +147,7 @@ def _shown(finding: Finding, *, show_secrets: bool) -> str:
 
 
 def _text(value: str) -> str:
-    return "\n".join(plain(line) for line in value.split("\n"))[:_LONGEST]
+    return (value if value.isprintable() else "\n".join(plain(line) for line in value.split("\n")))[:_LONGEST]
 
 
 # --------------------------------------------------------------------------- sheets

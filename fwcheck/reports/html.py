@@ -50,10 +50,9 @@ _TRAITS = ("microcontroller", "isolation", "storage", "reset", "logging", "resil
 
 
 def _values(report: Report, lang: Lang, *, show_secrets: bool) -> dict[str, Any]:
+    groups = view.adverse(report.findings)
     findings = [
-        finding
-        for _, held in view.adverse(report.findings)
-        for finding in sorted(held, key=lambda each: (each.verdict != "violation", each.rule))
+        finding for _, held in groups for finding in sorted(held, key=lambda each: (each.verdict != "violation", each.rule))
     ]
     findings += [finding for finding in report.findings if finding.waived and finding.verdict in {"violation", "concern"}]
     findings += view.of_verdict(report.findings, "support") + view.of_verdict(report.findings, "info")
@@ -89,14 +88,14 @@ def _values(report: Report, lang: Lang, *, show_secrets: bool) -> dict[str, Any]
         "cards": _markup(cards(findings, word, {row.id for row in report.tiers[-1].criteria}, show_secrets=show_secrets)),
         "tree": _markup(tree(report.tree, places, word)),
         "listed": sum(len(branch.leaves) + branch.more for branch in report.tree),
-        "steps": view.fix_first(report),
+        "steps": view.fix_first(report, groups),
         "number": number,
         "graph": boot_graph.graph(report.device),
         "idle": boot_graph.idle(report.device),
         "loose": boot_graph.loose(report.device),
         "age": lambda component: view.age(component.released, report.tool.database_date),
         "riskiest": lambda component: max((each.score or 0 for each in component.vulnerabilities), default=0),
-        "tally": [(severity.value, len(held)) for severity, held in view.adverse(report.findings)],
+        "tally": [(severity.value, len(held)) for severity, held in groups],
         "linked": linked,
         "criterion": criterion,
         "needs": needs,

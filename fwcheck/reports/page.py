@@ -8,16 +8,33 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fwcheck.reports.printable import plain
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 def page(name: str, values: dict[str, Any]) -> str:
     """The page made of ``templates/NAME.html.j2`` with ``page.css`` and ``NAME.js``."""
-    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415  # only a page pays for jinja2
-    from markupsafe import Markup  # noqa: PLC0415
+    from markupsafe import Markup  # noqa: PLC0415  # only a page pays for it
+
+    style, script = _part("page.css"), _part(f"{name}.js")
+    policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
+    return _template(name).render(
+        values,
+        style=Markup(style),  # noqa: S704  # our own files
+        script=Markup(script),  # noqa: S704
+        policy=Markup(policy),  # noqa: S704
+    )
+
+
+@cache
+def _template(name: str) -> Template:
+    from jinja2 import Environment, StrictUndefined  # noqa: PLC0415
 
     environment = Environment(
         autoescape=True,
@@ -27,14 +44,7 @@ def page(name: str, values: dict[str, Any]) -> str:
         finalize=_shown,
         keep_trailing_newline=True,
     )
-    style, script = _part("page.css"), _part(f"{name}.js")
-    policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
-    return environment.from_string(_part(f"{name}.html.j2")).render(
-        values,
-        style=Markup(style),  # noqa: S704  # our own files
-        script=Markup(script),  # noqa: S704
-        policy=Markup(policy),  # noqa: S704
-    )
+    return environment.from_string(_part(f"{name}.html.j2"))
 
 
 def _part(name: str) -> str:

@@ -17,7 +17,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 def plain(text: str) -> str:
     """The text on one line, with everything unsafe shown as an escape."""
-    return _UNSAFE.sub(_escape, text)
+    return text if text.isprintable() else _UNSAFE.sub(_escape, text)  # nothing unsafe is printable
 
 
 def encodable(value: Any) -> Any:

@@ -27,6 +27,7 @@ from fwcheck.reports.labels import label
 from fwcheck.reports.printable import plain
 from fwcheck.reports.registry import Lang
 
+_SEVERITIES = {severity: number for number, severity in enumerate(Severity)}
 _CONFIDENCE = {"certain": 0, "firm": 1, "tentative": 2}
 
 
@@ -62,11 +63,7 @@ def level_sentence(tier: TierVerdict, lang: Lang = "en") -> str:
 def adverse(findings: Sequence[Finding]) -> list[tuple[Severity, list[Finding]]]:
     """Findings that speak against the image and are not waived, by severity, worst first; within a rule, certain ones first."""
     held = [each for each in findings if each.verdict in {"violation", "concern"} and not each.waived]
-    return [
-        (severity, sorted((each for each in held if each.severity is severity), key=_order))
-        for severity in Severity
-        if any(each.severity is severity for each in held)
-    ]
+    return [(severity, list(same)) for severity, same in groupby(sorted(held, key=_order), key=lambda each: each.severity)]
 
 
 class Step(NamedTuple):
@@ -78,7 +75,7 @@ class Step(NamedTuple):
     refutes: bool
 
 
-def fix_first(report: Report, most: int = 6) -> list[Step]:
+def fix_first(report: Report, groups: Sequence[tuple[Severity, list[Finding]]] | None = None, most: int = 6) -> list[Step]:
     """What to mend first: what refutes the target level, then what is worst; one step for each rule."""
     tier = target(report)
     rows = {row.id: row for row in tier.criteria}
@@ -88,7 +85,7 @@ def fix_first(report: Report, most: int = 6) -> list[Step]:
             by_fingerprint.setdefault(fingerprint, []).append(row.id)
     steps: list[tuple[tuple[object, ...], Step]] = []
     by_rule: dict[str, list[Finding]] = {}
-    for _, held in adverse(report.findings):
+    for _, held in adverse(report.findings) if groups is None else groups:
         for each in held:
             by_rule.setdefault(each.rule, []).append(each)
     for rule, same in by_rule.items():
@@ -99,7 +96,7 @@ def fix_first(report: Report, most: int = 6) -> list[Step]:
             for id in by_fingerprint.get(each.fingerprint, ())
         )
         lost = sum(rows[id].lost for id in ids)
-        weight = (not refutes, list(Severity).index(same[0].severity), -lost, rule)
+        weight = (not refutes, _SEVERITIES[same[0].severity], -lost, rule)
         steps.append((weight, Step(same[0], len(same), ids, refutes)))
     return [step for _, step in sorted(steps, key=lambda each: each[0])][:most]
 
@@ -214,7 +211,7 @@ def gate_state(gate: GateResult) -> str:
 
 def _order(finding: Finding) -> tuple[int, str, int, str, str]:
     return (
-        list(Severity).index(finding.severity),
+        _SEVERITIES[finding.severity],
         finding.rule,
         _CONFIDENCE[finding.confidence],
         finding.location.path,
