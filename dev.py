@@ -83,6 +83,8 @@ TOOLS = {
     "arc": "arc",
     "libarchive-tools": "bsdtar",
     "chromium": "chromium",
+    "zsh": "zsh",
+    "fish": "fish",
 }
 
 

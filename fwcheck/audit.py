@@ -203,7 +203,12 @@ def asked_of(job: Job) -> str:
     """A digest of everything but the image that a result depends on: what was asked, the rules and the knowledge."""
     asked = msgspec.to_builtins(msgspec.structs.replace(job.options, jobs=0, cache=None), enc_hook=str)
     del asked["limits"]
-    files = (*job.options.update_keys, *job.options.vex, *filter(None, (job.options.product,)))
+    given = job.options
+    files = (
+        *given.update_keys,
+        *given.vex,
+        *filter(None, (given.product, given.policy, given.waivers, given.baseline)),
+    )
     state = [
         [rules_digest(), _knowledge(job.options.database), job.options.limits.published_keys],
         [asked, job.formats, job.lang, job.show_secrets],

@@ -138,7 +138,8 @@ def _read_all(
     results: dict[int, Reading] = {}
     pool: Pool[Reading | Whole] = Pool(task, jobs, options.limits.seconds_content, patient=(len(items),))
     total = len(items)
-    for done, (number, result) in enumerate(pool.run(_units(items, [len(items)]), explorer.meter.deadline, meanwhile), 1):
+    steps = pool.run(_units(items, [len(items)]), explorer.meter.deadline, meanwhile, lambda: explorer.meter.stopped)
+    for done, (number, result) in enumerate(steps, 1):
         progress("reading contents", done, total)
         if number == len(items):
             assembly.whole = result if isinstance(result, Whole) else None

@@ -120,12 +120,16 @@ class Pool(Generic[Result]):
         self._context: Any = multiprocessing.get_context("fork")
 
     def run(
-        self, units: Sequence[Sequence[int]], deadline: float, meanwhile: Sequence[Callable[[], object]] = ()
+        self,
+        units: Sequence[Sequence[int]],
+        deadline: float,
+        meanwhile: Sequence[Callable[[], object]] = (),
+        stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[tuple[int, Result | Failure]]:
         """Yields (item, result or Failure) in the order of completion, every item exactly once.
 
-        Items not begun when the monotonic clock passes ``deadline`` fail with that reason. The steps of ``meanwhile`` are done
-        here, one by one, while the workers are busy.
+        Items not begun when the monotonic clock passes ``deadline`` fail with that reason, and so do all once ``stopped`` says
+        so. The steps of ``meanwhile`` are done here, one by one, while the workers are busy.
         """
         queue = deque(deque(unit) for unit in units if unit)
         steps = deque(meanwhile)
@@ -140,8 +144,10 @@ class Pool(Generic[Result]):
                 ready = wait([worker.pipe for worker in workers], timeout=0 if steps else _POLL)
                 for worker in [each for each in workers if each.pipe in ready]:
                     yield from self._receive(worker, workers, queue)
-                if time.monotonic() > deadline:
-                    yield from self._give_up(workers, queue)
+                if stopped():
+                    yield from self._give_up(workers, queue, "interrupted by the user")
+                elif time.monotonic() > deadline:
+                    yield from self._give_up(workers, queue, "the time for this image was used up")
                 if steps:
                     steps.popleft()()
         finally:
@@ -214,10 +220,12 @@ class Pool(Generic[Result]):
         if queue:
             workers.append(self._start(queue))
 
-    def _give_up(self, workers: list[_Worker[Result]], queue: deque[deque[int]]) -> Iterator[tuple[int, Result | Failure]]:
+    def _give_up(
+        self, workers: list[_Worker[Result]], queue: deque[deque[int]], why: str
+    ) -> Iterator[tuple[int, Result | Failure]]:
         for unit in [worker.unit for worker in workers] + list(queue):
             for item in unit:
-                yield item, Failure("not read: the time for this image was used up")
+                yield item, Failure(f"not read: {why}")
         queue.clear()
         for worker in list(workers):
             worker.stop()

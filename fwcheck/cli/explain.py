@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from fwcheck.cli.wrapping import wrapped
@@ -45,7 +46,11 @@ def run(options: argparse.Namespace) -> int:
     elif wanted in asked:
         _criterion(asked[wanted], lang)
     else:
-        raise InputError(f"{options.id}: no such rule or criterion; 'fwcheck explain all' lists them")
+        near = get_close_matches(wanted, [*known, *asked], 3, 0.7)
+        raise InputError(
+            f"{options.id}: no such rule or criterion; "
+            + (f"did you mean {' or '.join(near)}?" if near else "'fwcheck explain all' lists them")
+        )
     return 0
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import NoReturn
 
 from fwcheck import __version__
+from fwcheck.cli.parser import Parser
 
 COMMANDS = (
     "scan",
@@ -28,6 +29,7 @@ COMMANDS = (
     "explain",
     "level",
     "db",
+    "completion",
     "serve",
     "worker",
     "upload",
@@ -42,13 +44,13 @@ _EXITS = """exit status:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    top = argparse.ArgumentParser(
-        prog="fwcheck", description=_DESCRIPTION, epilog=_EXITS, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    top = Parser(prog="fwcheck", description=_DESCRIPTION, epilog=_EXITS)
     top.add_argument("--version", action="version", version=f"fwcheck {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
         importlib.import_module(f"fwcheck.cli.{name}").add(commands)
+    for command in commands.choices.values():
+        command.set_defaults(parser=command)
     return top
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fwcheck.extraction.limits import Limits
+    from types import FrameType
+
+    from fwcheck.extraction.limits import Limits, Stop
     from fwcheck.jcstar.catalogue import Lang
     from fwcheck.model import GateResult, Report
 
@@ -140,6 +144,11 @@ def write(report: Report, name: str, formats: list[str], options: argparse.Names
     from fwcheck.reports.registry import named  # noqa: PLC0415
 
     for each in map(named, formats):
+        if each.name == "terminal" and sys.stdout.isatty():
+            from fwcheck.reports import terminal  # noqa: PLC0415
+
+            terminal.show(report, sys.stdout, lang=options.lang, show_secrets=show_secrets)
+            continue
         content = each.render(report, lang=options.lang, show_secrets=show_secrets)
         raw = content if isinstance(content, bytes) else content.encode(errors="backslashreplace")
         if options.output is None or each.suffix is None:
@@ -159,11 +168,30 @@ def cache(options: argparse.Namespace) -> Path | None:
     return chosen
 
 
-def limits(options: argparse.Namespace) -> Limits:
+def limits(options: argparse.Namespace, stop: Stop | None = None) -> Limits:
     """The bounds of one scan, and what it may do."""
     from fwcheck.extraction.limits import Limits  # noqa: PLC0415  # keeps --help quick
 
-    return Limits(published_keys=options.published_keys)
+    return Limits(published_keys=options.published_keys, stop=stop)
+
+
+def interruptible() -> Stop:
+    """What Ctrl-C asks to stop from now on; a second Ctrl-C ends the command at once."""
+    from fwcheck.extraction.limits import Stop  # noqa: PLC0415
+
+    stop, process, before = Stop(), os.getpid(), signal.getsignal(signal.SIGINT)
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != process:
+            os._exit(130)
+        if stop.asked and callable(before):
+            before(number, frame)
+        stop.ask()
+        with contextlib.suppress(OSError):
+            os.write(2, b"\r\x1b[2K" * os.isatty(2) + b"fwcheck: interrupted: reporting what was read so far\n")
+
+    signal.signal(signal.SIGINT, interrupted)
+    return stop
 
 
 def _home() -> Path:

@@ -12,6 +12,7 @@ from fwcheck.cli import options as shared
 from fwcheck.cli.progress import Progress
 
 if TYPE_CHECKING:
+    from fwcheck.extraction.limits import Stop
     from fwcheck.jcstar.catalogue import Lang
     from fwcheck.model import Report
 
@@ -47,9 +48,12 @@ def run(options: argparse.Namespace) -> int:
     from fwcheck.pipeline import InputError, scan  # noqa: PLC0415
 
     formats = _formats(options)
-    wanted = _pipeline_options(options)
+    stop = shared.interruptible()
+    wanted = _pipeline_options(options, stop)
     statuses: set[int] = set()
     for path in options.images:
+        if stop.asked:
+            break
         try:
             with Progress(path.name, options.quiet) as progress:
                 report = scan(path, wanted, progress)
@@ -62,10 +66,10 @@ def run(options: argparse.Namespace) -> int:
             continue
         statuses.add(exit_status(report.gate))
         shared.tell(told(report, options.lang).gate, f"{path.name}: ", lang=options.lang)
-    return next(status for status in _WORST if status in statuses)
+    return 130 if stop.asked else next(status for status in _WORST if status in statuses)
 
 
-def _pipeline_options(options: argparse.Namespace) -> Any:
+def _pipeline_options(options: argparse.Namespace, stop: Stop) -> Any:
     from fwcheck.pipeline import Options  # noqa: PLC0415
 
     return Options(
@@ -74,7 +78,7 @@ def _pipeline_options(options: argparse.Namespace) -> Any:
         jobs=options.jobs,
         cache=shared.cache(options),
         second_opinions=shared.opinions(options),
-        limits=shared.limits(options),
+        limits=shared.limits(options, stop),
         update_keys=tuple(options.update_key),
         database=options.database,
         vex=tuple(options.vex),

@@ -19,6 +19,17 @@ class Spent(QuotaExceeded):
     """A limit of the whole image, or of one content with everything inside it, was hit: nothing more is read there."""
 
 
+class Stop:
+    """Lets the user end the reading: what was read until then is reported."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def ask(self) -> None:
+        """From now on nothing more is read."""
+        self.asked = True
+
+
 class Meter:
     """What a scan has spent so far. Made before workers are forked, it is shared by all of them.
 
@@ -27,6 +38,7 @@ class Meter:
 
     def __init__(self, limits: Limits, packed: int | None = None) -> None:
         self._limits = limits
+        self._stop = limits.stop
         allowed = limits.bytes_total
         self._bytes = allowed if packed is None else min(allowed, max(limits.total_floor, packed * limits.total_ratio))
         self._shared = mmap.mmap(-1, mmap.PAGESIZE)
@@ -35,6 +47,11 @@ class Meter:
         budget = math.inf if packed is None else limits.seconds_structure + limits.seconds_structure_mib * (packed / (1 << 20))
         self._structure = time.process_time() + budget
         self._look = time.monotonic() + budget  # the processor clock need not be asked before
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the user has ended the reading."""
+        return self._stop is not None and self._stop.asked
 
     def allow(self, seconds: float) -> None:
         """Bounds what this process does from now on, until the next call, and never beyond the time for the image.
@@ -77,6 +94,8 @@ class Meter:
     def _spent(self) -> str | None:
         if _COUNTS.unpack_from(self._shared)[0] > self._bytes:
             return f"more than {self._bytes} unpacked bytes"
+        if self.stopped:
+            return "interrupted by the user"
         if time.monotonic() > self.deadline:
             return f"time limit of {self._limits.seconds_image:g} seconds reached"
         return None
@@ -98,6 +117,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     seconds_structure: float = 6.0  # of processor time for finding and listing everything in an image, contents apart
     seconds_structure_mib: float = 1.0  # and so much more for each MiB of it
     published_keys: bool = False  # whether vendor schemes whose keys are public may be decrypted: asked for, never by default
+    stop: Stop | None = None  # the user's way to end the reading early
     meter: Meter | None = None  # counts for the whole image; None where only one stream is looked at
 
     def metered(self, packed: int | None = None) -> Limits:

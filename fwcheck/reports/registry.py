@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Literal, Protocol, cast
 
@@ -56,5 +57,6 @@ FORMATS: dict[str, Format] = {
 def named(name: str) -> Format:
     """The format of this name; raises ValueError naming those there are."""
     if name not in FORMATS:
-        raise ValueError(f"no report format {name}; there are {', '.join(FORMATS)}")
+        meant = "".join(f"; did you mean {each}?" for each in get_close_matches(name, FORMATS, 1))
+        raise ValueError(f"no report format {name}{meant or '; there are ' + ', '.join(FORMATS)}")
     return FORMATS[name]
