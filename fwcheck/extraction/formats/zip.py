@@ -19,13 +19,15 @@ import msgspec
 
 from fwcheck.extraction.errors import ExtractionError, FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._apk_signature import Layout, apk_signatures
+from fwcheck.extraction.formats._jar_signature import jar_signatures
 from fwcheck.extraction.formats._listed import refused
 from fwcheck.extraction.formats._zip_methods import DEFLATE, NAMES, STORED, inflated_length, unpacked
 from fwcheck.extraction.limits import DEFAULT, Limits, bounded
 from fwcheck.extraction.members import decoded, member_path, note
 from fwcheck.extraction.source import ByteSource
 from fwcheck.extraction.spool import spool
-from fwcheck.model import NodeKind
+from fwcheck.model import NodeKind, SignedBlock
 
 LOCAL, CENTRAL, END, END64, LOCATOR64, DESCRIPTOR = (
     b"PK" + two for two in (b"\3\4", b"\1\2", b"\5\6", b"\6\6", b"\6\7", b"\7\10")
@@ -385,7 +387,10 @@ class Zip(Format):
     title = "ZIP (jar, apk)"
     specification = "PKWARE APPNOTE 6.3.10"
     category = "archive"
-    reads = "stored, deflate, bzip2, lzma, xz and zstd members with CRC32; ZIP64, data descriptors, archives without a directory"
+    reads = (
+        "stored, deflate, bzip2, lzma, xz and zstd members with CRC32; ZIP64, data descriptors, archives without a directory; "
+        "signatures of JAR archives and Android packages (v1, v2, v3, v3.1)"
+    )
     not_read = "encrypted members (ZipCrypto, AES) are told; shrink, reduce, implode, deflate64, PPMd; archives split over files"
     signatures = (Signature(pattern=rb"PK\x03\x04.[\x00-\x03].{2}[\x00-\x63]\x00", width=10),)
 
@@ -400,11 +405,18 @@ class Zip(Format):
         else:
             found, end = walk_locals(source, offset, limits, problems)
         detail: dict[str, str | int] = {"members": len(found)}
+        signed: tuple[SignedBlock, ...] = ()
+        if listing is not None:
+            signed = apk_signatures(source, Layout(offset, listing.at, listing.at + listing.size, listing.end))
+        if any(one.name.startswith("META-INF/") and one.name.endswith((".RSA", ".EC")) for one in found):
+            signed = (*signed, *jar_signatures(entries(source, found, limits, [])))
+        if signed:
+            detail["signature"] = ", ".join(dict.fromkeys(each.scheme for each in signed))
         if encrypted := sum(bool(one.encryption) for one in found):
             detail["encrypted"] = encrypted
         return Container(
             format=self.name, size=end - offset, detail=detail, problems=problems,
-            entries=entries(source, found, limits, problems),
+            entries=entries(source, found, limits, problems), signatures=signed,
         )  # fmt: skip
 
 
