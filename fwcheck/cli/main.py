@@ -18,6 +18,7 @@ from fwcheck.cli.parser import Parser
 COMMANDS = (
     "scan",
     "gate",
+    "check",
     "attest",
     "verify",
     "tree",
