@@ -685,6 +685,7 @@ class Finding(Value, frozen=True, kw_only=True):
     explanation: str = ""  # why it matters, one or two sentences
     refuted_by: str = ""  # what would show that the finding is wrong
     remediation: str = ""
+    references: tuple[str, ...] = ()  # of its rule: provisions, weaknesses (CWE), manual pages
     cause: str = ""  # stable key of the cause (no offsets, dates, build ids); the fingerprint is made from it
     fingerprint: str = ""
     waived: bool = False

@@ -89,6 +89,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             explanation=explanation or self.explanation,
             refuted_by=refuted_by or self.refuted_by,
             remediation=remediation or self.remediation,
+            references=self.references,
             cause=cause,
             fingerprint=fingerprint(self.id, Location() if everywhere else where.location, cause),
         )

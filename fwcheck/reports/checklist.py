@@ -8,36 +8,24 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-import math
-import unicodedata
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import xlsxwriter
 
 from fwcheck.jcstar.catalogue import Criterion, criteria
 from fwcheck.language.told import told
 from fwcheck.model import CriterionVerdict, Finding, Report, TierVerdict, Verdict
-from fwcheck.reports import view
+from fwcheck.reports import ics, ixit, sheets, view
 from fwcheck.reports.labels import label
 from fwcheck.reports.printable import plain
 from fwcheck.reports.registry import Lang
+from fwcheck.reports.table import Column, Table
 
 _LONGEST = 4000  # characters of a cell; the format allows 32,767
 _SHOWN = 6  # findings named in a row; all of them stand on the sheet of evidence
 _EPOCH = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)  # the file does not depend on when it was made
 _HEAD_ROWS = 7  # rows above the table
-_LINE = 13.5  # points of a line
-_HIGHEST = 409.0  # points; the format allows no more
-
-
-class Column(NamedTuple):
-    """A column of the table: its headings and its width in characters."""
-
-    key: str
-    en: str
-    ja: str
-    width: int
 
 
 COLUMNS = (
@@ -94,9 +82,21 @@ def render(report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> 
     for each in order:
         shown = told(report, each)
         _sheet(book, shown, view.target(shown), each, show_secrets=show_secrets)
+    sheets.add(book, ics.table(report, lang, show_secrets=show_secrets), "ICS", lang, {"support": ("Y", "N", "N/A")})
+    for made in ixit.tables(report, lang):
+        sheets.add(book, made, made.title.split(":")[0].split(" (")[0], lang)
     _evidence(book, told(report, lang), lang, show_secrets=show_secrets)
     book.close()
     return out.getvalue()
+
+
+def table(report: Report, lang: Lang = "en", *, show_secrets: bool = False) -> Table:
+    """The checklist of the target level as a plain table."""
+    spoken = told(report, lang)
+    tier = view.target(spoken)
+    note = _word("note", lang) + ("" if tier.official else f" {tier.note}")
+    made = tuple(rows(spoken, tier, lang, show_secrets=show_secrets))
+    return Table(f"{_word('title', lang).format(level=tier.id)}: {report.image.name}", COLUMNS, made, note)
 
 
 def _word(name: str, lang: Lang) -> str:
@@ -163,12 +163,12 @@ def _sheet(book: Any, report: Report, tier: TierVerdict, lang: Lang, *, show_sec
     _header(sheet, report, tier, lang, bold, plain_font)
     for at, column in enumerate(COLUMNS):
         sheet.set_column(at, at, column.width)
-        sheet.set_row(_HEAD_ROWS, 2 * _LINE + 4)
+        sheet.set_row(_HEAD_ROWS, 2 * sheets.LINE + 4)
         sheet.write_string(_HEAD_ROWS, at, column.ja if lang == "ja" else column.en, head)
     last = _HEAD_ROWS
     for row in rows(report, tier, lang, show_secrets=show_secrets):
         last += 1
-        sheet.set_row(last, _height(row))
+        sheet.set_row(last, sheets.height(row, COLUMNS))
         for at, column in enumerate(COLUMNS):
             if column.key in row:
                 sheet.write_string(last, at, _text(row[column.key]), cell)
@@ -179,22 +179,7 @@ def _sheet(book: Any, report: Report, tier: TierVerdict, lang: Lang, *, show_sec
         sheet.data_validation(_HEAD_ROWS + 1, at, last, at, {"validate": "list", "source": list(_CHOICES[lang])})
         sheet.autofilter(_HEAD_ROWS, 0, last, len(COLUMNS) - 1)
     sheet.freeze_panes(_HEAD_ROWS + 1, 2)
-    _printed(sheet, last)
-
-
-def _height(row: dict[str, str]) -> float:
-    """The height of a row in points, so that each cell shows its text: programs do not all fit rows by themselves."""
-    lines = max(
-        sum(max(1, math.ceil(_cells(line) / column.width)) for line in row[column.key].split("\n"))
-        for column in COLUMNS
-        if column.key in row
-    )
-    return min(_HIGHEST, lines * _LINE + 4)
-
-
-def _cells(line: str) -> float:
-    """How wide a text is, in characters of the sheet: wide and full-width characters take two (UAX #11)."""
-    return sum(2.1 if unicodedata.east_asian_width(char) in "WF" else 1.08 for char in line)
+    sheets.across(sheet, _HEAD_ROWS, last, len(COLUMNS))
 
 
 def _header(sheet: Any, report: Report, tier: TierVerdict, lang: Lang, bold: Any, font: Any) -> None:
@@ -213,17 +198,6 @@ def _header(sheet: Any, report: Report, tier: TierVerdict, lang: Lang, bold: Any
         sheet.write_string(number, 0, _word(name, lang), font)
         sheet.write_string(number, 1, _text(value), font)
     sheet.write_string(5, 0, _word("note", lang) + ("" if tier.official else f" {tier.note}"), font)
-
-
-def _printed(sheet: Any, last: int) -> None:
-    """A3 across, the whole width on one page, the headings on each."""
-    sheet.set_landscape()
-    sheet.set_paper(8)
-    sheet.fit_to_pages(1, 0)
-    sheet.repeat_rows(_HEAD_ROWS)
-    sheet.print_area(0, 0, last, len(COLUMNS) - 1)
-    sheet.set_margins(left=0.4, right=0.4, top=0.5, bottom=0.6)
-    sheet.set_footer("&L&A&R&P / &N")
 
 
 def _evidence(book: Any, report: Report, lang: Lang, *, show_secrets: bool) -> None:

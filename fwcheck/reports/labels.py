@@ -237,6 +237,27 @@ _WORDS: dict[str, tuple[str, str]] = {
     "held_password": ("password", "パスワード"),
     "held_secret": ("secret", "秘密情報"),
     "formula": ("How the score is made", "スコアの算出方法"),
+    "ics_title": ("Implementation statement (ICS) by ETSI EN 303 645 V3.1.3: {name}", "ETSI EN 303 645 実装申告（ICS）：{name}"),
+    "ics_note": (
+        "Support is for the maker to state: an image can contradict it, never prove it. N and N/A take a reason in the detail.",
+        "対応（Support）は製造者が申告する。イメージは矛盾を示せるが証明にはならない。N と N/A には詳細欄に理由を要する。",
+    ),
+    "ics_contradicted": ("contradicted by the image", "イメージと矛盾"),
+    "ics_against": ("evidence against it", "反する証拠あり"),
+    "ics_for": ("evidence for it, no proof", "肯定的証拠あり（証明ではない）"),
+    "ics_silent": ("the image does not decide", "イメージからは判断できない"),
+    "ics_seen": ("seen in the image", "イメージに存在"),
+    "ics_not_seen": ("not seen in the image, which proves nothing", "イメージに見当たらない（証明にはならない）"),
+    "ics_todo": ("Support with its justification", "対応（Support）とその根拠"),
+    "ics_todo_against": (
+        "Mend or explain what speaks against it; then support with its justification",
+        "反する証拠への対処または説明。その上で対応（Support）とその根拠",
+    ),
+    "ixit_title": ("Information for testing (IXIT) by ETSI TS 103 701: {name}", "ETSI TS 103 701 試験情報（IXIT）：{name}"),
+    "ixit_note": (
+        "Names as in V1.1.1, later ones in brackets. What is empty is for the maker to fill in; what is not, to check.",
+        "表の名称は V1.1.1 による（括弧内は後の版）。空欄は製造者が記入し、記入済みの欄も確認する。手順に関する表は含まない。",
+    ),
 }
 
 

@@ -50,6 +50,11 @@ FORMATS: dict[str, Format] = {
         ),
         Format(name="csv", suffix="csv", module="fwcheck.reports.csv"),
         Format(name="checklist", suffix="xlsx", module="fwcheck.reports.checklist"),
+        Format(name="checklist-csv", suffix="checklist.csv", module="fwcheck.reports.checklist_csv"),
+        Format(name="checklist-markdown", suffix="checklist.md", module="fwcheck.reports.checklist_markdown"),
+        Format(name="ics", suffix="ics.md", module="fwcheck.reports.ics"),
+        Format(name="ics-csv", suffix="ics.csv", module="fwcheck.reports.ics_csv"),
+        Format(name="ixit", suffix="ixit.md", module="fwcheck.reports.ixit"),
     )
 }
 
