@@ -76,7 +76,7 @@ def test_bytes_that_are_no_text_and_large_files_are_refused(tmp_path):
 
 
 READ = Coverage(bytes_total=100, bytes_explained=100, files=5)
-DEVICE = Device(services=(Service(name="httpd", program="/usr/sbin/httpd", enabled="yes"),))
+DEVICE = Device(services=(Service(name="httpd", program="/usr/sbin/httpd", enabled="yes", protocol="http"),))
 RANK = ("violation", "concern", "not-applicable", "declared", "not-decidable", "not-observed", "support")
 
 

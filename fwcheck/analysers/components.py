@@ -84,7 +84,7 @@ def _vulnerable(component: Component, exposed: Sequence[Exposed]) -> Finding | N
         return None
     grave = exploited or ((likely or worst >= _CRITICAL) and component.package is None)
     state = f"; {service.told}" if service is not None else ""
-    reach = network == "server" and component.name != "linux_kernel"
+    reach = network == "server" and service is not None  # what is not started is no interface
     return _VULNERABLE.finding(
         _where(component, f"{_listed(component.vulnerabilities)}{state}"),
         f"{component.name} {component.release}",

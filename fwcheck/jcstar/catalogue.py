@@ -18,7 +18,8 @@ import msgspec
 from fwcheck.declaration import ProductType
 
 Lang = Literal["en", "ja"]
-Role = Literal["refutes", "weakens", "supports"]
+Role = Literal["refutes", "weakens", "supports", "informs"]
+Subject = Literal["network_service", "login", "network_login", "update_path", "component", "hardening"]
 ON_STATEMENTS = "DEC-"  # rules that hold a maker's statement against the image
 
 
@@ -48,6 +49,7 @@ class RuleTable(_Record, frozen=True, kw_only=True):
     refutes: tuple[str, ...] = ()
     weakens: tuple[str, ...] = ()
     supports: tuple[str, ...] = ()
+    informs: tuple[str, ...] = ()  # lists what the criterion is about; speaks neither for nor against it
 
     def role(self, rule: str) -> Role | None:
         """The role of a rule here; None when the profile does not know it."""
@@ -55,7 +57,9 @@ class RuleTable(_Record, frozen=True, kw_only=True):
             return "refutes"
         if rule in self.weakens:
             return "weakens"
-        return "supports" if rule in self.supports else None
+        if rule in self.supports:
+            return "supports"
+        return "informs" if rule in self.informs else None
 
     @property
     def against(self) -> tuple[str, ...]:
@@ -64,7 +68,7 @@ class RuleTable(_Record, frozen=True, kw_only=True):
 
     def all(self) -> tuple[str, ...]:
         """Every rule that is listed, in the order of the file."""
-        return self.refutes + self.weakens + self.supports
+        return self.refutes + self.weakens + self.supports + self.informs
 
 
 class Sight(_Record, frozen=True, kw_only=True):
@@ -105,6 +109,7 @@ class Criterion(_Record, frozen=True, kw_only=True):
     ]
     decidable_by_image: Literal["refute", "weaken", "support", "none"]  # the most that an image can do
     needs_root: bool  # silence means something only when the start-up of a root file system could be followed
+    subject: Subject | None = None  # what has to be seen on the device before silence means something
     weight: int
     confidence: float
     precondition: Literal["network_password"] | None = None

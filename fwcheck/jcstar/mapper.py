@@ -193,6 +193,9 @@ def _quiet(
         absent = preconditions.absent(criterion.precondition, device)
         if absent:
             return _Ruling(verdict=Verdict.NOT_APPLICABLE, reason=f"Seems not to apply: {absent}. The vendor has to confirm it.")
+    if criterion.subject and (unseen := preconditions.unseen(criterion.subject, device)):
+        reason = f"Nothing was found against this, but {unseen}."
+        return _Ruling(verdict=Verdict.NOT_DECIDABLE, reason=reason, limited_by=limits)
     reason = f"Looked for and not found: {', '.join(adverse_rules)}. Silence is no proof."
     return _Ruling(verdict=Verdict.NOT_OBSERVED, reason=reason, limited_by=limits)
 

@@ -177,7 +177,7 @@ def test_mqtt() -> None:
 
 def test_inventory_lists_every_listener() -> None:
     (one,) = found(tree("telnetd &\ndropbear -p 2222"), "NET-010")
-    assert one.verdict == "support"
+    assert one.verdict == "info"
     assert "telnetd tcp/23" in one.evidence
     assert "dropbear tcp/2222" in one.evidence
 

@@ -28,6 +28,10 @@ def row(criterion: str, *findings: Finding, coverage: Coverage = FULL, device: D
     return next(each for tier in tiers for each in tier.criteria if each.id == criterion)
 
 
+SERVICE = Device(services=(Service(name="httpd", program="/h", enabled="yes", protocol="http", authentication="password"),))
+OPEN = Device(services=(Service(name="httpd", program="/h", enabled="yes", protocol="http", authentication="unknown"),))
+
+
 class TestOneCriterion:
     def test_a_firm_violation_of_a_refuting_rule_is_a_violation(self) -> None:
         got = row("S1.1-13", finding_of("NET-001", "S1.1-13"))
@@ -124,9 +128,26 @@ class TestCoverage:
         assert got.verdict is Verdict.VIOLATION
 
     def test_without_a_root_file_system_silence_about_accounts_means_nothing(self) -> None:
-        device = Device(platform="esp32", boot_chain=device_of().boot_chain)
+        device = Device(platform="esp32", boot_chain=device_of().boot_chain, update_paths=device_of().update_paths)
         assert row("S1.1-02", coverage=coverage_of(files=0), device=device).verdict is Verdict.NOT_DECIDABLE
         assert row("S1.1-08", coverage=coverage_of(files=0), device=device).verdict is Verdict.NOT_OBSERVED
+
+    @pytest.mark.parametrize(
+        ("criterion", "silent", "seen"),
+        [
+            ("S1.1-01", Device(accounts=(Account(name="root", password="locked"),)), SERVICE),
+            ("S1.1-13", Device(accounts=(Account(name="root", password="locked"),)), SERVICE),
+            ("S1.1-04", OPEN, SERVICE),
+            ("S1.1-08", SERVICE, device_of()),
+            ("S1.1-06", SERVICE, device_of()),
+            ("S1.1-09", SERVICE, device_of()),
+        ],
+    )
+    def test_silence_means_nothing_where_the_subject_was_not_seen(self, criterion, silent, seen) -> None:
+        nothing = row(criterion, device=silent)
+        assert nothing.verdict is Verdict.NOT_DECIDABLE
+        assert "could be followed" in nothing.reason or "was recognised" in nothing.reason
+        assert row(criterion, device=seen).verdict is Verdict.NOT_OBSERVED
 
     def test_an_unread_image_has_no_good_verdict_no_points_and_no_level(self) -> None:
         tiers = judge([], coverage_of(encrypted=7 * MIB, files=0), Device())
@@ -152,7 +173,7 @@ class TestNotApplicable:
         assert got.needs
 
     def test_not_suggested_when_anything_was_left_unread(self) -> None:
-        assert row("S1.1-03", device=self.PLAIN, coverage=coverage_of(unknown=MIB)).verdict is Verdict.NOT_OBSERVED
+        assert row("S1.1-03", device=self.PLAIN, coverage=coverage_of(unknown=MIB)).verdict is Verdict.NOT_DECIDABLE
 
     def test_not_suggested_with_a_usable_password(self) -> None:
         device = msgspec.structs.replace(self.PLAIN, accounts=(Account(name="root", password="hash"),))

@@ -92,8 +92,8 @@ def test_the_page_in_markdown(report: Report) -> None:
 
 def test_the_checklist(report: Report) -> None:
     book = openpyxl.load_workbook(io.BytesIO(checklist.render(report, lang="ja")))
-    assert book.sheetnames == ["チェックリスト", "Checklist", "証拠"]
-    for sheet in (book["チェックリスト"], book["証拠"]):
+    assert (book.sheetnames[:2], book.sheetnames[-1]) == (["チェックリスト", "Checklist"], "証拠")
+    for sheet in (book[name] for name in book.sheetnames if name != "Checklist"):
         cells = [str(cell) for row in sheet.iter_rows(values_only=True) for cell in row if cell is not None]
         assert not prose("\n".join(cells), report)
 
