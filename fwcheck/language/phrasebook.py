@@ -194,18 +194,14 @@ class Phrasebook:
         return call.seen[text, depth]
 
     def _parted(self, text: str, call: _Call, depth: int) -> _Told:
-        """By a phrase, else sentence by sentence or clause by clause; half a phrase before nothing.
+        """The way that understands everything; else the first that understands something.
 
-        Phrases that begin with a blank come behind sentences: they would take a sentence before them for its value.
+        Sentences and lists come before phrases that begin with a blank, which would take what stands before them for its value.
         """
         found = _Told(text, known=False)
         for way in (
-            self._by_phrase,
-            self._by_sentence,
-            self._by_open_phrase,
-            self._by_any_sentence,
-            self._by_list,
-            self._by_clause,
+            *(self._by_sentence, self._by_phrase, self._by_list),
+            *(self._by_open_phrase, self._by_any_sentence, self._by_clause),
         ):
             told = way(text, call, depth)
             if told.known:

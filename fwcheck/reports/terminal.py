@@ -218,7 +218,7 @@ class _Printer:
             self._path(grid, path)
         for signature in device.signatures[:_LISTED]:
             style = {"valid": "green", "invalid": "red"}.get(signature.state, "yellow")
-            state = "" if signature.state == "valid" else f"{self.word(f'signature_{signature.state}')}, "
+            state = "" if signature.state == "valid" else f"{self.word(f'signature_{signature.state}')}{self.comma}"
             words = f"{plain(signature.scheme)} ({plain(signature.algorithm)}): {state}{plain(signature.reason)}"
             self._add(grid, (self.word("signature"), "dim"), (words, style))
         for number, step in enumerate(device.boot_chain[:_LISTED]):
@@ -237,7 +237,7 @@ class _Printer:
         words += f" ({plain(path.mechanism)})" if path.mechanism else ""
         self._add(grid, (self.word("updates"), "dim"), ("; ".join((words, *told)), style))
         for number, step in enumerate(path.steps[:_STEPS], 1):
-            judged = f", {self.word(f'honoured_{step.honoured}')}" if step.honoured else ""
+            judged = f"{self.comma}{self.word(f'honoured_{step.honoured}')}" if step.honoured else ""
             reason = f" ({plain(step.reason)})" if step.reason and step.reason not in step.what else ""
             where = f"  {view.spot(step.evidence.location)}" if step.evidence is not None else ""
             colour = {"yes": "green", "no": "red"}.get(step.honoured, "dim")
