@@ -20,19 +20,20 @@ Texts may come from an image: recognising one takes time linear in its length fo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 _BLANK = re.compile(r"\{(\w+)(?::(d|w|text|any|list|names|items))?\}")
 _LONGEST = 6000  # characters of a text that is looked up
 _DEEPEST = 8
-_LOOKUPS = 2_000  # for one text
+_LOOKUPS = 3_000  # for one text
 _SENTENCES = 12
 _CLAUSES = 12  # of a text
 _PARTS = 4  # that one member of a list may consist of
 _CUT = 100  # a text this long may have been cut at its end
 _TELLING = 12  # fixed characters of a phrase that is used though not all in its blanks is known
+_MISSING = 4  # fixed characters that may be missing at its end
 _SURE = 8  # fixed characters that such a text has to begin with
 _SEPARATORS = {"list": (", ", "、"), "names": (", ", "、"), "items": ("; ", "；")}
 _SENTENCE = re.compile(r"[.!?] ")
@@ -48,10 +49,20 @@ class _Blank(NamedTuple):
 
 
 class _Told(NamedTuple):
-    """A text in the other language, as far as it is known."""
+    """A text in the other language, as far as it is known.
+
+    ``weight``: how many of its characters were recognised. Of several ways to read a text the one that knows all its parts is
+    taken, and of those the one that recognises most of it.
+    """
 
     text: str
     known: bool
+    weight: int = 0
+
+    @property
+    def worth(self) -> tuple[bool, int]:
+        """What readings of one text are compared by."""
+        return self.known, self.weight
 
 
 class _Call:
@@ -62,9 +73,6 @@ class _Call:
         self.cut = len(text) >= _CUT
         self.left = _LOOKUPS
         self.seen: dict[tuple[str, int], _Told] = {}
-
-
-_Way = Callable[[str, _Call, int], _Told]
 
 
 class Phrase:
@@ -98,7 +106,7 @@ class Phrase:
             yield from (found for found in (first, last if last != first else []) if found and self._allowed(found))
         if len(text) >= _CUT and len(begin) >= _SURE:
             cut = self._cut(text[len(begin) :])
-            if cut and self._allowed([each or "0" for each in cut]):
+            if cut and self._allowed(cut):
                 yield cut
 
     def _from_left(self, inner: str) -> list[str]:
@@ -124,17 +132,15 @@ class Phrase:
         return [inner, *reversed(found)]
 
     def _cut(self, rest: str) -> list[str]:
-        """The blanks of a text whose end is missing: the last one that has begun takes the rest. Empty when none is missing."""
+        """The blanks of a text whose end is missing: the last one takes the rest. Empty when more than a mark is missing."""
         found: list[str] = []
-        for literal in self.literals[1:]:
-            at = rest.find(literal, 1) if literal else -1
+        for literal in self.literals[1:-1]:
+            at = rest.find(literal, 1)
             if at < 0:
-                break
+                return []
             found.append(rest[:at])
             rest = rest[at + len(literal) :]
-        else:
-            return []
-        return [*found, rest] + [""] * (len(self.blanks) - len(found) - 1)
+        return [*found, rest] if self.blanks and rest and len(self.literals[-1]) <= _MISSING else []
 
     def _allowed(self, found: list[str]) -> bool:
         if not self.literals[0] and _SENTENCE.search(found[0]):
@@ -150,7 +156,7 @@ class Phrase:
 
 
 class Phrasebook:
-    """Phrases by their beginnings; those with more fixed words are tried first."""
+    """Phrases by their beginnings."""
 
     def __init__(self, phrases: Iterable[tuple[str, str]]) -> None:
         self._whole: dict[str, str] = {}
@@ -183,60 +189,36 @@ class Phrasebook:
 
     def _look(self, text: str, call: _Call, depth: int) -> _Told:
         if text in call.also:
-            return _Told(call.also[text], known=True)
+            return _Told(call.also[text], known=True, weight=len(text))
         if (whole := self._entire(text)) is not None:
-            return _Told(whole, known=True)
+            return _Told(whole, known=True, weight=len(text))
         call.left -= 1
         if not text or depth > _DEEPEST or len(text) > _LONGEST or call.left < 0:
             return _Told(text, known=False)
         if (text, depth) not in call.seen:
-            call.seen[text, depth] = self._parted(text, call, depth)
+            ways = (self._by_phrase, self._by_sentence, self._by_list, self._by_clause)
+            call.seen[text, depth] = max((way(text, call, depth) for way in ways), key=lambda told: told.worth)
         return call.seen[text, depth]
-
-    def _parted(self, text: str, call: _Call, depth: int) -> _Told:
-        """The way that understands everything; else the first that understands something.
-
-        Sentences and lists come before phrases that begin with a blank, which would take what stands before them for its value.
-        """
-        found = _Told(text, known=False)
-        for way in (
-            *(self._by_sentence, self._by_phrase, self._by_list),
-            *(self._by_open_phrase, self._by_any_sentence, self._by_clause),
-        ):
-            told = way(text, call, depth)
-            if told.known:
-                return told
-            found = told if found.text == text else found
-        return found
 
     def _entire(self, text: str) -> str | None:
         """The counterpart of a text without blanks; it may begin a sentence, with a capital letter."""
         return self._whole.get(text) or self._whole.get(text[:1].lower() + text[1:])
 
     def _by_phrase(self, text: str, call: _Call, depth: int) -> _Told:
-        """By the first phrase all of whose blanks are known; else by the first that fits at all."""
         lower = text[:1].lower() + text[1:]
-        told = self._by_phrases(dict.fromkeys(((text[:1], text), (lower[:1], lower))), call, depth)
-        return told or _Told(text, known=False)
-
-    def _by_open_phrase(self, text: str, call: _Call, depth: int) -> _Told:
-        """The same of phrases that begin with a blank."""
-        return self._by_phrases((("", text),), call, depth) or _Told(text, known=False)
-
-    def _by_phrases(self, tries: Iterable[tuple[str, str]], call: _Call, depth: int) -> _Told | None:
-        half: _Told | None = None
-        for letter, text in tries:
+        best = _Told(text, known=False)
+        for letter, tried in dict.fromkeys(((text[:1], text), (lower[:1], lower), ("", text))):
             for phrase in self._by_letter.get(letter, ()):
-                for values in phrase.values(text):
-                    told = [
-                        self._value(value, blank.kind, call, depth) for value, blank in zip(values, phrase.blanks, strict=True)
-                    ]
-                    shown = phrase.filled({blank.name: each.text for blank, each in zip(phrase.blanks, told, strict=True)})
-                    if all(each.known for each in told):
-                        return _Told(shown, known=True)
-                    if phrase.weight >= _TELLING:
-                        half = half or _Told(shown, known=False)
-        return half
+                for values in phrase.values(tried):
+                    told = self._filled(phrase, values, call, depth)
+                    if told.worth > best.worth and (told.known or phrase.weight >= _TELLING):
+                        best = told
+        return best
+
+    def _filled(self, phrase: Phrase, values: list[str], call: _Call, depth: int) -> _Told:
+        told = [self._value(value, blank.kind, call, depth) for value, blank in zip(values, phrase.blanks, strict=True)]
+        shown = phrase.filled({blank.name: each.text for blank, each in zip(phrase.blanks, told, strict=True)})
+        return _Told(shown, all(each.known for each in told), phrase.weight + sum(each.weight for each in told))
 
     def _value(self, value: str, kind: str, call: _Call, depth: int) -> _Told:
         if not kind or kind in _SHAPES:
@@ -246,17 +228,18 @@ class Phrasebook:
             return shown._replace(known=shown.known or kind in _MAY_BE_NAMES)
         separator, other = _SEPARATORS[kind]
         told = list(self._members(value.split(separator), separator, call, depth + 1))
-        return _Told(other.join(each.text for each in told), known=kind in _MAY_BE_NAMES or all(each.known for each in told))
+        return _joined(other, told)._replace(known=kind in _MAY_BE_NAMES or all(each.known for each in told))
 
     def _by_list(self, text: str, call: _Call, depth: int) -> _Told:
         """Clauses with semicolons or commas between them, where each is known for itself."""
+        found = [_Told(text, known=False)]
         for separator, other in ("; ", "。"), (", ", "、"):
             parts = text.split(separator)
             if 1 < len(parts) <= _CLAUSES:
                 told = [self._look(part, call, depth + 3) for part in parts]
                 if all(each.known for each in (told[:-1] if call.cut and len(told) > 2 else told)):
-                    return _Told(other.join(each.text for each in told), known=True)
-        return _Told(text, known=False)
+                    found.append(_joined(other, told)._replace(known=True))
+        return max(found, key=lambda each: each.worth)
 
     def _members(self, parts: list[str], separator: str, call: _Call, depth: int) -> Iterator[_Told]:
         """The members of a list, each as short as it can be; one that is known may hold the separator itself."""
@@ -272,27 +255,26 @@ class Phrasebook:
             at = end
 
     def _by_sentence(self, text: str, call: _Call, depth: int) -> _Told:
-        """Sentence after sentence: the longest beginning that is known, then the rest."""
-        return self._sentences(text, call, depth, (self._by_phrase,))
-
-    def _by_any_sentence(self, text: str, call: _Call, depth: int) -> _Told:
-        """The same with sentences that begin with a blank."""
-        return self._sentences(text, call, depth, (self._by_phrase, self._by_open_phrase))
-
-    def _sentences(self, text: str, call: _Call, depth: int, ways: tuple[_Way, ...]) -> _Told:
+        """A beginning that is known, then the rest; one that is a whole text counts before one that a phrase fits."""
+        found = [_Told(text, known=False)]
         for hit in reversed(list(islice(_END.finditer(text), _SENTENCES))):
-            head = text[: hit.end()]
+            head, rest = text[: hit.end()], text[hit.end() + 1 :]
             whole = call.also.get(head) or self._entire(head)
-            tries = (way(head, call, depth + 1) for way in ways)
-            told = _Told(whole, known=True) if whole is not None else next((each for each in tries if each.known), None)
-            if told is not None:
-                tail = self._look(text[hit.end() + 1 :], call, depth + 1)
-                return _Told(told.text + ("" if tail.known else " ") + tail.text, known=tail.known)
-        return _Told(text, known=False)
+            told = self._by_phrase(head, call, depth + 1) if whole is None else _Told(whole, known=True, weight=len(head))
+            if told.known:
+                tail = self._look(rest, call, depth + 1)
+                found.append(_Told(told.text + ("" if tail.known else " ") + tail.text, tail.known, told.weight + tail.weight))
+            if whole is not None:
+                break
+        return max(found, key=lambda each: each.worth)
 
     def _by_clause(self, text: str, call: _Call, depth: int) -> _Told:
         """A clause that was made a sentence."""
         if not text.endswith(".") or "." in text[:-1]:
             return _Told(text, known=False)
         clause = self._look(text[:-1], call, depth + 1)
-        return _Told(f"{clause.text}。", known=True) if clause.known else _Told(text, known=False)
+        return clause._replace(text=f"{clause.text}。") if clause.known else _Told(text, known=False)
+
+
+def _joined(separator: str, told: Sequence[_Told]) -> _Told:
+    return _Told(separator.join(each.text for each in told), all(each.known for each in told), sum(each.weight for each in told))

@@ -15,6 +15,10 @@ BOOK = Phrasebook(
         ("a canary", "カナリア"),
         ("fixed addresses, all", "固定アドレス（全て）"),
         ("It is started when: {why:text}. Nobody knows.", "起動条件：{why}。不明。"),
+        ("The file {path} is open ({why})", "ファイル {path} が開いている（{why}）"),
+        ("{what:any} is written by {who:w}", "{who} が{what}を書き込む"),
+        ("{what:any} is the same in all units", "全機器で共通：{what}"),
+        ("The key for {name}", "{name} 用の鍵"),
         ("Seen: {first} and {second}", "検出：{second} と {first}"),
         ("{path} may be written by {who}", "{path} は {who} が書き込める"),
         ("A first sentence.", "最初の文。"),
@@ -40,6 +44,9 @@ BOOK = Phrasebook(
         ("A first sentence. Account a.b has no password", "最初の文。アカウント a.b にパスワードがない"),
         ("It is started when: a canary. Nobody knows.", "起動条件：カナリア。不明。"),
         ("Quoted: one thing; with a semicolon; and 3 more.", "引用：一件；他 3 件。"),
+        ("A canary is written by root", "root がカナリアを書き込む"),
+        ("A canary is written by root and others", "A canary is written by root and others"),
+        ("The key for 10.0.0.1 is the same in all units", "全機器で共通：10.0.0.1 用の鍵"),
         ("nothing of this is known", "nothing of this is known"),
         ("", ""),
     ],
@@ -56,8 +63,10 @@ def test_an_unknown_part_stays_and_is_not_called_known() -> None:
 
 
 def test_a_text_that_was_cut_is_told_as_far_as_it_goes() -> None:
-    whole = f"Account {'a' * 120} has no password"
-    assert BOOK.say(whole[:-4]) == f"アカウント {whole[8:-4]} にパスワードがない"
+    whole = f"The file {'a' * 120} is open ({'b' * 20})"
+    assert BOOK.say(whole[:-6]) == f"ファイル {'a' * 120} が開いている（{'b' * 15}）"
+    account = f"Account {'a' * 120} has no password"
+    assert BOOK.say(account[:-4]) == account[:-4]  # it may have said something else
 
 
 @pytest.mark.parametrize(
