@@ -1,75 +1,46 @@
 """Update paths through scripts: a command that writes software, and what the script checks before it.
 
-A check counts only when its result can stop the script: it stands in a condition, before ``||`` or ``&&``, or its exit status is
-asked for in the next lines. ``|| true`` takes that back.
+Shell scripts, Lua, PHP, Python and Perl are followed along all their ways (:mod:`fwcheck.device.updating`). Of what no grammar
+reads only those commands are told that stand in it, and nothing is said of checks.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple
 
 from fwcheck.device.firmware import FileSystem
 from fwcheck.device.shell.grammar import parse
 from fwcheck.device.shell.tree import Script as Parsed
 from fwcheck.device.updating import verdict
+from fwcheck.device.updating.commands import DEVICE
+from fwcheck.device.updating.form import Program
+from fwcheck.device.updating.functions import Followed
+from fwcheck.device.updating.languages.modules import Modules
+from fwcheck.device.updating.languages.registry import language_of, read
 from fwcheck.device.updating.script import OF_SYSUPGRADE, Script, for_a_shell
-from fwcheck.device.updating.table import may_lead, may_write, sinks_of
+from fwcheck.device.updating.table import may_lead, may_lead_program, may_write, sinks_of
 from fwcheck.device.updating.verdict import Write, writes
-from fwcheck.model import Evidence, Facts, Node, StepAction, UpdatePath, UpdateStep
+from fwcheck.model import Facts, Node, UpdatePath
 
 Verified = verdict.Verified
-Sink = tuple[str, int, str]  # its name, line number and line
 STRENGTH: dict[Verified, int] = {"unknown": 0, "none": 1, "checksum": 2, "hash": 3, "signature": 4}
 
-# Programs that bring software to flash, by the words they stand in.
-_START = r"(?:^|[;&|(`!'\"{]|\bthen|\bdo|\belse|\bexec|\bnohup|\bsudo|\bif|\bsystem\(|\bcall\()\s*(?:[\w./-]*/)?"
-_DEVICE = r"/dev/(?:mtd|nand|mmcblk|by-name|block/|disk/)"
-_VENDOR = r"(?:fwupdater?|fw_?upgrade|fwupgrade|fw_update|sysupdate|upgrade_?fw|flash_?write|mtdwrite|updater|rtk_?upgrade)"
-# Sink, words of which every command of it holds one (looked for before the expression), and the command's shape.
-_SINKS: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = (
-    ("sysupgrade", ("sysupgrade",),
-     re.compile(_START + r"sysupgrade\s+(?!(?:-[bhlrT]|--test|--create\S*|--list\S*|--help|--restore\S*)(?:\s|$))\S")),
-    ("mtd write", ("mtd",), re.compile(_START + r"mtd\s+(?:-\w\s+(?:[\w$\"'.{}/]+\s+)?)*write\s")),
-    ("mtd write", ("mtd", "flashw"), re.compile(_START + r"(?:mtd_write|flashw|mtd_debug\s+write)\s+\S")),
-    ("flashcp", ("flashcp",), re.compile(_START + r"flashcp\s+(?:-\S+\s+)*\S+\s+\S*/dev/")),
-    ("nandwrite", ("nandwrite",), re.compile(_START + r"nandwrite\s+\S")),
-    ("ubi volume", ("ubiupdatevol",), re.compile(_START + r"ubiupdatevol\s+(?!.*-t\b)\S")),
-    ("raw write to flash", ("of=",), re.compile(_START + r"dd\s(?!.*if=/dev/(?:zero|u?random))[^\n]*of=[\"']?" + _DEVICE)),
-    ("raw write to flash", ("/dev/",), re.compile(r"\bcat\s[^\n|]*>\s*[\"']?" + _DEVICE)),
-    ("swupdate", ("swupdate",), re.compile(_START + r"swupdate(?:-client)?\s+(?:.*\s)?(?:-i|-d|-w|-u|-v|/)")),
-    ("rauc", ("rauc",), re.compile(_START + r"rauc\s+install\b")),
-    ("mender", ("mender",), re.compile(_START + r"mender(?:-update)?\s+-?-?(?:install|rootfs)\b")),
-    ("vendor updater", ("fw", "updat", "flash", "mtdwrite", "pgrade"), re.compile(_START + r"" + _VENDOR + r"\s+[-/$\"'\w]")),
-    ("file copy", ("/update", "/upgrade", "/ota", "/firmware"),
-     re.compile(_START + r"cp\s+(?P<words>[^;|&\n]*)")),
-)  # fmt: skip
-_SIGNATURE = re.compile(
-    r"openssl\s+(?:dgst\s[^\n]*-verify|(?:cms|smime)\s[^\n]*-verify|rsautl\s[^\n]*-(?:verify|pubin)|pkeyutl\s[^\n]*-verify)"
-    r"|\bgpgv?\b[^\n]*(?:--verify|--keyring\s+\S+\s+\S+\.(?:sig|asc))|\b(?:usign|signify|minisign|ucert)\s+(?:[^\n]*\s)?-V"
-    r"|\becdsaverify\s|\b(?:fw|img|image|rsa|sig|signature)_?verify\w*\s+\S|\bverify_?(?:sig|signature|image_sig|rsa)\w*\s+\S"
-)
-_HASH = re.compile(r"\b(?:md5sum|sha(?:1|224|256|384|512)sum)\b|openssl\s+(?:dgst\s+-)?(?:md5|sha\d+)\b")
-_CHECKSUM = re.compile(r"\b(?:cksum|crc32|crc16|sum)\s+[\"'$/\w]|mkimage\s+-l")
 _ABOUT_SOFTWARE = re.compile(r"(?i)upgrad|firmware|\bfw\b|_fw|fw_|update|\bota\b|rootfs|kernel|uimage|\.bin\b|\.img\b|recovery")
-_IGNORED = re.compile(r"\|\|\s*(?:true|:)(?:\s|;|$)")
-_STOPS = re.compile(r"^\s*(?:if|elif|while|until|!)\b|\|\||&&|^\s*!\s")
-_STATUS = re.compile(r"\$\?|\bRET(?:VAL)?=|!=|-ne\b|-eq\b|==|\breturn\b|\bgrep\b|\[\s")
-_COMPARES = re.compile(r"!=|==|\s=\s|-c\b|\bcmp\b|\bdiff\b|\bgrep\b|--check|-ne\b|-eq\b")
 _SPOKEN = re.compile(r"^\s*(?:#|//|--\s|echo\b|printf\b|logger\b|print\b|v\s+\"|log\w*\s+\"|usage\b|\*\s)")
-_CALLED = re.compile(r"(/[\w./-]{2,100}\.(?:sh|lua|py|php|pl))\b|(?:^|\s)\.\s+(/[\w./-]{2,100})")
-_SUFFIXES = (".sh", ".lua", ".py", ".php", ".cgi", ".pl", ".asp", ".rc", ".script", ".js")
+_SUFFIXES = (".sh", ".lua", ".py", ".php", ".cgi", ".pl", ".pm", ".asp", ".rc", ".script", ".js")
 _NO_PROGRAM = re.compile(
     r"(?i)/(?:opkg|dpkg)/(?:info|status)|\.(?:html?|md|txt|conf|list|control|xml|json|css)$|/doc/|/i18n/|(?:^|/)sysupgrade\.conf$"
 )
-_OF_AN_UPDATE = re.compile(r"/(?:update|upgrade|ota|firmware)[^/]*/")
 # Writes that are of software only where the script speaks of it: flash holds other things, too.
 _RAW = frozenset({"mtd write", "flashcp", "nandwrite", "ubi volume", "raw write to flash"})
-_MOST_CALLED = 24
+# Programs that check by themselves: a script without a check says nothing about them.
+_CHECKING_SINKS = frozenset(
+    {"sysupgrade", "swupdate", "rauc", "mender", "vendor updater", "ostree", "fwupd", "update_engine", "snap", "casync"}
+    | {"opkg", "ipkg", "apk", "apt", "dnf", "yum", "zypper", "tdnf"}
+)
 _MOST_LINES = 200
-_MOST_STEPS = 12
 _LONGEST = 1024  # characters of a line that is looked at: longer ones are data
 _SOURCES = (
     ("web upload", re.compile(r"(?i)CONTENT_(?:LENGTH|TYPE)|multipart|\$_FILES|setfilehandler|/cgi-bin/|http\.formvalue")),
@@ -77,60 +48,83 @@ _SOURCES = (
     ("tftp or ftp", re.compile(r"(?:^|[\s;&|`(])(?:tftp|ftpget|ftp)\s")),
     ("removable media", re.compile(r"/mnt/|/media/|/sdcard|/tmp/sd\b|mmcblk|/dev/sd[a-z]|(?i:usb_?(?:update|upgrade|disk))")),
 )  # fmt: skip
-
-
-class Check(NamedTuple):
-    """A check found on the way, and where."""
-
-    kind: Verified
-    where: Evidence
+# What can be a write in a language with functions of its own for it.
+_WRITES = re.compile(
+    r"InstallBundle|chmod|/tmp/\S+\.(?:sh|py|pl|lua|run)\b|extractall|extractTo|unpack_archive"
+    r"|\b(?:exec|eval|execfile|loadstring|dofile)\s*\("
+)
+_FETCHES = re.compile(r"https?://|curl|urlopen|urlretrieve|requests|httpx|LWP|socket\.http|ssl\.https|httpclient|paho")
+_CHECK_WORDS = re.compile(r"(?i)verif|sign|md5|sha\d|digest|hash|crc|check")
+_GIVEN_TO_A_SHELL = re.compile(
+    r"(?i)(?:system|execute|popen|exec\w*|call|spawn\w*|run|passthru|doSystem\w*)\s*\([^\n\"'`]{0,60}([\"'`])((?:(?!\1)[^\n\\]){3,400})"
+)
 
 
 def script_paths(fs: FileSystem) -> Iterator[UpdatePath]:
-    """The writes of each script of a file system: shell scripts are followed, others are read line by line."""
-    known: dict[str, list[Check]] = {}  # the checks of each script, looked for once
+    """The writes of each script of a file system."""
+    modules = Modules(fs)
     for node, facts in fs.files():
         if facts.text is None or not _is_program(node, facts) or OF_SYSUPGRADE.search(node.path):
             continue
-        if is_shell(node, facts):
-            if may_write(facts.text) and ((parsed := parse(facts.text)).error or may_lead(parsed)):
-                yield from _followed(fs, node.path, facts.text, parsed)
-            continue
-        found = _sinks(facts.text)
-        if found and _ABOUT_SOFTWARE.search(facts.text + node.path):
-            yield _read(fs, node.path, facts.text, found, known)
+        text = facts.text
+        if "haserl" in (facts.interpreter or "") and "lua" not in (facts.interpreter or ""):
+            text = _haserl(text)
+            if may_write(text):
+                yield from _followed(fs, node.path, text, parse(text), "web upload")
+        elif is_shell(node, facts):
+            if may_write(text) and ((parsed := parse(text)).error or may_lead(parsed)):
+                yield from _followed(fs, node.path, text, parsed)
+        elif language := language_of(node.path, facts.interpreter, facts.kind):
+            if may_write(text) or DEVICE.search(text) or (_WRITES.search(text) and _FETCHES.search(text)):
+                yield from _program(fs, node.path, text, language, modules)
+        elif may_write(text):
+            yield from _unread(fs, node.path, text, "a script that is not followed")
 
 
-def _followed(fs: FileSystem, path: str, text: str, parsed: Parsed) -> Iterator[UpdatePath]:
+# --------------------------------------------------------------------------- shell scripts
+
+
+_HASERL = re.compile(r"<%(?!in\b|=)(.*?)%>", re.DOTALL)
+
+
+def _between(block: str) -> str:
+    """What ends the last command of a block."""
+    return " " if re.search(r"(?:\b(?:then|do|else|in)|[;{(&|\n]|^)[ \t]*$", block[-40:]) else ";"
+
+
+def _haserl(text: str) -> str:
+    """The shell of a page of haserl(1), what stands around it made blank, so that lines stay where they are."""
+    out: list[str] = []
+    at = 0
+    for hit in _HASERL.finditer(text):
+        out += ["\n" * text.count("\n", at, hit.start(1)), hit[1], _between(hit[1])]
+        at = hit.end(1)
+    return "".join(out)
+
+
+def _followed(fs: FileSystem, path: str, text: str, parsed: Parsed, source: str = "") -> Iterator[UpdatePath]:
     """One path for each verdict over the writes of a shell script; unknown where no way to a write was found."""
-    about_software = _ABOUT_SOFTWARE.search(text + path) is not None
     script = Script(fs)
     script.follow(path, text)
     by_verdict: dict[Verified, Write] = {}
-    for write in writes(script, fs):
-        if (about_software or _name(write) not in _RAW) and _belongs(write, path):
-            by_verdict.setdefault(_own(write), write)
+    for write in _about_software(writes(script, fs), path, text):
+        by_verdict.setdefault(_own(write), write)
     for verified, write in by_verdict.items():
-        yield _told(fs, path, text, write, verified)
+        yield _told(fs, path, write, verified, source or _source(path, text))
     if by_verdict and not (parsed.error and not by_verdict.keys() & {"none", "unknown"}):
         return
-    standing = [each for each in _standing(parsed, text) if about_software or each[0] not in _RAW]
+    standing = [each for each in _standing(parsed, text) if _ABOUT_SOFTWARE.search(text + path) or each[0] not in _RAW]
     if standing:
-        sink, number = standing[-1 if by_verdict else 0]
-        why = (
-            f"the script could not be read to its end ({parsed.error})"
-            if parsed.error
-            else "nothing seen in the script leads there"
-        )
-        yield UpdatePath(
-            source=_source(path, text),
-            sink=sink,
-            verified="unknown",
-            mechanism=path,
-            detail=f"writes by {sink}; {why}",
-            root=fs.label,
-            evidence=(fs.evidence(path, text.split("\n", number)[number - 1][:_LONGEST].strip(), line=number),),
-        )
+        broken = f"the script could not be read to its end ({parsed.error})" if parsed.error else ""
+        yield _open(fs, path, text, *standing[-1 if by_verdict else 0], broken or "nothing seen in the script leads there")
+
+
+def _about_software(found: Iterable[Write], path: str, text: str) -> Iterator[Write]:
+    """The writes that are this script's, and of software."""
+    about_software = _ABOUT_SOFTWARE.search(text + path) is not None
+    for write in found:
+        if (about_software or _name(write) not in _RAW) and _belongs(write, path):
+            yield write
 
 
 def _belongs(write: Write, path: str) -> bool:
@@ -155,17 +149,18 @@ def _name(write: Write) -> str:
     return str(getattr(write.event.command, "name", ""))
 
 
-def _told(fs: FileSystem, path: str, text: str, write: Write, verified: Verified) -> UpdatePath:
+def _told(fs: FileSystem, path: str, write: Write, verified: Verified, source: str, why: str = "") -> UpdatePath:
     name = _name(write)
     proof = write.proof
+    reason = why or write.reason
     checked = f"{verified} checked in {proof.path}:{proof.line}" if proof is not None and verified != "unknown" else ""
-    untold = checked or ("" if write.reason else "no check in the script")
-    detail = "; ".join(part for part in (f"writes by {name}", untold, write.reason) if part)
+    untold = checked or ("" if reason else "no check in the script")
+    detail = "; ".join(part for part in (f"writes by {name}", untold, reason) if part)
     steps = write.steps
     where = next((step.evidence for step in steps if step.action == "write" and step.evidence is not None), None)
     checks = [step.evidence for step in steps if step.check and step.evidence is not None]
     return UpdatePath(
-        source=_source(path, text),
+        source=source,
         sink=name,
         verified=verified,
         mechanism=path,
@@ -177,61 +172,94 @@ def _told(fs: FileSystem, path: str, text: str, write: Write, verified: Verified
     )
 
 
+def _open(fs: FileSystem, path: str, text: str, sink: str, number: int, why: str) -> UpdatePath:
+    """A write of which nothing is known but that it stands there."""
+    return UpdatePath(
+        source=_source(path, text),
+        sink=sink,
+        verified="unknown",
+        mechanism=path,
+        detail=f"writes by {sink}; {why}",
+        root=fs.label,
+        evidence=(fs.evidence(path, text.split("\n", number)[number - 1][:_LONGEST].strip(), line=number),),
+    )
+
+
+# --------------------------------------------------------------------------- other languages
+
+
+def _program(fs: FileSystem, path: str, text: str, language: str, modules: Modules) -> Iterator[UpdatePath]:
+    """One path for each verdict over the writes of a script in another language."""
+    program = read(language, text)
+    if not may_lead_program(program):
+        if program.broken:
+            yield from _unread(fs, path, program.unread, "the script could not be read to its end")
+        return
+    followed = Followed(fs, modules.load)
+    followed.run(path, program)
+    by_verdict: dict[Verified, tuple[Write, str]] = {}
+    for write in _about_software(writes(followed, fs), path, text):
+        verified, why = _left_open(followed, write)
+        by_verdict.setdefault(verified, (write, why))
+    for verified, (write, why) in by_verdict.items():
+        yield _told(fs, path, write, verified, _source_of(write, path, text), why)
+    if (program.broken or followed.unfinished) and not by_verdict:
+        why = "the script could not be followed to its end" if followed.unfinished else "the script could not be read to its end"
+        yield from _unread(fs, path, text if followed.unfinished else program.unread, why)
+    elif not by_verdict and (command := _written_down(program)):
+        sink, _ = next(sinks_of(parse(f"{command} $_")))
+        number = text.count("\n", 0, max(0, text.find(command.rstrip("\0")))) + 1
+        yield _open(fs, path, text, sink.name, number, "what runs the command was not followed")
+
+
+def _written_down(program: Program) -> str:
+    """A command that writes by its full path, as a text of a script in which nothing was seen to run it."""
+    told = (text for text in sorted(program.texts) if text.startswith("/") and may_write(text))
+    return next((text for text in told if any(sinks_of(parse(f"{text} $_")))), "")
+
+
+def _left_open(followed: Followed, write: Write) -> tuple[Verified, str]:
+    """The verdict as far as the script itself can tell it, and why it is left open."""
+    program = followed.program
+    verified = _own(write)
+    if program.deep or (program.broken and (verified != "none" or _CHECK_WORDS.search(program.unread))):
+        return "unknown", "the script could not be read to its end"
+    if followed.events.index(write.event) in followed.cut:
+        return "unknown", "the script is too long to follow to its end"
+    brought = any(step.action in ("fetch", "receive") for step in write.steps)
+    if verified == "none" and not brought and followed.events.index(write.event) in followed.elsewhere:
+        return "unknown", "what calls the function is not in the script"
+    return verified, ""
+
+
+def _source_of(write: Write, path: str, text: str) -> str:
+    """Where the software comes from, by the steps in front of the write."""
+    for step in write.steps:
+        if step.action == "receive":
+            return "cloud" if "broker" in step.what else "web upload"
+        if step.action == "fetch":
+            return "tftp or ftp" if step.what.startswith(("tftp:", "ftp:")) else "http download"
+    return _source(path, text)
+
+
+def _unread(fs: FileSystem, path: str, text: str, why: str) -> Iterator[UpdatePath]:
+    """The first command that writes, of a script that is not followed."""
+    whole = fs.text(path) or ""
+    if not _ABOUT_SOFTWARE.search(whole + path):
+        return
+    for hit in islice(_GIVEN_TO_A_SHELL.finditer(text), _MOST_LINES):
+        sink = next((sink for sink, _ in sinks_of(parse(hit[2]))), None) if may_write(hit[2]) else None
+        if sink is not None:
+            number = whole.count("\n", 0, max(0, whole.find(hit[2]))) + 1
+            yield _open(fs, path, whole, sink.name, number, why)
+            return
+
+
 def is_shell(node: Node, facts: Facts) -> bool:
     """Whether the text is for a shell: its first line says so, or it has none and is named like one."""
     if facts.interpreter:
         return for_a_shell(facts.interpreter)
-    return not node.path.endswith((".lua", ".py", ".php", ".pl", ".asp", ".js")) and facts.kind != "php"
-
-
-def _read(fs: FileSystem, path: str, text: str, found: list[Sink], known: dict[str, list[Check]]) -> UpdatePath:
-    """A script in another language, line by line: the strongest check in front of a write whose result can stop it.
-
-    Without its grammar nobody can tell that a function behind the write is not called before it: a check there leaves it open.
-    """
-    sink, number, line = found[0]
-    last = max(each for _, each, _ in found)
-    checks = [*_checks(fs, path, text), *_checks_of_called(fs, text, known)]
-    best = max(checks, key=lambda each: STRENGTH[each.kind], default=None)
-    verified: Verified = "unknown" if sink in _CHECKING_SINKS else "none"
-    if best is not None:
-        at = best.where.location
-        verified = "unknown" if at.path == path and (at.line or 0) > last else best.kind
-    where = fs.evidence(path, line, line=number)
-    return UpdatePath(
-        source=_source(path, text),
-        sink=sink,
-        verified=verified,
-        mechanism=path,
-        detail=_detail(best, found),
-        root=fs.label,
-        steps=tuple(_steps(fs, path, text, found, checks)),
-        evidence=(where, *((best.where,) if best is not None else ())),
-    )
-
-
-def _steps(fs: FileSystem, path: str, text: str, found: list[Sink], checks: list[Check]) -> Iterator[UpdateStep]:
-    """What was seen, by line: downloads and uploads, checks, writes."""
-    steps: list[tuple[int, UpdateStep]] = []
-    for name, shape in _SOURCES[:3]:
-        for number, line in enumerate(text.splitlines(), 1):
-            if len(line) <= _LONGEST and shape.search(line) and not _SPOKEN.match(line):
-                action: StepAction = "receive" if name == "web upload" else "fetch"
-                steps.append((number, UpdateStep(action=action, what=name, evidence=fs.evidence(path, line, line=number))))
-                break
-    for check in checks[:_MOST_STEPS]:
-        own = check.where.location.path == path
-        steps.append((check.where.location.line or 0 if own else 0, verdict.checked(check.kind, check.where)))
-    for sink, number, line in found[:_MOST_STEPS]:
-        steps.append((number, UpdateStep(action="write", what=sink, evidence=fs.evidence(path, line, line=number))))
-    return (step for _, step in sorted(steps, key=lambda each: each[0]))
-
-
-# Programs that check by themselves: a script without a check says nothing about them.
-_CHECKING_SINKS = frozenset(
-    {"sysupgrade", "swupdate", "rauc", "mender", "vendor updater", "ostree", "fwupd", "update_engine", "snap", "casync"}
-    | {"opkg", "ipkg", "apk", "apt", "dnf", "yum", "zypper", "tdnf"}
-)
+    return not node.path.endswith((".lua", ".py", ".php", ".pl", ".pm", ".asp", ".js")) and facts.kind != "php"
 
 
 def _is_program(node: Node, facts: Facts) -> bool:
@@ -246,86 +274,8 @@ def _is_program(node: Node, facts: Facts) -> bool:
     )
 
 
-def _sinks(text: str) -> list[tuple[str, int, str]]:
-    """Writing commands as (sink, line number, line), in the order of the text; comments and messages left out."""
-    found: list[tuple[str, int, str]] = []
-    possible = [each for each in _SINKS if any(word in text for word in each[1])]
-    if not possible:
-        return found
-    for number, line in enumerate(text.splitlines(), 1):
-        if len(line) > _LONGEST:
-            continue
-        for sink, words, shape in possible:
-            if any(word in line for word in words) and _fits(shape, line) and not _SPOKEN.match(line):
-                found.append((sink, number, line.strip()))
-                break
-    return found
-
-
-def _fits(shape: re.Pattern[str], line: str) -> bool:
-    """Whether a line holds the command; of a copy, the words: out of a directory of updates, into the root."""
-    hit = shape.search(line)
-    if hit is None or "words" not in shape.groupindex:
-        return hit is not None
-    words = [word.strip("\"'") for word in hit["words"].split() if not word.startswith("-")]
-    return len(words) > 1 and words[-1].startswith("/") and any(_OF_AN_UPDATE.search(word) for word in words[:-1])
-
-
-def _checks(fs: FileSystem, path: str, text: str) -> Iterator[Check]:
-    """The checks of one script whose result can stop it."""
-    lines = text.splitlines()
-    for index, line in enumerate(lines):
-        if len(line) > _LONGEST or _SPOKEN.match(line):
-            continue
-        kind: Verified | None = None
-        if _SIGNATURE.search(line) and _honoured(lines, index):
-            kind = "signature"
-        elif _HASH.search(line) and line.count("/bin/") < 3 and _compared(path, lines[index : index + 8]):
-            kind = "hash"
-        elif _CHECKSUM.search(line) and _compared(path, lines[index : index + 6]):
-            kind = "checksum"
-        if kind is not None:
-            yield Check(kind, fs.evidence(path, line, line=index + 1))
-
-
-def _compared(path: str, lines: list[str]) -> bool:
-    """Whether what the first of these lines computes is compared; outside the shell only plain comparisons nearby count."""
-    if path.endswith((".lua", ".php", ".py", ".js", ".asp")):
-        return any(re.search(r"[!=~]==?", each) for each in lines[:4])
-    return any(_COMPARES.search(each) for each in lines)
-
-
-def _honoured(lines: list[str], index: int) -> bool:
-    """Whether the command on this line decides what happens next."""
-    line = lines[index]
-    if _IGNORED.search(line):
-        return False
-    if _STOPS.search(line):
-        return True
-    following = [each for each in lines[index + 1 : index + 5] if each.strip() and not each.lstrip().startswith("#")]
-    return any(_STATUS.search(each) for each in following[:2])
-
-
-def _checks_of_called(fs: FileSystem, text: str, known: dict[str, list[Check]]) -> Iterator[Check]:
-    """Checks in scripts that this one runs or reads, one step deep."""
-    called = list(dict.fromkeys(hit[1] or hit[2] for hit in _CALLED.finditer(text)))[:_MOST_CALLED]
-    for path in called:
-        facts = fs.facts(path) if not OF_SYSUPGRADE.search(path) else None
-        if facts is not None and facts.text is not None and (node := fs.resolve(path)) is not None:
-            if node.path not in known:
-                known[node.path] = list(_checks(fs, node.path, facts.text))
-            yield from known[node.path]
-
-
 def _source(path: str, text: str) -> str:
     if re.search(r"/(?:www\d?|web|htdocs|cgi-?bin|luci)/", path):
         return "web upload"
     spoken = "\n".join(line for line in text.splitlines() if not _SPOKEN.match(line))
     return next((name for name, shape in _SOURCES if shape.search(spoken)), "local file")
-
-
-def _detail(best: Check | None, sinks: list[tuple[str, int, str]]) -> str:
-    writes = ", ".join(sorted({sink for sink, _, _ in sinks}))
-    if best is None:
-        return f"writes by {writes}; no check in the script"
-    return f"writes by {writes}; {best.kind} checked in {best.where.location.path}:{best.where.location.line}"

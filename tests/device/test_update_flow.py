@@ -211,6 +211,23 @@ def test_the_wget_of_busybox_is_not_trusted_to_check_certificates():
     assert update_paths(firmware_of({**files, "/usr/bin/wget": b"\x7fELF"}))[0].transport == "authenticated"
 
 
+def test_what_was_checked_of_a_file_is_forgotten_when_it_is_brought_in_anew():
+    assert told(f"{VERIFY} || exit 1\n{FETCH}").verified == "none"
+
+
+def test_a_check_on_another_branch_stands_not_behind_the_write():
+    text = HEAD + f"case $1 in\n a) {WRITE.strip()};;\n b) {VERIFY} || exit 1;;\nesac\n"
+    (found,) = update_paths(firmware_of({**ROOT, "/sbin/up.sh": text}))
+    assert [step.action for step in found.steps] == ["write"]
+
+
+def test_the_shell_of_a_page_of_haserl_is_followed():
+    page = f"#!/usr/bin/haserl --upload-dir=/tmp\n<html>\n<% if ! {VERIFY}; then %>\nbad\n<% exit 1; fi\n{WRITE}%>\n"
+    (found,) = update_paths(firmware_of({**ROOT, "/www/cgi-bin/up": page}))
+    assert (found.source, found.verified) == ("web upload", "signature")
+    assert found.evidence[0].location.line == 6
+
+
 def test_logins_in_addresses_are_masked():
     found = told("", path="/usr/sbin/up.sh", after="curl ftp://admin:hunter2@x.example/log\n")
     text = HEAD + "curl -o /tmp/fw.bin https://admin:hunter2@x.example/fw\n" + WRITE
@@ -363,22 +380,7 @@ def test_no_order_of_words_breaks_it_or_is_called_signed_without_a_verifier(word
     assert "usign -V -m /tmp/fw.bin" in words or all(each.verified != "signature" for each in found)
 
 
-# --------------------------------------------------------------------------- other languages, and paths without a script
-
-
-def test_a_script_in_another_language_is_told_by_its_lines():
-    lua = (
-        '-- firmware\nlocal f = http.formvalue("image")\nif md5 ~= os.execute("md5sum /tmp/fw.bin") then return end\n'
-        'os.execute("mtd write /tmp/fw.bin firmware")\n'
-    )
-    (found,) = update_paths(firmware_of({**ROOT, "/usr/lib/lua/up.lua": lua}))
-    assert found.verified == "hash"
-    assert [(step.action, step.evidence.location.line) for step in found.steps] == [("receive", 2), ("compare", 3), ("write", 4)]
-
-
-def test_a_check_behind_the_write_of_another_language_leaves_it_open():
-    php = '<?php // firmware\nsystem("mtd write /tmp/fw.bin firmware");\nif (exec("md5sum /tmp/fw.bin") != $want) die();\n'
-    assert update_paths(firmware_of({**ROOT, "/www/up.php": php}))[0].verified == "unknown"
+# --------------------------------------------------------------------------- paths without a script
 
 
 def test_every_path_has_steps():

@@ -227,19 +227,20 @@ def _tar(_name: str, rest: Sequence[str]) -> Command | None:
         return None
     where = after(rest, "-C", "--directory")
     what = after(rest, "-f", "--file") or next((word for word in operands(rest) if word not in (mode, where)), "")
-    return _unpacked(what, where)
+    return unpacked(what, where)
 
 
 def _unzip(_name: str, rest: Sequence[str]) -> Command:
     where = after(rest, "-d")
-    return _unpacked(next((word for word in operands(rest) if word != where), ""), where)
+    return unpacked(next((word for word in operands(rest) if word != where), ""), where)
 
 
 def _cpio(_name: str, rest: Sequence[str]) -> Command | None:
-    return _unpacked("", after(rest, "-D", "--directory")) if short(rest, "i") or "--extract" in rest else None
+    return unpacked("", after(rest, "-D", "--directory")) if short(rest, "i") or "--extract" in rest else None
 
 
-def _unpacked(what: str, where: str) -> Command:
+def unpacked(what: str, where: str) -> Sink | Unpack:
+    """An archive taken apart: over the root it is a write, if it is software by its name or its place."""
     software = _SOFTWARE.search(posixpath.basename(what)) or runs_foreign(what)
     over_root = where == "/" and software and not _SETTINGS.search(what)
     return Sink("unpacked over the root", what) if over_root else Unpack(what, where)

@@ -239,10 +239,12 @@ class Script(Flow):
             return either((state,))
         if len(self.active) >= _EVAL_LIMIT or self.depth > _EVAL_DEPTH:
             return either((state,))
-        line = self.line
-        out = self.sequence(parse(text.replace(UNKNOWN, "$_")).body, (state,))
-        self.line = line
-        return out
+        line, standing = self.line, self.standing
+        self.standing = line
+        try:
+            return self.sequence(parse(text.replace(UNKNOWN, "$_")).body, (state,))
+        finally:
+            self.line, self.standing = line, standing
 
     def _source(self, rest: list[Value], state: State) -> Outcome:
         path = rest[0].text if rest else ""
@@ -279,7 +281,8 @@ class Script(Flow):
         if not words:
             return either((state,))
         behind = values[len(values) - len(words) :]
-        if len(words) < len(values) and (words[0] in self.functions or words[0] in _BUILTINS):
+        told = len(words) < len(values) or values[0].text.startswith(("/bin/", "/usr/bin/", "/sbin/"))
+        if told and (words[0] in _BUILTINS or (words[0] in self.functions and len(words) < len(values))):
             return self.call([Value(words[0]), *behind[1:]], state)
         command = understand(words)
         if command is None:
@@ -288,13 +291,12 @@ class Script(Flow):
             return either((self._sink(command, state),))
         if isinstance(command, Fetch) and command.transport == "authenticated" and self._is_applet(words[0]):
             command = command._replace(transport="unknown")  # its wget checks certificates in some builds only
-        if isinstance(command, Unpack):
-            where = command.where or state.values.get("PWD", ANY).text
-            if where.rstrip("/") == "" and where and self._came(command.what, state):
-                return either((self._sink(Sink("unpacked over the root", command.what), state),))
-        number = self.event(command)
+        if isinstance(command, Unpack) and self._over_root(command, state):
+            return either((self._sink(Sink("unpacked over the root", command.what), state),))
+        number = self.reached(command, state)
         state = replace(state, seen=state.seen | {number})
         if isinstance(command, Fetch):
+            state = self.replaced(command.target, state) if command.target and UNKNOWN not in command.target else state
             return either((replace(state, output=ANY if command.target else ANY._replace(of=NETWORK)),))
         if isinstance(command, Check):
             return self._checked(number, command, behind, state)
@@ -302,6 +304,17 @@ class Script(Flow):
             how: How = "recovered" if command.recovered else "digest"
             return either((replace(state, output=Value(UNKNOWN, how, frozenset({number}))),))
         return either((replace(state, output=ANY),))
+
+    def replaced(self, file: str, state: State) -> State:
+        """A file brought in anew: what was checked of it before says nothing any more."""
+        told = (self.events[each].command for each in state.passed)
+        stale = {each for each, command in zip(state.passed, told, strict=True) if getattr(command, "what", "") == file}
+        return replace(state, passed=state.passed - stale) if stale else state
+
+    def _over_root(self, unpack: Unpack, state: State) -> bool:
+        """Whether an archive that was brought in is taken apart over the root."""
+        where = unpack.where or state.values.get("PWD", ANY).text
+        return where != "" and not where.strip("/") and self._came(unpack.what, state)
 
     def _checked(self, number: int, check: Check, behind: list[Value], state: State) -> Outcome:
         """A check parts the ways; in a script of the image, what that script does comes first."""
@@ -356,6 +369,8 @@ class Script(Flow):
             return None
         places = (name,) if name.startswith("/") else () if "/" in name else tuple(f"{place}/{name}" for place in _SEARCH)
         for place in places:
+            if OF_SYSUPGRADE.search(place):
+                return None
             node = self.fs.resolve(place)
             facts = self.fs.facts(place) if node is not None else None
             if node is None or facts is None or facts.text is None:

@@ -21,13 +21,14 @@ How = Literal["", "digest", "output", "recovered"]
 class Value(NamedTuple):
     """The value of a word; ``checks`` are the events that it came out of, ``how`` says as what.
 
-    ``of`` is the file whose content it is, or :data:`NETWORK`.
+    ``of`` is the file whose content it is, or :data:`NETWORK`; ``truth`` is what a condition makes of it.
     """
 
     text: str = UNKNOWN
     how: How = ""
     checks: frozenset[int] = frozenset()
     of: str = ""
+    truth: bool | None = None
 
     @property
     def known(self) -> bool:

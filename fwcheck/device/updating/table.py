@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 
 from fwcheck.device.shell import tree
+from fwcheck.device.shell.grammar import parse
 from fwcheck.device.shell.tree import UNKNOWN
 from fwcheck.device.updating.commands import (
     DEVICE,
@@ -24,12 +25,27 @@ from fwcheck.device.updating.commands import (
     words_of,
     written_device,
 )
+from fwcheck.device.updating.form import Program
 from fwcheck.device.updating.readers import TOOLS
 
 _VENDOR_WORDS = ("fw", "updat", "pgrade", "flash", "mtdwrite")
 _VENDOR = re.compile(r"fwupdater?|fw_?upgrade|fw_update|sysupdate|upgrade_?fw|flash_?write|mtdwrite|updater|rtk_?upgrade")
 _SUBJECT = r"(?:fw|img|image|firmware|sig|signature|rsa|pkg|package)"
 _VENDOR_CHECK = re.compile(rf"(?:\w+_)?{_SUBJECT}_?(?:verify|check)\w*|(?:verify|check)_?{_SUBJECT}\w*")
+# Functions of other languages that write, and those that take code as it comes.
+_WRITING = frozenset({"extractall", "extractTo", "unpack_archive", "InstallBundle"})
+_TAKING = frozenset({"eval", "execfile", "loadstring", "dofile", "loadfile"})
+_BRINGING = frozenset(
+    {"get", "urlopen", "urlretrieve", "request", "getstore", "mirror", "httpget", "request_to_file", "perform", "retrbinary"}
+    | {"request_to_buffer", "stream", "download"}
+)
+_BRINGING_PHP = frozenset({"curl_exec", "ftp_get", "file_get_contents", "fopen"})
+_FOREIGN = re.compile(rf"{REMOVABLE.pattern}[^\s]*\.(?:sh|lua|py|pl|php)$")
+_RUNS = re.compile(r"(?:/bin/)?(?:ba|a|da)?sh /|chmod |/tmp/\S+\.(?:sh|py|pl|lua)$|/tmp/\S+ ")
+# Words of what checks, in a command line or the name of a program.
+MATTERS = re.compile(
+    r"openssl|gpg|sign|minisign|ucert|verif|sum\b|crc|sha\d|md5|check|valid|reboot|fw_setenv|/tmp/\S+\.(?:sh|py|pl|lua)"
+)
 _NODE_LIMIT = 20_000
 _RUN = frozenset({*SHELLS, ".", "source"})
 
@@ -101,6 +117,38 @@ def may_lead(script: tree.Script) -> bool:
             run |= {""} if isinstance(command, Unpack) else set()
         run |= {*_scripts(words), *([texts[0]] if "/" in texts[0] or UNKNOWN in texts[0] else [])}
     return any(_may_be(target, name) for target in fetched for name in run)
+
+
+def may_lead_program(program: Program) -> bool:
+    """Whether a script in the small form names anything that can become a write."""
+    fetched: set[str] = set()
+    for text in program.texts:
+        if len(text) < 3:
+            continue
+        if DEVICE.search(text) or _FOREIGN.match(text):
+            return True
+        if REMOVABLE.match(text) or not may_write(text):
+            continue
+        for script in (parse(text.replace(UNKNOWN, "$_")), parse(f"{text.replace(UNKNOWN, '$_')} $_")):
+            if may_lead(script):
+                return True
+            fetched |= _targets(script)
+    if program.called & _WRITING or any(
+        target in text for target in fetched for text in program.texts if f" {target}" not in text
+    ):
+        return True
+    brings = program.called & (_BRINGING if program.language != "php" else _BRINGING_PHP)
+    return bool(brings) and (
+        bool(program.called & _TAKING)
+        or (program.language == "python" and "exec" in program.called)
+        or any(_RUNS.match(text) for text in program.texts)
+    )
+
+
+def _targets(script: tree.Script) -> set[str]:
+    """The files that a command line brings in."""
+    found = (understand(words_of([_text(word) for word in node.words])) for node in _commands(script.body))
+    return {each.target for each in found if isinstance(each, Fetch) and len(each.target) > 4}
 
 
 def _scripts(words: Sequence[str]) -> list[str]:

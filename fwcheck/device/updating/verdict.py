@@ -166,7 +166,7 @@ def _steps(script: Script, fs: FileSystem, number: int, states: list[State]) -> 
     for each in before[-_MOST_STEPS:]:
         yield _step(script, fs, each, states)
     yield _step(script, fs, number, states)
-    behind = [each for each in range(number + 1, len(script.events)) if each not in before]
+    behind = [each for each, seen in script.before.items() if number in seen and each not in before]
     for each in behind[:_MOST_STEPS]:
         command, path, _ = script.events[each]
         if isinstance(command, Check | Digest) and command.kind != "vendor" and path == script.events[number].path:

@@ -45,7 +45,7 @@ _DEPTH_LIMIT = 60
 _LEAVING_LIMIT = 512  # ways that leave one frame
 _CALL_LIMIT = 10  # functions and scripts inside each other
 
-Leaving = Literal["exit", "return", "break", "continue"]
+Leaving = Literal["exit", "return", "break", "continue", "raise"]
 
 
 class Event(NamedTuple):
@@ -72,6 +72,7 @@ class Flow:
         self.fs = fs
         self.events: list[Event] = []
         self._numbers: dict[Event, int] = {}
+        self.before: dict[int, frozenset[int]] = {}  # by event: what lay behind on the ways that reached it
         self.sinks: dict[int, list[State]] = {}  # by event: the ways on which it was reached
         self.functions: dict[str, tuple[Function, str]] = {}
         self.called: set[str] = set()  # functions that were entered
@@ -79,6 +80,7 @@ class Flow:
         self.active: list[str] = []  # functions and scripts that run
         self.path = ""
         self.line = 0
+        self.standing: int | None = None  # the line of the text that is read as a script now, where that is no file of its own
         self.steps = 0
         self.depth = 0
         self.tested = 0  # inside a condition, where ``set -e`` does nothing
@@ -97,6 +99,12 @@ class Flow:
             self._numbers[made] = len(self.events)
             self.events.append(made)
         return self._numbers[made]
+
+    def reached(self, command: Command, state: State) -> int:
+        """The number of what happens on a way."""
+        number = self.event(command)
+        self.before[number] = self.before.get(number, frozenset()) | state.seen
+        return number
 
     # --------------------------------------------------------------------- lists
 
@@ -216,7 +224,7 @@ class Flow:
         if self.incomplete:
             return either(states)
         self.depth += 1
-        self.line = command.line
+        self.line = command.line if self.standing is None else self.standing
         try:
             return self._command(command, distinct(states))
         finally:
@@ -376,14 +384,14 @@ class Flow:
     @contextmanager
     def inside(self, name: str, path: str) -> Iterator[None]:
         """While something else runs: its name against cycles, its path for evidence."""
-        kept, tested = (self.path, self.line), self.tested
+        kept, tested = (self.path, self.line, self.standing), self.tested
         self.active.append(name)
-        self.path = path
+        self.path, self.standing = path, None
         try:
             yield
         finally:
             self.active.pop()
-            (self.path, self.line), self.tested = kept, tested
+            (self.path, self.line, self.standing), self.tested = kept, tested
 
 
 def answered(state: State, answer: Answer) -> Outcome:

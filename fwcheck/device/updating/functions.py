@@ -1,0 +1,68 @@
+"""Which functions of Lua, PHP, Python and Perl have a meaning for an update: read from ``functions.toml``."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import ClassVar
+
+from fwcheck.device.updating import form, meanings
+from fwcheck.device.updating.meanings import Invocation, Meaning
+from fwcheck.device.updating.program import Follower, Pairs, kind_of
+from fwcheck.device.updating.state import State, Value
+
+_CHECK = re.compile(
+    r"(?i)(?:\w*_)?(?:verif\w*|validate|authenticate|check|is_?valid)_?\w*"
+    r"(?:sig|sign|signature|signed|image|firmware|fw|pkg|package|bundle|update|ota|hash|md5|sha\d*|checksum|crc|integrity)\w*"
+    r"|verify|\w*(?:signature|firmware|image|package|md5|checksum|crc)_?(?:verif\w*|check\w*|valid\w*|ok|supported)"
+)
+
+
+@cache
+def _table(language: str) -> Mapping[str, Meaning]:
+    """The functions of a language with their meanings."""
+    told = tomllib.loads((files(__package__) / "functions.toml").read_text(encoding="utf-8"))[language]
+    return {name: getattr(meanings, handler) for handler, names in told.items() for name in names}
+
+
+class Followed(Follower):
+    """A program with the meanings of its language's functions."""
+
+    checks_by_name: ClassVar[re.Pattern[str]] = _CHECK
+
+    def means(
+        self,
+        call: form.Call,
+        name: str,
+        receiver: Value | None,
+        arguments: list[Value],
+        named: Mapping[str, Value],
+        state: State,
+    ) -> Pairs | None:
+        """What a function of the language or a library does; None where nobody knows."""
+        table = _table(self.program.language)
+        inv = Invocation(self, call, name, receiver, arguments, named, state)
+        if call.receiver is not None:
+            method = name.removeprefix(".")
+            found = table.get(f"{kind_of(receiver)}:{method}") or table.get(f":{method}")
+        else:
+            found = table.get(name)
+        return found(inv) if found is not None else None
+
+    def guessed(
+        self,
+        call: form.Call,
+        name: str,
+        receiver: Value | None,
+        arguments: list[Value],
+        named: Mapping[str, Value],
+        state: State,
+    ) -> Pairs | None:
+        """A function that is named like a check is taken for one of which nothing is known."""
+        bare = name.replace("::", ".").replace(":", ".").rpartition(".")[2]
+        if (arguments or named) and len(bare) < 60 and self.checks_by_name.fullmatch(bare):
+            return meanings.by_name(Invocation(self, call, name, receiver, arguments, named, state))
+        return None
