@@ -79,6 +79,8 @@ _CHECKS = {
     "lighttpd": ("-t", "-tt", "-p"), "smbd": ("-b", "--build-options"), "mosquitto": ("-h",), "dropbear": ("-h",),
     "unbound": ("-h",), "haproxy": ("-c", "-v", "-vv"), "avahi-daemon": ("-k", "--kill", "-c", "--check", "-r", "--reload"),
     "squid": ("-z", "-k"), "rpcbind": ("-h",), "dockerd": ("--validate",), "wg-quick": ("down", "save", "strip"),
+    "dhcpd": ("-t", "-T"), "named": ("-V",), "openvpn": ("--genkey", "--version"), "postfix": ("check", "stop", "status"),
+    "proftpd": ("-t", "--configtest"), "squid3": ("-z", "-k"), "ntpd": ("-q", "--version"), "exim4": ("-bV",),
 }  # fmt: skip
 # Programs of the system itself, known not to start services of the vendor on their own account.
 _SYSTEM = frozenset({

@@ -27,7 +27,15 @@ _SHELLS = ("sh", "ash", "bash", "dash", "hush", "ksh", "busybox")
 _STANDARD = frozenset(PATH.split(":"))  # empty ones stay empty: what is mounted there is told by the scripts
 _PROBES = frozenset(("-?", "--help", "-h", "-V", "-v", "--version", "-version"))
 _NAMES = {"sshd": "OpenSSH", "busybox": "BusyBox", "dropbear": "Dropbear"}  # what they call themselves when asked
-_CHECKS = {"lighttpd": ("-t", "-tt"), "nginx": ("-t",), "sshd": ("-t", "-T"), "apache2": ("-t",), "dnsmasq": ("--test",)}
+_CHECKS = {
+    "lighttpd": ("-t", "-tt"),
+    "nginx": ("-t",),
+    "sshd": ("-t", "-T"),
+    "apache2": ("-t",),
+    "dnsmasq": ("--test",),
+    "dhcpd": ("-t", "-T"),
+    "proftpd": ("-t",),
+}
 
 
 class Shell(Flow):

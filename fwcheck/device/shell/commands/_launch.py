@@ -15,7 +15,7 @@ from fwcheck.device.shell.world import Call, Handler, Status
 _LONG = """
 start stop status exec= startas= name= pidfile= make-pidfile background quiet test oknodo verbose chuid= user= group= nicelevel=
 chdir= signal= retry= umask= remove-pidfile env= stdout= stderr= wait= interpreted= output= no-close notify-await chroot=
-""".split()  # noqa: SIM905 -- the options of start-stop-daemon  # options of start-stop-daemon
+""".split()  # noqa: SIM905 -- the options of start-stop-daemon
 
 
 def _wrapper(skip: str) -> Handler:
@@ -123,6 +123,8 @@ def _start_stop_daemon(shell: Shell, call: Call) -> Status:
         program, arguments = arguments[0], arguments[1:]
     if not program:
         return None
+    if "t" in given or "test" in given:  # only asks whether it would be started
+        return shell.locate(program)[2]
     user = (given.get("c") or given.get("chuid") or "").split(":")[0]
     user = {"0": "root"}.get(user, user)
     tail = list(call.shown[-len(arguments) :]) if arguments and len(call.shown) == len(call.fields) else arguments

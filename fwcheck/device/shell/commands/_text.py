@@ -227,6 +227,18 @@ def _awk(shell: Shell, call: Call) -> Status:
     return True
 
 
+def _wc(shell: Shell, call: Call) -> Status:
+    """``wc -l``, ``-w`` or ``-c`` of standard input: the number alone; of files, with their names behind."""
+    options = "".join(text[1:] for text in call.fields[1:] if text.startswith("-") and len(text) > 1)
+    paths = [text for text in call.fields[1:] if not text.startswith("-")]
+    text = _input(shell, paths[:1])
+    if text is None or not known(text) or len(paths) > 1 or options not in ("l", "w", "c"):
+        return undecided(shell, call)
+    count = {"l": text.count("\n"), "w": len(text.split()), "c": len(text.encode("utf-8", "surrogateescape"))}[options]
+    shell.write(" ".join([str(count), *paths]) + "\n")
+    return True
+
+
 def _fw_printenv(shell: Shell, call: Call) -> Status:
     """``fw_printenv [-n] name``: from the environment that the image ships."""
     names = [text for text in call.fields[1:] if not text.startswith("-")]
@@ -251,6 +263,7 @@ HANDLERS: dict[str, Handler] = {
     "ls": _ls,
     "readlink": _readlink,
     "fw_printenv": _fw_printenv,
+    "wc": _wc,
     "expr": _expr,
     "seq": _seq,
     "pwd": _pwd,
