@@ -1,0 +1,2 @@
+"use strict";
+// Nothing moves on this page: it is read as it is.
