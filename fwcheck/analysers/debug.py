@@ -138,7 +138,7 @@ def _console(console: Console) -> Iterator[Finding]:
         yield _SHELL.finding(
             console.evidence[0],
             f"{console.tty} {console.command}",
-            title=f"Console {console.tty} gives a shell without login",
+            title="" if console.tty == "console" else f"Console {console.tty} gives a shell without login",
             witnesses=console.evidence[1:],
         )
 
