@@ -3,7 +3,8 @@
 
 usage: python3 dev.py demo              scan the committed samples
        python3 dev.py test [PYTEST...]  run the tests
-       python3 dev.py check             lint, format and types
+       python3 dev.py check             lint, format, types and the site of the documentation
+       python3 dev.py docs [DIR]        the documentation as a site (default: site/)
        python3 dev.py fuzz [IMAGES]     break images: so many mutated ones (20,000), then coverage-guided until interrupted
        python3 dev.py run ARG...        the fwcheck command itself
 
@@ -24,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 ENVIRONMENT = HERE / ".venv"
 PYTHON = ENVIRONMENT / "bin" / "python"
 LOCKS = {"run": HERE / "requirements" / "run.lock", "dev": HERE / "requirements" / "dev.lock"}
+SITE = ["mkdocs", "build", "--strict", "--quiet"]
 # Programs that build the images of the tests: Debian package to one program of it.
 TOOLS = {
     "squashfs-tools": "mksquashfs",
@@ -147,8 +149,14 @@ def test(arguments: list[str]) -> int:
 
 def check() -> int:
     install("dev")
-    steps = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"])
+    steps = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], SITE)
     return max([subprocess.run([str(PYTHON), "-m", *step], cwd=HERE, check=False).returncode for step in steps])
+
+
+def docs(arguments: list[str]) -> int:
+    install("dev")
+    where = ["--site-dir", str(Path(arguments[0]).resolve())] if arguments else []
+    return subprocess.run([str(PYTHON), "-m", *SITE, *where], cwd=HERE, check=False).returncode
 
 
 def fuzz(arguments: list[str]) -> int:
@@ -177,6 +185,8 @@ def main(arguments: list[str]) -> int:
         return test(rest)
     if command == "check":
         return check()
+    if command == "docs":
+        return docs(rest)
     if command == "fuzz":
         return fuzz(rest)
     if command == "run":
