@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import criteria
+import judgements
 
 from fwcheck.extraction.format import Format
 from fwcheck.extraction.registry import registered
@@ -85,10 +86,11 @@ def _tally(every: tuple[Format, ...], peers: dict[str, dict[str, str]], missing:
         )
 
 
-TABLES = {
+TABLES: dict[str, Callable[[], str]] = {
     "formats.md": formats,
     "jc-star.md": partial(criteria.page, "en"),
     "jc-star.ja.md": partial(criteria.page, "ja"),
+    "judgements.md": judgements.page,
 }
 
 
