@@ -502,11 +502,16 @@ class BootStep(Value, frozen=True, kw_only=True):
     evidence: tuple[Evidence, ...] = ()
 
 
+SeverityWord = Literal["", "low", "medium", "high", "critical"]
+_LEAST = {"low": 0.1, "medium": 4.0, "high": 7.0, "critical": 9.0}
+
+
 class Vulnerability(Value, frozen=True, kw_only=True):
     """A known vulnerability of a component version."""
 
     id: str
     score: float | None = None  # CVSS base score
+    severity: SeverityWord = ""  # in the source's words, where it gives no score
     known_exploited: bool = False
     fixed_in: str | None = None
     source: str = ""
@@ -516,6 +521,11 @@ class Vulnerability(Value, frozen=True, kw_only=True):
     ground: Literal["", "statement", "distribution", "configuration", "architecture", "absent"] = (
         ""  # what kind of reason that is
     )
+
+    @property
+    def weight(self) -> float:
+        """The score, or the least that the severity in words can stand for (CVSS 3.1, table 14); 0 where neither is known."""
+        return self.score if self.score is not None else _LEAST.get(self.severity, 0.0)
 
 
 class ComponentFile(Value, frozen=True, kw_only=True):

@@ -150,7 +150,14 @@ def _concluded(firmware: Firmware, given: _Given, clock: _Clock, progress: Progr
 
     knowledge = _knowledge(options.database)
     try:
-        known = annotate(device.components, knowledge, given.statements, configurations(firmware), architecture(firmware))
+        known = annotate(
+            device.components,
+            knowledge,
+            given.statements,
+            configurations(firmware),
+            architecture(firmware),
+            declared.product if declared is not None else None,
+        )
     except ValueError as error:
         raise InputError(f"{knowledge.path}: {error}") from error
     device = msgspec.structs.replace(device, components=known, declared=declared)

@@ -47,7 +47,7 @@ def _rank(component: Component, exposed: Sequence[Exposed]) -> tuple[bool, bool,
     return (
         not any(each.known_exploited for each in listed),
         using(component, exposed) is None,
-        -max((each.score or 0.0 for each in listed), default=0.0),
+        -max((each.weight for each in listed), default=0.0),
         -max((each.epss or 0.0 for each in listed), default=0.0),
     )
 
@@ -77,7 +77,7 @@ def _vulnerable(component: Component, exposed: Sequence[Exposed]) -> Finding | N
     network = _network(component)
     service = using(component, exposed)
     exploited = [each for each in component.vulnerabilities if each.known_exploited]
-    worst = max((each.score or 0.0 for each in component.vulnerabilities), default=0.0)
+    worst = max((each.weight for each in component.vulnerabilities), default=0.0)
     likely = max((each.epss or 0.0 for each in component.vulnerabilities), default=0.0) >= _LIKELY
     bound = _HIGH if network in ("server", "client") or service is not None else _CRITICAL
     if not exploited and not likely and worst < bound:
@@ -167,6 +167,7 @@ def _listed(vulnerabilities: tuple[Vulnerability, ...]) -> str:
 
 def _named(vulnerability: Vulnerability) -> str:
     marks = [f"CVSS {vulnerability.score}"] if vulnerability.score is not None else []
+    marks += [f"called {vulnerability.severity}"] if vulnerability.severity else []
     marks += ["known to be exploited"] if vulnerability.known_exploited else []
     marks += [f"EPSS {vulnerability.epss:.0%}"] if vulnerability.epss is not None and vulnerability.epss >= _SHOWN else []
     marks += [f"fixed in {vulnerability.fixed_in}"] if vulnerability.fixed_in else []

@@ -224,6 +224,8 @@ def _vulnerability(vulnerability: Vulnerability, affected: list[str], number: st
         out["source"] = {"name": vulnerability.source}
     if vulnerability.score is not None:
         out["ratings"] = [{"score": vulnerability.score, "severity": _severity(vulnerability.score)}]
+    elif vulnerability.severity:
+        out["ratings"] = [{"severity": vulnerability.severity}]
     if vulnerability.fixed_in:
         out["recommendation"] = f"fixed in {vulnerability.fixed_in}"
     if vulnerability.status in _STATES:

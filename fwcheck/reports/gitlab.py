@@ -96,7 +96,7 @@ def _vulnerability(report: Report, component: Component, known: Vulnerability) -
         "id": _cut(f"{component.name}-{told}-{known.id}", _NAME),
         "name": _cut(f"{known.id} in {name}", _NAME),
         "description": f"{name} is affected by {plain(known.id)}.{marks}" + (f" At {view.place(where)}." if where else ""),
-        "severity": _rating(known.score),
+        "severity": _rating(known.weight if known.score is not None or known.severity else None),
         "solution": _cut(cure, _SOLUTION),
         "identifiers": [identifier],
         "location": {

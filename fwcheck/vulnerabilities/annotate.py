@@ -6,9 +6,11 @@ what the kernel was not built with. Nothing goes without a word: the report hold
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Protocol
+from urllib.parse import unquote
 
 import msgspec
 
@@ -34,20 +36,33 @@ class Configuration(Protocol):
     def options(self) -> frozenset[str]: ...
 
 
+class DeclaredProduct(Protocol):
+    """What the maker calls the device."""
+
+    @property
+    def maker(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+
+
 def annotate(
     components: Iterable[Component],
     knowledge: Knowledge,
     statements: Sequence[Statement] = (),
     configurations: Sequence[Configuration] = (),
     architecture: str = "",
+    product: DeclaredProduct | None = None,
 ) -> tuple[Component, ...]:
     """The same components with their vulnerabilities, release date and end of support filled in.
 
+    ``product`` is what the maker calls the device: statements about it as a whole are about every component.
     Only a component that carries its project's name is looked up: a sub-package of a distribution has none of its own. Raises
     ValueError for a knowledge file that is damaged.
     """
     try:
-        return _all(tuple(components), knowledge, statements, configurations, architecture)
+        return _all(tuple(components), knowledge, statements, configurations, architecture, product)
     except sqlite3.DatabaseError as error:
         raise ValueError(f"the knowledge file is damaged: {error}") from error
 
@@ -58,6 +73,7 @@ def _all(
     statements: Sequence[Statement],
     configurations: Sequence[Configuration],
     architecture: str,
+    product: DeclaredProduct | None,
 ) -> tuple[Component, ...]:
     present: dict[str, list[str | None]] = {}
     for each in held:
@@ -65,7 +81,7 @@ def _all(
     said: dict[str, list[Statement]] = {}
     for statement in (*statements, *knowledge.statements()):
         said.setdefault(statement.cve, []).append(statement)
-    return tuple(_annotated(each, knowledge, present, said, configurations, architecture) for each in held)
+    return tuple(_annotated(each, knowledge, present, said, configurations, architecture, product) for each in held)
 
 
 def _annotated(
@@ -75,6 +91,7 @@ def _annotated(
     said: dict[str, list[Statement]],
     configurations: Sequence[Configuration],
     architecture: str,
+    product: DeclaredProduct | None,
 ) -> Component:
     found = knowledge.vulnerabilities(component, present)
     judged = [*knowledge.distribution(component, found)]
@@ -82,7 +99,7 @@ def _annotated(
         configuration = _configuration(component, configurations, present)
         judged = [_built(each, configuration, architecture, knowledge) for each in judged]
     judged = [origins.built(each, component) for each in judged]
-    judged = [_stated(each, component, said.get(each.id, ())) for each in judged]
+    judged = [_stated(each, component, said.get(each.id, ()), product) for each in judged]
     return msgspec.structs.replace(
         component,
         vulnerabilities=tuple(each for each in judged if each.status not in _ASIDE),
@@ -129,9 +146,11 @@ def _built(
 # --------------------------------------------------------------------------- VEX
 
 
-def _stated(vulnerability: Vulnerability, component: Component, statements: Sequence[Statement]) -> Vulnerability:
+def _stated(
+    vulnerability: Vulnerability, component: Component, statements: Sequence[Statement], device: DeclaredProduct | None
+) -> Vulnerability:
     """What the documents say of it. Where one says that it is affected, none sets it aside."""
-    about = [each for each in statements if applies(each, component)]
+    about = [each for each in statements if applies(each, component) or (device is not None and applies_to_device(each, device))]
     if not about or any(each.status == "affected" for each in about) or vulnerability.status in _ASIDE:
         return vulnerability
     chosen = next((each for each in about if each.status in _ASIDE), about[0])
@@ -157,6 +176,37 @@ def applies(statement: Statement, component: Component) -> bool:
         return name == component.name and _same(fields[3] if len(fields) > 3 and fields[3] not in ("*", "-") else "", component)
     name, _, version = product.partition("@")
     return name.lower() == component.name and _same(version, component)
+
+
+def applies_to_device(statement: Statement, device: DeclaredProduct) -> bool:
+    """Whether a statement is about the device as a whole: its product is what the maker calls it, in this version or in all.
+
+    As a package URL (``pkg:generic/acme/rt-100@1.2``), a CPE (``...:acme:rt-100_firmware:1.2:...``) or a name with or without the
+    maker and the version. Signs and case do not count.
+    """
+    if not _letters(device.model) or not device.version:
+        return False
+    text, version = statement.product.strip(), ""
+    if text.startswith("pkg:"):
+        text, _, version = text.split("?", 1)[0].split("#", 1)[0].rpartition("/")[2].partition("@")
+    elif text.startswith("cpe:"):
+        fields = [field.replace("\0", ":") for field in text.replace("\\:", "\0").split(":")]
+        fields = fields[3 if text.startswith("cpe:2.3:") else 2 :]
+        text = fields[1].removesuffix("_firmware") if len(fields) > 1 else ""
+        version = fields[2].replace("\\", "") if len(fields) > 2 and fields[2] not in ("*", "-") else ""
+    elif "@" in text:
+        text, _, version = text.rpartition("@")
+    else:  # a name that may end in the version
+        words = text.split()
+        if len(words) > 1 and words[-1].lower().removeprefix("v") == device.version.lower().removeprefix("v"):
+            text, version = " ".join(words[:-1]), words[-1]
+    names = {_letters(device.model), _letters(f"{device.maker}{device.model}")}
+    fits = version.lower().removeprefix("v") in ("", device.version.lower().removeprefix("v"))
+    return fits and _letters(unquote(text)) in names
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _same(version: str, component: Component) -> bool:

@@ -88,7 +88,12 @@ def _first(facts: list[Fact]) -> Iterator[Fact]:
     told: dict[tuple[object, ...], Fact] = {}
     for fact in facts:
         told.setdefault(_subject(fact), fact)
-    yield from sorted(told.values(), key=lambda fact: (type(fact).__name__, fact))
+    yield from sorted(told.values(), key=_place)
+
+
+def _place(fact: Fact) -> tuple[object, ...]:
+    """By kind, then by content; scores may be words, which do not compare with numbers."""
+    return type(fact).__name__, (fact.cve, fact.source) if isinstance(fact, Score) else fact
 
 
 def _subject(fact: Fact) -> tuple[object, ...]:

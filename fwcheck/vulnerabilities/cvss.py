@@ -1,9 +1,19 @@
-"""The base score of a CVSS vector: version 3.0 and 3.1 (FIRST, CVSS v3.1 specification, 7.1 and 7.4) and 2.0 (guide, 3.2.1)."""
+"""The base score of a CVSS vector, and severities in words.
+
+Versions 4.0 (``cvss4``), 3.0 and 3.1 (FIRST, CVSS v3.1 specification, 7.1 and 7.4; words: table 14) and 2.0 (guide, 3.2.1).
+"""
 
 from __future__ import annotations
 
 import math
 
+from fwcheck.model import SeverityWord
+from fwcheck.vulnerabilities import cvss4
+
+_WORDS: dict[str, SeverityWord] = {
+    "critical": "critical", "high": "high", "important": "high", "medium": "medium", "moderate": "medium", "low": "low",
+    "negligible": "low", "minor": "low",
+}  # fmt: skip
 _V3 = {
     "AV": {"N": 0.85, "A": 0.62, "L": 0.55, "P": 0.2},
     "AC": {"L": 0.77, "H": 0.44},
@@ -23,11 +33,20 @@ def base_score(vector: str) -> float | None:
     """The score, None for a vector of another version or one that lacks a metric."""
     metrics = dict(part.split(":", 1) for part in vector.split("/") if ":" in part)
     try:
-        if metrics.pop("CVSS", "") in ("3.0", "3.1"):
+        version = metrics.pop("CVSS", "")
+        if version == "4.0":
+            return cvss4.score(metrics)
+        if version in ("3.0", "3.1"):
             return _three(metrics)
         return _two(metrics) if "Au" in metrics else None
-    except KeyError:
+    except (KeyError, ValueError):
         return None
+
+
+def severity_word(told: object) -> SeverityWord:
+    """A severity as a source words it (GitHub says "moderate", Red Hat "important"); empty for what is none."""
+    word = told.strip().lower() if isinstance(told, str) else ""
+    return _WORDS.get(word, "")
 
 
 def _three(metrics: dict[str, str]) -> float:

@@ -16,10 +16,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from fwcheck.model import Component, Vulnerability
+from fwcheck.model import Component, SeverityWord, Vulnerability
 from fwcheck.vulnerabilities import ecosystems
 from fwcheck.vulnerabilities.applicability import holds
 from fwcheck.vulnerabilities.belief import Range, believed
+from fwcheck.vulnerabilities.cvss import severity_word
 from fwcheck.vulnerabilities.origins import begun
 from fwcheck.vulnerabilities.store import SCHEMA_VERSION, Statement
 from fwcheck.vulnerabilities.versions import branch_of, compare, key, within
@@ -51,6 +52,7 @@ class _Said(NamedTuple):
 
     cve: str
     score: float | None
+    severity: SeverityWord
     exploited: str | None
     likely: float | None
     ranges: tuple[Range, ...]
@@ -127,6 +129,7 @@ class Knowledge:
             Vulnerability(
                 id=each.cve,
                 score=each.score,
+                severity=each.severity,
                 known_exploited=each.exploited is not None,
                 fixed_in=min((one.last for one in hits if one.last and not one.inclusive & 2), key=key, default=None),
                 source=hits[0].source,
@@ -150,6 +153,7 @@ class Knowledge:
                 Vulnerability(
                     id=each.cve,
                     score=each.score,
+                    severity=each.severity,
                     known_exploited=each.exploited is not None,
                     fixed_in=min((one.last for one in hits if one.last and not one.inclusive & 2), key=key, default=None),
                     source=hits[0].source,
@@ -175,6 +179,7 @@ class Knowledge:
                 entry = Vulnerability(
                     id=each.cve,
                     score=each.score,
+                    severity=each.severity,
                     known_exploited=each.exploited is not None,
                     fixed_in=None if last.inclusive & 2 else last.last or None,
                     source=last.source,
@@ -275,15 +280,16 @@ class Knowledge:
             )
         return self._ranges[component]
 
-    def _about(self, cve: int) -> tuple[float | None, str | None, float | None]:
-        """Score, day of known exploitation and probability of a CVE."""
-        return self._scores.get(cve), self._exploited.get(cve), self._likely.get(cve)
+    def _about(self, cve: int) -> tuple[float | None, SeverityWord, str | None, float | None]:
+        """Score, or the severity in words where nobody gives one; day of known exploitation; probability of a CVE."""
+        score = self._scores.get(cve)
+        return None if isinstance(score, str) else score, severity_word(score), self._exploited.get(cve), self._likely.get(cve)
 
     @cached_property
-    def _scores(self) -> dict[int, float]:
+    def _scores(self) -> dict[int, float | str]:
         rows = self._base.execute("SELECT cve, source.name, score FROM score JOIN source ON source.id = source").fetchall()
         place = {name: number for number, name in enumerate(_SCORED)}
-        rows.sort(key=lambda row: (place.get(row[1], len(place)), row[1]), reverse=True)
+        rows.sort(key=lambda row: (isinstance(row[2], str), place.get(row[1], len(place)), row[1]), reverse=True)
         return {cve: score for cve, _, score in rows}
 
     @cached_property
@@ -359,7 +365,7 @@ def _covers(one: Range, first: str, before: str) -> bool:
 
 def _rank(each: Vulnerability) -> tuple[bool, float, tuple[int, ...]]:
     """Known to be exploited first, then by score, then the newest."""
-    return not each.known_exploited, -(each.score or 0.0), _order(each.id)
+    return not each.known_exploited, -each.weight, _order(each.id)
 
 
 def _head(path: Path) -> bytes:

@@ -31,7 +31,8 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 -- source: who states something, and the ISO date of the newest statement where it is known
 CREATE TABLE source (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, as_of TEXT NOT NULL);
 CREATE TABLE cve (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
--- score: CVSS base score; exploited: ISO date on which the CVE was taken up; likely: EPSS probability
+-- score: CVSS base score, or where the source gives none, its severity in words
+-- exploited: ISO date on which the CVE was taken up; likely: EPSS probability
 CREATE TABLE score (cve INTEGER, source INTEGER, score REAL, PRIMARY KEY (cve, source)) WITHOUT ROWID;
 CREATE TABLE exploited (cve INTEGER PRIMARY KEY, since TEXT);
 CREATE TABLE likely (cve INTEGER PRIMARY KEY, probability REAL);

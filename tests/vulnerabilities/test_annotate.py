@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from fwcheck.declaration import Product
 from fwcheck.device.kernel_configuration import KernelConfiguration
 from fwcheck.inspection import traits
 from fwcheck.model import Component, Location
@@ -11,7 +12,7 @@ from fwcheck.vulnerabilities.annotate import annotate, applies
 from fwcheck.vulnerabilities.applicability import matches
 from fwcheck.vulnerabilities.database import Knowledge
 from fwcheck.vulnerabilities.sources import nvd
-from fwcheck.vulnerabilities.sources.facts import Affected, Place
+from fwcheck.vulnerabilities.sources.facts import Affected, Place, Score
 from fwcheck.vulnerabilities.store import Statement
 
 CVES = ("CVE-2021-42386", "CVE-2022-28391")
@@ -340,3 +341,55 @@ def test_every_part_that_a_cve_is_about_is_looked_for():
         assert entry.since or entry.applets
         assert entry.source.startswith("https://")
         assert set(entry.applets) <= asked
+
+
+# --------------------------------------------------------------------------- the device as a whole
+
+DEVICE = Product(maker="Acme Corp.", model="RT-100", version="1.2.3")
+
+
+@pytest.mark.parametrize(
+    ("product", "applies_here"),
+    [
+        ("pkg:generic/acme/rt-100@1.2.3", True),
+        ("pkg:generic/rt100@v1.2.3?arch=mips", True),
+        ("pkg:generic/rt-100", True),  # every version
+        ("cpe:2.3:o:acme:rt-100_firmware:1.2.3:*:*:*:*:*:*:*", True),
+        ("cpe:/o:acme:rt-100_firmware:1.2.3", True),
+        ("cpe:2.3:h:acme:rt-100:-:*:*:*:*:*:*:*", True),
+        ("Acme Corp. RT-100 1.2.3", True),
+        ("RT-100@1.2.3", True),
+        ("pkg:generic/acme/rt-100@1.2.4", False),
+        ("cpe:2.3:o:acme:rt-200_firmware:1.2.3:*:*:*:*:*:*:*", False),
+        ("RT-100 1.3", False),
+        ("busybox@1.2.3", False),
+        ("", False),
+    ],
+)
+def test_a_statement_about_the_device_is_about_every_component(busybox, product, applies_here):
+    statement = Statement(CVES[0], product, "", "not_affected", "the service is not reachable", "device.json")
+    (found,) = annotate([part()], busybox, [statement], product=DEVICE)
+    assert [each.id for each in found.set_aside] == ([CVES[0]] if applies_here else [])
+    (undeclared,) = annotate([part()], busybox, [statement])
+    assert undeclared.set_aside == ()
+
+
+def test_an_affected_component_is_not_set_aside_by_its_device(busybox):
+    device = Statement(CVES[0], "RT-100@1.2.3", "", "not_affected", "", "device.json")
+    component = Statement(CVES[0], "busybox@1.33.1", "", "affected", "", "part.json")
+    (found,) = annotate([part()], busybox, [device, component], product=DEVICE)
+    assert found.set_aside == ()
+
+
+def test_a_severity_in_words_stands_where_nobody_gives_a_score():
+    base = knowledge(
+        Affected("busybox", "CVE-2030-0001", "", True, "1.36.0", False, "NVD"),
+        Score("CVE-2030-0001", "high", "NVD"),
+        Affected("busybox", "CVE-2030-0002", "", True, "1.36.0", False, "NVD"),
+        Score("CVE-2030-0002", "critical", "NVD"),
+        Score("CVE-2030-0002", 5.3, "OSV"),
+    )
+    (found,) = annotate([part()], base)
+    told = {each.id: (each.score, each.severity, each.weight) for each in found.vulnerabilities}
+    assert told == {"CVE-2030-0001": (None, "high", 7.0), "CVE-2030-0002": (5.3, "", 5.3)}
+    assert [each.id for each in found.vulnerabilities] == ["CVE-2030-0001", "CVE-2030-0002"], "what is graver comes first"

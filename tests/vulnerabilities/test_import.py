@@ -370,7 +370,16 @@ def test_a_place_that_cannot_be_written_is_an_error(tmp_path):
         ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:N", 0.0),
         ("AV:N/AC:L/Au:N/C:P/I:P/A:P", 7.5),
         ("AV:N/AC:L/Au:N/C:C/I:C/A:C", 10.0),
-        ("CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", None),
+        # Examples of the CVSS 4.0 specification's user guide and calculator.
+        ("CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", 9.3),
+        ("CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:H/SI:H/SA:H", 10.0),
+        ("CVSS:4.0/AV:L/AC:L/AT:N/PR:L/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", 8.5),
+        ("CVSS:4.0/AV:N/AC:L/AT:P/PR:N/UI:P/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N", 7.7),
+        ("CVSS:4.0/AV:N/AC:H/AT:N/PR:N/UI:N/VC:N/VI:N/VA:L/SC:N/SI:N/SA:N/E:U/CR:L", 6.3),
+        ("CVSS:4.0/AV:P/AC:H/AT:P/PR:H/UI:A/VC:L/VI:N/VA:N/SC:N/SI:N/SA:N", 1.0),
+        ("CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:N/VI:N/VA:N/SC:N/SI:N/SA:N", 0.0),
+        ("CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:S/SA:N", None),
+        ("CVSS:4.0/AV:N/AC:L", None),
         ("CVSS:3.1/AV:N", None),
         ("nonsense", None),
     ],
@@ -436,3 +445,74 @@ def test_a_damaged_file_is_told_and_not_made_worse(tmp_path, target):
     assert target.read_bytes() == damaged
     with pytest.raises(ValueError, match=r"damaged|not a knowledge file"):
         annotate([Component(name="dnsmasq", version="2.98")], Knowledge.open(target))
+
+
+# --------------------------------------------------------------------------- scores and words
+
+V4 = "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N"
+V3 = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"
+
+
+@pytest.mark.parametrize(
+    ("more", "score", "word"),
+    [
+        ({"severity": [{"type": "CVSS_V4", "score": V4}]}, 9.3, ""),
+        ({"severity": [{"type": "CVSS_V4", "score": V4}, {"type": "CVSS_V3", "score": V3}]}, 9.8, ""),
+        ({"severity": [{"type": "Ubuntu", "score": "medium"}]}, None, "medium"),
+        ({"database_specific": {"severity": "MODERATE"}}, None, "medium"),
+        ({"database_specific": {"severity": "HIGH"}, "severity": [{"type": "CVSS_V3", "score": V3}]}, 9.8, ""),
+        ({"database_specific": {"severity": ["HIGH"]}}, None, ""),
+        ({}, None, ""),
+    ],
+)
+def test_osv_gives_a_score_or_a_word(tmp_path, target, more, score, word):
+    record = osv_record("GHSA-2", "npm", "jquery", {"introduced": "1.2.0"}, {"fixed": "3.9.0"}, aliases=["CVE-2026-0007"], **more)
+    run([put(tmp_path, "a.json", record)], target)
+    found = {each.id: each for each in Knowledge.open(target).vulnerabilities(Component(name="jquery", version="3.7.1"))}
+    assert (found["CVE-2026-0007"].score, found["CVE-2026-0007"].severity) == (score, word)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "score", "word"),
+    [
+        (
+            {"cvssMetricV40": [{"type": "Secondary", "cvssData": {"version": "4.0", "vectorString": V4, "baseScore": 9.3}}]},
+            9.3,
+            "",
+        ),
+        ({"cvssMetricV40": [{"type": "Secondary", "cvssData": {"version": "4.0", "vectorString": V4}}]}, 9.3, ""),
+        ({"cvssMetricV31": [{"type": "Primary", "cvssData": {"baseSeverity": "HIGH"}}]}, None, "high"),
+        ({"cvssMetricV2": [{"type": "Primary", "baseSeverity": "LOW", "cvssData": {}}]}, None, "low"),
+        ({}, None, ""),
+    ],
+)
+def test_nvd_gives_a_score_or_a_word(tmp_path, target, metrics, score, word):
+    record = nvd_record("CVE-2026-0008", {"criteria": cpe("thekelleys:dnsmasq"), "versionEndExcluding": "2.99"})
+    record["cve"]["metrics"] = metrics
+    run([put(tmp_path, "feed.json", feed(record))], target)
+    found = {each.id: each for each in Knowledge.open(target).vulnerabilities(Component(name="dnsmasq", version="2.98"))}
+    assert (found["CVE-2026-0008"].score, found["CVE-2026-0008"].severity) == (score, word)
+    assert not run([put(tmp_path, "feed.json", feed(record))], target).changed
+
+
+@pytest.mark.parametrize(
+    ("metric", "score", "word"),
+    [
+        ({"cvssV4_0": {"vectorString": V4}}, 9.3, ""),
+        ({"other": {"type": "policy", "content": {"text": "Moderate"}}}, None, "medium"),
+        ({"other": {"type": "Textual description of severity", "content": {"text": "important"}}}, None, "high"),
+        ({"other": {"type": "x", "content": "see the advisory"}}, None, ""),
+    ],
+)
+def test_the_cve_list_gives_a_score_or_a_word(tmp_path, target, metric, score, word):
+    version = {"version": "0", "lessThan": "2.99", "status": "affected", "versionType": "custom"}
+    record = {
+        "dataType": "CVE_RECORD",
+        "cveMetadata": {"cveId": "CVE-2026-0009", "state": "PUBLISHED", "dateUpdated": "2026-10-05T00:00:00Z"},
+        "containers": {
+            "cna": {"affected": [{"vendor": "thekelleys", "product": "dnsmasq", "versions": [version]}], "metrics": [metric]}
+        },
+    }
+    run([put(tmp_path, "one.json", record)], target)
+    found = {each.id: each for each in Knowledge.open(target).vulnerabilities(Component(name="dnsmasq", version="2.98"))}
+    assert (found["CVE-2026-0009"].score, found["CVE-2026-0009"].severity) == (score, word)

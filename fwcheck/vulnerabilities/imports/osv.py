@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fwcheck.vulnerabilities.cvss import base_score
+from fwcheck.vulnerabilities.cvss import base_score, severity_word
 from fwcheck.vulnerabilities.sources.facts import Affected, AsOf, Score
 from fwcheck.vulnerabilities.store import Item, Said
 
@@ -29,6 +29,7 @@ _RELEASE = re.compile(r"v?(\d+(?:\.\d+)?)")
 _CVE = re.compile(r"CVE-\d{4}-\d{4,12}")
 _VERSION = re.compile(r"^[A-Za-z0-9][\w.+:~^-]{0,80}$")
 _TRACKERS = ("DEBIAN-CVE-", "UBUNTU-CVE-", "ALPINE-CVE-")  # one record for one CVE; others gather several
+_VECTORS = ("CVSS:3.1/", "CVSS:3.0/", "CVSS:4.0/")
 _LISTED = 64  # single versions kept where a record gives no range
 
 
@@ -104,6 +105,16 @@ def _events(component: str, cve: str, events: list[Mapping[str, Any]]) -> Iterat
         yield Affected(component, cve, start, True, "", False, SOURCE)
 
 
-def _score(record: Mapping[str, Any]) -> float | None:
-    vectors = [str(each.get("score", "")) for each in record.get("severity", [])]
-    return next((score for vector in sorted(vectors, reverse=True) if (score := base_score(vector)) is not None), None)
+def _score(record: Mapping[str, Any]) -> float | str | None:
+    """The score of a vector, of version 3 before 4 and 2 as everywhere here; where there is none, the word that stands there."""
+    told = [str(each.get("score", "")) for each in record.get("severity", [])]
+    told.sort(key=lambda vector: next((place for place, head in enumerate(_VECTORS) if vector.startswith(head)), len(_VECTORS)))
+    if (score := next((score for vector in told if (score := base_score(vector)) is not None), None)) is not None:
+        return score
+    own = record.get("database_specific")
+    words: list[object] = [*told, own.get("severity") if isinstance(own, dict) else None]
+    for entry in record["affected"]:
+        for key in ("ecosystem_specific", "database_specific"):
+            held = entry.get(key)
+            words += [held.get("severity"), held.get("urgency")] if isinstance(held, dict) else []
+    return next(filter(None, map(severity_word, words)), None)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fwcheck.vulnerabilities.cvss import base_score, severity_word
 from fwcheck.vulnerabilities.sources.facts import (
     Affected,
     AsOf,
@@ -103,7 +104,9 @@ def record_facts(record: Any, components: Mapping[str, str], source: str) -> Ite
             each for each in found if each.component not in told and (isinstance(each, Affected) or each.component not in here)
         )
         told |= {each.component for each in found}
-    score = next((value for part in parts for value in _scores(part)), None)
+    score = next((value for part in parts for value in _scores(part)), None) or next(
+        (word for part in parts for word in _severities(part)), None
+    )
     if score is not None:
         yield Score(cve, score, source)
 
@@ -128,9 +131,21 @@ def _is_named(component: str, named: Sequence[str]) -> bool:
 def _scores(part: Mapping[str, Any]) -> Iterator[float]:
     for metric in _METRICS:
         for entry in part.get("metrics", []):
-            value = entry.get(metric, {}).get("baseScore") if isinstance(entry, dict) else None
+            told = entry.get(metric) if isinstance(entry, dict) else None
+            if not isinstance(told, dict):
+                continue
+            value = told.get("baseScore", base_score(str(told.get("vectorString", ""))))
             if isinstance(value, (int, float)):
                 yield float(value)
+
+
+def _severities(part: Mapping[str, Any]) -> Iterator[str]:
+    """Where no score is given: the publisher's word, in the forms that OpenSSL, Apache and the kernel's distributions use."""
+    for entry in part.get("metrics", []):
+        other = entry.get("other") if isinstance(entry, dict) else None
+        content = other.get("content") if isinstance(other, dict) else None
+        told = [content.get(key) for key in ("text", "severity", "value", "level")] if isinstance(content, dict) else [content]
+        yield from filter(None, map(severity_word, told))
 
 
 def _entry(cve: str, entry: Mapping[str, Any], components: Mapping[str, str], source: str) -> Iterator[Affected | Elsewhere]:

@@ -34,10 +34,10 @@ class Elsewhere(NamedTuple):
 
 
 class Score(NamedTuple):
-    """The CVSS base score of a CVE (newest version of the standard that was given)."""
+    """The CVSS base score of a CVE, or where its source gives none, the severity in words ("low" to "critical")."""
 
     cve: str
-    score: float
+    score: float | str
     source: str = ""
 
 

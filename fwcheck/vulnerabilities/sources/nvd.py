@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fwcheck.vulnerabilities import applicability
+from fwcheck.vulnerabilities.cvss import base_score, severity_word
 from fwcheck.vulnerabilities.sources.facts import Affected, Elsewhere, Score, branch_start, foreign, json_members
 
 FILE = "nvd-data-overrides.tar.zst"
@@ -73,15 +74,21 @@ def _words(held: Mapping[str, Any]) -> str:
     return next((str(each.get("value", "")) for each in held.get("descriptions", []) if each.get("lang") == "en"), "")
 
 
-def _score(metrics: Mapping[str, Any]) -> float | None:
-    """The base score: NVD's own before others', of the newest version of the standard that somebody gave."""
+def _score(metrics: Mapping[str, Any]) -> float | str | None:
+    """The base score: NVD's own before others', of the newest version of the standard that somebody gave; else the word."""
     for key in _METRICS:
         listed = sorted(metrics.get(key, []), key=lambda each: each.get("type") != "Primary")
         for each in listed:
-            value = each.get("cvssData", {}).get("baseScore")
+            held = each.get("cvssData", {})
+            value = held.get("baseScore", base_score(str(held.get("vectorString", ""))))
             if isinstance(value, (int, float)):
                 return float(value)
-    return None
+    words = [
+        each.get("cvssData", {}).get("baseSeverity") or each.get("baseSeverity")
+        for key in _METRICS
+        for each in metrics.get(key, [])
+    ]
+    return next(filter(None, map(severity_word, words)), None)
 
 
 def matched(
