@@ -37,6 +37,7 @@ _CHIPS = {
     "bouffalo": "Bouffalo Lab", "ti-oad": "Texas Instruments", "nxp-jn518x": "NXP JN51xx", "nordic-dfu": "Nordic nRF5",
     "dialog-suota": "Dialog DA14xxx", "rp2040": "RP2040", "nrf-softdevice": "Nordic nRF5",
 }  # fmt: skip
+_NORDIC = {"boot_loader_address", "boot_validation"}  # what only the flash of these chips has
 _CORES = ("ARM Cortex-M", "RISC-V")
 _ORDER = (
     *("chip", "SDK", "framework", "application", "boot loader", "A/B slots", "flash encryption", "secure boot"),
@@ -109,7 +110,8 @@ def _headers(firmware: Firmware) -> Iterator[Trait]:
     for node in firmware.nodes:
         if node.kind is not NodeKind.CONTAINER:
             continue
-        rows = [("chip", str(node.detail.get("chip", "")) or _CHIPS.get(node.format or "", ""))]
+        chip = str(node.detail.get("chip", "")) or _CHIPS.get(node.format or "", "")
+        rows = [("chip", "Nordic nRF5" if _NORDIC & node.detail.keys() else chip)]
         if model := node.detail.get("softdevice"):
             rows += [("SDK", f"Nordic SoftDevice {model} {node.detail.get('version', '')}".strip())]
         if idf := node.detail.get("idf_version"):

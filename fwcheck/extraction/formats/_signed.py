@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 VALID: Final = "valid for the key beside it"
 INVALID: Final = "invalid for the key beside it"
 IMPOSSIBLE: Final = "impossible key"
+_LARGEST_CURVE: Final = 640
 UNCHECKED: Final = "not verified"
 BAD: Final = frozenset({INVALID, IMPOSSIBLE})
 
@@ -94,7 +95,9 @@ def encoded_key(key: bytes, signature: bytes, digest: bytes) -> str:
 
 
 def two_numbers(r: int, s: int) -> bytes:
-    """An ECDSA signature in DER (RFC 3279, Ecdsa-Sig-Value)."""
+    """An ECDSA signature in DER (RFC 3279, Ecdsa-Sig-Value); empty for numbers that are too large for any curve."""
+    if max(r, s).bit_length() > _LARGEST_CURVE:
+        return b""
 
     def number(value: int) -> bytes:
         raw = value.to_bytes(value.bit_length() // 8 + 1, "big")

@@ -17,6 +17,7 @@ import msgspec
 
 from fwcheck.extraction.errors import FormatError
 from fwcheck.extraction.format import Container, Entry, Format, Signature
+from fwcheck.extraction.formats._ahab_signature import container_signature
 from fwcheck.extraction.formats._checksums import digest, verdict
 from fwcheck.extraction.formats._decrypt import encrypted
 from fwcheck.extraction.formats._hab import Hab, sequence
@@ -24,6 +25,7 @@ from fwcheck.extraction.formats._parts import part
 from fwcheck.extraction.limits import DEFAULT, Limits
 from fwcheck.extraction.members import note
 from fwcheck.extraction.source import ByteSource
+from fwcheck.model import SignedBlock
 
 _IVT = struct.Struct("<4s7I")
 _LARGEST = 64 << 20
@@ -112,6 +114,7 @@ class _Read(msgspec.Struct):
     right: list[bool | None] = []
     signed: bool = False
     flags: str = ""
+    blocks: list[SignedBlock] = []
 
 
 class Ahab(Format):
@@ -121,8 +124,11 @@ class Ahab(Format):
     title = "NXP i.MX8/i.MX9 boot container (AHAB)"
     specification = "U-Boot include/imx8image.h; i.MX reference manuals"
     category = "firmware"
-    reads = "up to four containers with their images; SHA-256, SHA-384 or SHA-512 of every image recomputed; signatures told"
-    not_read = "signature blocks are not verified; encrypted images stay encrypted"
+    reads = (
+        "up to four containers with their images; SHA-256, SHA-384 or SHA-512 of every image recomputed; "
+        "signatures verified with the key in their table"
+    )
+    not_read = "signatures by the key of a certificate are told; post-quantum keys (version 1); encrypted images stay encrypted"
     signatures = (Signature(pattern=rb"\x00.[\x00-\x10]\x87.{7}[\x01-\x08].[\x00-\x10]\x00\x00", width=16),)
     priority = 30
 
@@ -156,6 +162,7 @@ class Ahab(Format):
                 "integrity_detail": f"container signature (not verified), {told}" if read.signed else told,
             },
             problems=problems,
+            signatures=tuple(read.blocks),
         )
 
 
@@ -195,6 +202,9 @@ def _container(source: ByteSource, offset: int, at: int, read: _Read) -> None:
             )
         else:
             right.pop()
+    fits = None if None in right else all(right)
+    if signed and (block_of := container_signature(source, base, block, flags, intact=fits)) is not None:
+        read.blocks = [*read.blocks, block_of]
     read.containers += 1
     read.entries = read.entries + found
     read.right = read.right + right
