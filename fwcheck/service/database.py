@@ -20,7 +20,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = url
         self.lite = url.startswith("sqlite")
-        options: dict[str, Any] = {"pool_pre_ping": True}
+        options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 40}
         if self.lite:
             options = {"connect_args": {"timeout": _BUSY}}
         self.engine: Engine = create_engine(url, **options)

@@ -76,11 +76,11 @@ class Queue:
     def again(self, held: Claimed, why: str) -> None:
         """The try failed for a reason that may pass: another one, later."""
         later = now() + timedelta(seconds=_BACK_OFF * 2 ** (held.tries - 1))
-        self._set(held, state="queued", claim=None, lease=None, not_before=later, problem=why)
+        self._set(held, state="queued", claim=None, lease=None, dispatched=None, not_before=later, problem=why)
 
     def give_back(self, held: Claimed) -> None:
         """Nothing was wrong with the image: the worker is told to stop. The try does not count."""
-        self._set(held, state="queued", claim=None, lease=None, tries=held.tries - 1)
+        self._set(held, state="queued", claim=None, lease=None, dispatched=None, tries=held.tries - 1)
 
     def finish(self, session: Session, held: Claimed, **values: Any) -> None:
         """The result, in the caller's transaction; raises Lost."""
@@ -96,7 +96,10 @@ class Queue:
             lost = lost.where(Scan.lease < now())
         with self._database.write() as session:
             return _changed(
-                session, lost.values(state="queued", claim=None, lease=None, problem="its worker was lost", not_before=now())
+                session,
+                lost.values(
+                    state="queued", claim=None, lease=None, dispatched=None, problem="its worker was lost", not_before=now()
+                ),
             )
 
     def _set(self, held: Claimed, **values: Any) -> None:

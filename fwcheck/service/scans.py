@@ -29,6 +29,7 @@ from fwcheck.service.tables import Answered, Image, Product, Scan, new_id, now
 from fwcheck.service.tokens import Principal
 
 TARGETS = ("STAR-1", "STAR-2", "STAR-3", "STAR-4")
+_PRIORITIES = {"gate": 3, "audit": 7}  # smaller is sooner
 _NAME = 100  # characters of a product's name or a version
 
 
@@ -38,6 +39,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     product: str
     version: str
     target: str | None = None
+    priority: int = 3  # gates wait less than audits
     upload: str = ""  # an image that has come in several requests
     fresh: bool = False  # scanned also when the same image was scanned before with the same rules
 
@@ -55,14 +57,17 @@ def order(fields: dict[str, str], *, whole: bool = True) -> Order:
     fresh = fields.get("fresh", "false")
     if fresh not in {"true", "false"}:
         wrong.append("fresh: true or false")
+    if fields.get("urgency", "gate") not in _PRIORITIES:
+        wrong.append(f"urgency: {' or '.join(_PRIORITIES)}")
     if not re.fullmatch("|[0-9a-f]{32}", fields.get("upload", "")):
         wrong.append("upload: the id of an upload")
-    if unknown_fields := sorted(fields.keys() - {"product", "version", "target", "fresh", "upload"}):
+    if unknown_fields := sorted(fields.keys() - {"product", "version", "target", "fresh", "upload", "urgency"}):
         wrong.append(f"unknown fields: {', '.join(name[:40] for name in unknown_fields[:5])}")
     if wrong:
         raise Problem(400, "Bad Request", "; ".join(wrong))
     return Order(
-        product=fields.get("product", ""), version=fields.get("version", ""), target=target, upload=fields.get("upload", ""),
+        product=fields.get("product", ""), version=fields.get("version", ""), target=target,
+        upload=fields.get("upload", ""), priority=_PRIORITIES[fields.get("urgency", "gate")],
         fresh=fresh == "true",
     )  # fmt: skip
 
@@ -132,7 +137,7 @@ def _entered(
     session.flush()
     scan = Scan(
         id=new_id(), product_id=product.id, image_sha256=sha256, image_name=name, version=wanted.version, target=wanted.target,
-        token_id=principal.token,
+        token_id=principal.token, priority=wanted.priority,
     )  # fmt: skip
     earlier = None if wanted.fresh else _same(context, session, scan)
     if earlier is not None:

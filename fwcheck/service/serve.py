@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import uvicorn
@@ -77,17 +78,31 @@ def serve(settings: Settings, address: Address) -> int:
         lifespan="on",
     )
     crew.start()
-    for each in (context.audit, housekeeper, teller):
+    helpers: list[_Helper] = [context.audit, housekeeper, teller, *_dispatcher(context)]
+    for each in helpers:
         each.start()
     try:
         _Server(config).run(sockets=[listener])
     finally:
         crew.stop()
-        for each in (teller, housekeeper, context.audit):
+        for each in reversed(helpers):
             each.stop()
         context.close()
         lock.close()
     return 0
+
+
+class _Helper(Protocol):
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+def _dispatcher(context: Context) -> list[_Helper]:
+    if context.settings.local:
+        return []
+    from fwcheck.service.distributed import Dispatcher  # noqa: PLC0415  # only with a broker
+
+    return [Dispatcher(context)]
 
 
 class _Lock:

@@ -20,6 +20,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     data: Path = Path("fwcheck-data")  # images, reports, unfinished uploads, and the database when it is SQLite
     database: str = ""  # an SQLAlchemy URL; "": SQLite in the data folder
+    storage: str = ""  # s3://bucket/prefix; "": the data folder
+    s3_endpoint: str = ""  # of an object store that is not Amazon's
+    broker: str = ""  # redis://... or amqp://...: workers are started with fwcheck worker; "": local ones
     workers: int = 0  # local worker processes; 0: one per two cores; -1: none
     jobs: int = 2  # processes that read one image
     cache: bool = True  # facts about contents are kept in the data folder
@@ -40,7 +43,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     keep_reports_days: int = 0
     keep_accesses_days: int = 400
     keep_uploads_hours: int = 24  # unfinished ones
-    local: bool = True  # whether workers take scans from the database themselves
+
+    @property
+    def local(self) -> bool:
+        """Whether workers take scans from the database themselves."""
+        return not self.broker
 
     @property
     def database_url(self) -> str:

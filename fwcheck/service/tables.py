@@ -86,6 +86,7 @@ class Scan(Base):
     state: Mapped[str] = mapped_column(String(10), default="queued")  # queued, running, done, failed
     priority: Mapped[int] = mapped_column(default=5)  # smaller is sooner
     not_before: Mapped[datetime] = mapped_column(default=now)  # retries wait
+    dispatched: Mapped[datetime | None]  # when a message was sent for it
     started: Mapped[datetime | None]
     finished: Mapped[datetime | None]
     tries: Mapped[int] = mapped_column(default=0)

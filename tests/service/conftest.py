@@ -1,20 +1,41 @@
-"""One service for all tests that do not break it."""
+"""One service for all tests that do not break it: the embedded default, and the same with everything that can be outside."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
+from support.backends import Redis, missing, object_store, postgres, rabbitmq
 from support.serving import INSECURE, REPAIRED, Served
 
+# Outside: PostgreSQL, Celery over Redis, an object store. Queued: PostgreSQL, Celery over RabbitMQ, the data folder.
+KINDS = ("embedded", "outside", "queued")
 
-@pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    service = Served(tmp_path_factory.mktemp("service"))
-    try:
+
+@pytest.fixture(scope="session", params=KINDS)
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("service")
+    with ExitStack() as stack:
+        environment = surroundings(request.param, folder, stack)
+        service = Served(folder, environment=environment)
+        stack.callback(service.stop)
         yield service
-    finally:
-        service.stop()
+
+
+def surroundings(kind: str, folder: Path, stack: ExitStack) -> dict[str, str]:
+    """The settings that name what is outside, started for it."""
+    if kind == "embedded":
+        return {}
+    if lacks := missing("postgresql", "redis-server" if kind == "outside" else "rabbitmq-server"):
+        pytest.skip(lacks)
+    environment = {"FWCHECK_DATABASE": stack.enter_context(postgres())("fwcheck")}
+    if kind == "queued":
+        return {**environment, "FWCHECK_BROKER": stack.enter_context(rabbitmq())}
+    redis = Redis(folder)
+    stack.callback(redis.stop)
+    return {**environment, **stack.enter_context(object_store()), "FWCHECK_BROKER": redis.url}
 
 
 @pytest.fixture(scope="session")

@@ -119,8 +119,10 @@ def test_revoked_and_expired_tokens_end_at_once(served: Served) -> None:
 
 def test_no_secret_is_kept_or_logged(served: Served, tokens: dict[str, str]) -> None:
     secrets = [token.split("_", 2)[2] for token in (*tokens.values(), served.token)]
-    with sqlite3.connect(served.data / "fwcheck.sqlite") as base:
-        dump = "\n".join(base.iterdump())
+    dump = ""
+    if served.embedded:
+        with sqlite3.connect(served.data / "fwcheck.sqlite") as base:
+            dump = "\n".join(base.iterdump())
     log = "".join(line for line in served.log.read_text().splitlines() if "this once" not in line)
     for secret in secrets:
         assert secret not in dump

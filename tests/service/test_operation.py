@@ -213,8 +213,9 @@ def test_webhooks_are_kept_without_their_secret(served: Served) -> None:
         assert made["secret"] not in json.dumps(listed)
         assert http.delete(f"/api/v1/webhooks/{made['webhook']['id']}").status_code == 204
         assert http.delete(f"/api/v1/webhooks/{made['webhook']['id']}").status_code == 404
-    with sqlite3.connect(served.data / "fwcheck.sqlite") as base:
-        assert made["secret"] not in "\n".join(base.iterdump())
+    if served.embedded:
+        with sqlite3.connect(served.data / "fwcheck.sqlite") as base:
+            assert made["secret"] not in "\n".join(base.iterdump())
 
 
 def test_every_access_is_in_the_audit_log(served: Served) -> None:

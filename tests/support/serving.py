@@ -38,9 +38,27 @@ class Served:
         self.environment.pop("FWCHECK_TOKEN", None)
         self.arguments = arguments
         self.token = ""
+        self.helper: subprocess.Popen[bytes] | None = None
         self.start()
 
+    @property
+    def embedded(self) -> bool:
+        """Whether everything is in its data folder."""
+        return "FWCHECK_DATABASE" not in self.environment
+
     def start(self) -> None:
+        self._serve()
+        if "FWCHECK_BROKER" in self.environment:
+            self.helper = self.worker()
+
+    def worker(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """``fwcheck worker`` beside the service."""
+        log = self.folder / f"log{len(list(self.folder.glob('log*')))}"
+        command = [sys.executable, "-m", "fwcheck", "worker", "--data", str(self.data), *arguments]
+        with log.open("wb") as file:
+            return subprocess.Popen(command, stderr=file, stdout=file, env=self.environment, cwd=self.folder)
+
+    def _serve(self) -> None:
         self.log = self.folder / f"log{len(list(self.folder.glob('log*')))}"
         command = [sys.executable, "-m", "fwcheck", "serve", "--data", str(self.data), "--port", "0"]
         with self.log.open("wb") as log:
@@ -112,8 +130,13 @@ class Served:
         return [each for each in map(json.loads, lines) if each["event"] == event]
 
     def stop(self, how: int = signal.SIGTERM) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(how)
+        helpers = [self.helper] if self.helper is not None else []
+        for process in (*helpers, self.process):
+            if process.poll() is None:
+                process.send_signal(how)
+        for process in helpers:
+            process.wait(60)
+        self.helper = None
         return self.process.wait(60)
 
     def command(self, *arguments: str, token: str | None = None) -> subprocess.CompletedProcess[str]:

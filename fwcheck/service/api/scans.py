@@ -49,6 +49,7 @@ class _Upload(Operation):
             "version": text,
             "target": Schema(type=OpenAPIType.STRING, enum=list(scans.TARGETS)),
             "fresh": Schema(type=OpenAPIType.STRING, enum=["true", "false"], description="scan again what was scanned before"),
+            "urgency": Schema(type=OpenAPIType.STRING, enum=["gate", "audit"], description="gates wait less than audits"),
             "image": Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY),
             "upload": Schema(type=OpenAPIType.STRING, description="instead of the image: the id of a finished upload"),
         }
