@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
 
 def log(event: str, **facts: Any) -> None:
     """Tells that something happened."""
     line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, "process": os.getpid(), **facts}
-    sys.stderr.write(msgspec.json.encode(line).decode() + "\n")
+    # ASCII alone: a path with a line separator of Unicode in it must not look like two lines.
+    sys.stderr.write(json.dumps(line, default=str) + "\n")
     sys.stderr.flush()
