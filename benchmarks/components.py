@@ -56,6 +56,9 @@ _TABLES = {
 }
 
 
+_BUILT_WITH = ("gcc", "clang")  # named by some as components: what the files were built with, true everywhere
+
+
 class Case(NamedTuple):
     """One image or wheel and what is in it; ``whole``: the truth names everything."""
 
@@ -63,6 +66,7 @@ class Case(NamedTuple):
     path: Path
     truth: Mapping[str, list[str]]
     whole: bool = False
+    own: str = ""  # the package that a wheel itself is
 
 
 class Tool(NamedTuple):
@@ -129,7 +133,7 @@ def _judged(case: Case, found: Versions) -> dict[str, list[str]]:
         told["found" if have & right else "missed"].append(f"{name}@{'|'.join(wanted)}")
         told["false"] += [f"{name}@{version}" for version in sorted(have - right)]
     rest = [f"{name}@{version}" for name in sorted(found.keys() - case.truth.keys()) for version in sorted(found[name])]
-    told["false" if case.whole else "others"] += rest
+    told["false" if case.whole else "others"] += [each for each in rest if each.partition("@")[0] not in (*_BUILT_WITH, case.own)]
     return told
 
 
@@ -173,6 +177,7 @@ def _wheels(folder: Path | None) -> Iterator[Case]:
                 path,
                 {name: [version] for name, version in wheel.bundled.items()},
                 whole=not wheel.bundled,
+                own=wheel.requirement.partition("==")[0].lower(),
             )
 
 
@@ -210,7 +215,10 @@ def _syft(program: str) -> Callable[[Path], Versions]:
         run = subprocess.run(command, check=False, capture_output=True)
         held = json.loads(run.stdout)["artifacts"] if run.stdout else []
         return _named(
-            (_project(each["name"], [cpe["cpe"] for cpe in each.get("cpes", ())]), _upstream(each["version"], each["type"]))
+            (
+                _project(each["name"], [cpe["cpe"] for cpe in each.get("cpes", ())]),
+                _upstream(each["name"], each["version"], each["type"]),
+            )
             for each in held
             if each["type"] not in ("python", "rust-crate")
         )
@@ -218,8 +226,10 @@ def _syft(program: str) -> Callable[[Path], Versions]:
     return ask
 
 
-def _upstream(version: str, kind: str) -> str:
+def _upstream(name: str, version: str, kind: str) -> str:
     """Without epoch and revision of a distribution: what the truth names is the project's own version."""
+    if name == "kernel":  # 4.4.92-1-45d282495a15974d60f8edb091d0e2a9
+        return version.split("-", 1)[0]
     return version.partition(":")[2].rsplit("-", 1)[0] or version.rsplit("-", 1)[0] if kind in ("deb", "apk", "rpm") else version
 
 
