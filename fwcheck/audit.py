@@ -25,6 +25,7 @@ from typing import IO, Any
 import msgspec
 
 from fwcheck.fleet import Entry, entry
+from fwcheck.language.told import told
 from fwcheck.pipeline import InputError, Options, Progress, prepare, rules_digest, scan
 from fwcheck.reports.registry import Lang, named
 
@@ -306,7 +307,7 @@ def _child(target: Target, job: Job, directory: Path, salt: bytes, pipe: Connect
             content = each.render(report, lang=job.lang, show_secrets=job.show_secrets)
             put(directory / file, content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
             names[name] = file
-        result = entry(report, target.label, salt, names)
+        result = entry(told(report, job.lang), target.label, salt, names)
     except InputError as error:
         result = _failed(target, str(error).removeprefix(f"{target.path}: "))
     except MemoryError:

@@ -127,5 +127,5 @@ def test_the_page_escapes_what_images_chose() -> None:
 def test_the_page_links_to_the_reports_and_tells_what_is_left() -> None:
     source = pages.html(fleet_of(of("a.bin", "a"), pending=("later.bin",)))
     assert '<a href="reports/a.html">a.bin</a>' in source
-    assert "1 images were not looked at yet" in source
+    assert "Images not looked at yet: 1." in source
     assert "%s" not in pages.html(fleet_of(of("a.bin", "a")), lang="ja")

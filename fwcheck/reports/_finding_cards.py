@@ -94,7 +94,7 @@ class _Writer:
         }
         yield f'<section class="rule {colour}{" waived" if first.waived else ""}" data-tone="{colour}">'
         yield f'<div class="tags">{"".join(self._tags(first, held))}</div>'
-        title = text(shared["title"]) if shared["title"] else self.word(colour)
+        title = text(shared["title"])
         count = f" <small>{escape(self._word('places', count=len(held)))}</small>" if len(held) > 1 else ""
         yield f'<h3><span class="id">{text(first.rule)}</span> {title}{count}</h3>'
         yield self._advice(shared["explanation"], shared["remediation"], shared["refuted_by"])

@@ -23,6 +23,7 @@ from fwcheck.reports.registry import Lang
 from fwcheck.reports.table import Column, Table
 
 _LONGEST = 4000  # characters of a cell; the format allows 32,767
+_EVIDENCE_ROWS = 2000  # findings on the sheet of evidence, worst first; the CSV report holds all
 _SHOWN = 6  # findings named in a row; all of them stand on the sheet of evidence
 _EPOCH = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)  # the file does not depend on when it was made
 _HEAD_ROWS = 7  # rows above the table
@@ -208,7 +209,7 @@ def _evidence(book: Any, report: Report, lang: Lang, *, show_secrets: bool) -> N
     for at, (name, width) in enumerate(zip(_EVIDENCE, (18, 10, 18, 12, 11, 34, 34, 14, 60, 50), strict=True)):
         sheet.set_column(at, at, width)
         sheet.write_string(0, at, label(name, lang), head)
-    for number, finding in enumerate(report.findings, 1):
+    for number, finding in enumerate(report.findings[:_EVIDENCE_ROWS], 1):
         where = finding.location
         place = (
             label("line", lang, number=where.line)
@@ -224,6 +225,9 @@ def _evidence(book: Any, report: Report, lang: Lang, *, show_secrets: bool) -> N
         )
         for at, value in enumerate(values):
             sheet.write_string(number, at, _text(value), cell)
+    if len(report.findings) > _EVIDENCE_ROWS:
+        more = label("more", lang, count=len(report.findings) - _EVIDENCE_ROWS)
+        sheet.write_string(_EVIDENCE_ROWS + 1, 0, f"{more} (--format csv)", cell)
     sheet.freeze_panes(1, 2)
     sheet.set_landscape()
     sheet.fit_to_pages(1, 0)

@@ -272,7 +272,7 @@ def test_services_hang_under_what_starts_them() -> None:
     assert [each.name for each in boot_graph.idle(device)] == ["ftpd"]
     text = Page(html.render(report_of(device=device))).text
     assert "tcp/23 from WAN" in text
-    assert "1 services are there and not started" in text
+    assert "services that are there and not started: 1" in text
 
 
 def test_the_files_of_the_image_are_a_tree_with_links_to_findings() -> None:
