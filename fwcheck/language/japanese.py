@@ -34,13 +34,14 @@ def in_japanese(report: Report) -> Report:
     book = phrasebook()
     findings = tuple(_finding(finding, book) for finding in report.findings)
     quoted = _quoted(report.findings, findings)
+    reasons: dict[str, str] = {}  # levels repeat the criteria of those below
     gaps = tuple(msgspec.structs.replace(gap, reason=book.say(gap.reason)) for gap in report.coverage.gaps)
     return msgspec.structs.replace(
         report,
         device=_device(report.device, book),
         coverage=msgspec.structs.replace(report.coverage, gaps=gaps),
         findings=findings,
-        tiers=tuple(_tier(tier, book, quoted) for tier in report.tiers),
+        tiers=tuple(_tier(tier, book, quoted, reasons) for tier in report.tiers),
         gate=_gate(report.gate, book, quoted),
     )
 
@@ -112,8 +113,8 @@ def _quoted(findings: Iterable[Finding], told: Iterable[Finding]) -> dict[str, s
     return found
 
 
-def _tier(tier: TierVerdict, book: Phrasebook, quoted: dict[str, str]) -> TierVerdict:
-    rows = tuple(_row(row, book, quoted) for row in tier.criteria)
+def _tier(tier: TierVerdict, book: Phrasebook, quoted: dict[str, str], reasons: dict[str, str]) -> TierVerdict:
+    rows = tuple(_row(row, book, quoted, reasons) for row in tier.criteria)
     return msgspec.structs.replace(tier, note=book.say(tier.note), formula=book.say(tier.formula), criteria=rows)
 
 
@@ -122,6 +123,8 @@ def _gate(gate: GateResult, book: Phrasebook, quoted: dict[str, str]) -> GateRes
     return msgspec.structs.replace(gate, reasons=reasons, notes=notes)
 
 
-def _row(row: CriterionVerdict, book: Phrasebook, quoted: dict[str, str]) -> CriterionVerdict:
+def _row(row: CriterionVerdict, book: Phrasebook, quoted: dict[str, str], reasons: dict[str, str]) -> CriterionVerdict:
     limits = tuple(book.say(each) for each in row.limited_by)
-    return msgspec.structs.replace(row, reason=book.say(row.reason, quoted), limited_by=limits)
+    if row.reason not in reasons:
+        reasons[row.reason] = book.say(row.reason, quoted)
+    return msgspec.structs.replace(row, reason=reasons[row.reason], limited_by=limits)

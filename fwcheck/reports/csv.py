@@ -32,6 +32,8 @@ COLUMNS = (
 # semicolon, a cell begins behind each of them, too.
 _FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠])")
 
+_STARTS = frozenset(("", *" \u3000=+-@＝＋－＠"))  # other white space is an escape by then
+
 
 def render(report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> str:  # noqa: ARG001  # one signature for all formats
     """The findings in report order. Column names do not depend on the language; no cell can start a formula."""
@@ -71,4 +73,6 @@ def _waiver(waiver: Waiver) -> str:
 def cell(text: str) -> str:
     """Text that a spreadsheet shows and does not calculate: an apostrophe stands before what would start a formula."""
     shown = plain(text)
+    if ";" not in shown and shown[:1] not in _STARTS:
+        return shown
     return _FORMULA.sub(r"\1'", shown)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 WIDTH = 110  # columns when there is no terminal to ask
 _NARROW = 72
 _PER_RULE = 4
+_FINDINGS = 120  # of all rules: who has more reads them in a file
 _COMPONENTS = 14
 _LISTED = 12
 _GAPS = 5
@@ -299,12 +300,18 @@ class _Printer:
         groups = view.adverse(report.findings)
         tally = self.comma.join(f"{len(held)} {self.word(severity.value)}" for severity, held in groups) or self.word("none")
         self._section(self.word("findings"), tally)
+        left, untold = _FINDINGS, 0
         for severity, held in groups:
             for rule, same in view.by_rule(held):
+                if left <= 0:
+                    untold += len(same)
+                    continue
+                left -= min(len(same), _PER_RULE)
                 for finding in same[:_PER_RULE]:
                     self._finding(finding, severity.value)
                 if len(same) > _PER_RULE:
                     self._line((self.word("more_of_rule", count=len(same) - _PER_RULE, rule=rule), "dim"), indent=4)
+        self._more(untold)
         waived = sum(finding.waived for finding in report.findings)
         if waived:
             self._line((f"{self.word('waived')}{self.colon}{waived}", "dim"), indent=2)
