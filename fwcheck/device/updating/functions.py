@@ -9,10 +9,13 @@ from functools import cache
 from importlib.resources import files
 from typing import ClassVar
 
-from fwcheck.device.updating import form, meanings
-from fwcheck.device.updating.meanings import Invocation, Meaning
-from fwcheck.device.updating.program import Follower, Pairs, kind_of
+from fwcheck.device.updating import form
+from fwcheck.device.updating.meanings import checks, commands, network, values
+from fwcheck.device.updating.meanings import files as on_files
+from fwcheck.device.updating.meanings.invocation import Invocation, Meaning
+from fwcheck.device.updating.program import Follower
 from fwcheck.device.updating.state import State, Value
+from fwcheck.device.updating.values import Pairs, kind_of
 
 _CHECK = re.compile(
     r"(?i)(?:\w*_)?(?:verif\w*|validate|authenticate|check|is_?valid)_?\w*"
@@ -21,11 +24,17 @@ _CHECK = re.compile(
 )
 
 
+def _handler(name: str) -> Meaning:
+    place = next(each for each in (commands, network, checks, on_files, values) if hasattr(each, name))
+    made: Meaning = getattr(place, name)
+    return made
+
+
 @cache
 def _table(language: str) -> Mapping[str, Meaning]:
     """The functions of a language with their meanings."""
     told = tomllib.loads((files(__package__) / "functions.toml").read_text(encoding="utf-8"))[language]
-    return {name: getattr(meanings, handler) for handler, names in told.items() for name in names}
+    return {name: _handler(handler) for handler, names in told.items() for name in names}
 
 
 class Followed(Follower):
@@ -64,5 +73,5 @@ class Followed(Follower):
         """A function that is named like a check is taken for one of which nothing is known."""
         bare = name.replace("::", ".").replace(":", ".").rpartition(".")[2]
         if (arguments or named) and len(bare) < 60 and self.checks_by_name.fullmatch(bare):
-            return meanings.by_name(Invocation(self, call, name, receiver, arguments, named, state))
+            return checks.by_name(Invocation(self, call, name, receiver, arguments, named, state))
         return None
