@@ -19,6 +19,7 @@ from fwcheck.device.updating.form import Program
 from fwcheck.device.updating.functions import Followed
 from fwcheck.device.updating.languages.modules import Modules
 from fwcheck.device.updating.languages.registry import language_of, read
+from fwcheck.device.updating.readers import THE_FEED
 from fwcheck.device.updating.script import OF_SYSUPGRADE, Script, for_a_shell
 from fwcheck.device.updating.table import may_lead, may_lead_program, may_write, sinks_of
 from fwcheck.device.updating.verdict import Write, writes
@@ -41,11 +42,19 @@ _CHECKING_SINKS = frozenset(
     | {"opkg", "ipkg", "apk", "apt", "dnf", "yum", "zypper", "tdnf"}
 )
 _MOST_LINES = 200
+_CRONTAB_LIMIT = 100_000
+_WHEN = r"[ \t]*(?:@\w+|(?:[\d*,/A-Za-z-]+[ \t]+){4}[\d*,/A-Za-z-]+)[ \t]+"
+_CRON_LINE = (re.compile(_WHEN + r"(?P<command>\S.*)"), re.compile(_WHEN + r"[\w.-]+[ \t]+(?P<command>\S.*)"))
+# Scripts that an update tool runs with what it has checked: alone they say nothing.
+_OF_A_TOOL = re.compile(r"^/usr/(?:share|lib)/mender/modules/|^/(?:etc|var/lib)/mender/scripts/|^/usr/lib/(?:swupdate|rauc)/")
 _LONGEST = 1024  # characters of a line that is looked at: longer ones are data
 _SOURCES = (
     ("web upload", re.compile(r"(?i)CONTENT_(?:LENGTH|TYPE)|multipart|\$_FILES|setfilehandler|/cgi-bin/|http\.formvalue")),
     ("http download", re.compile(r"(?:^|[\s;&|`(/])(?:wget|uclient-fetch)\s[^\n]*(?!https)|(?:^|[\s;&|`(/])curl\s")),
     ("tftp or ftp", re.compile(r"(?:^|[\s;&|`(])(?:tftp|ftpget|ftp)\s")),
+    ("cloud", re.compile(r"\bmosquitto_sub\s|\bmqtt_?sub\w*\s")),
+    ("adb sideload", re.compile(r"\bsideload\b")),
+    ("serial line", re.compile(r"(?:^|[\s;&|(/])(?:rz|rx|rb|lrz|lrb)\s+-|(?i:\b[xyz]modem|\bkermit\b)")),
     ("removable media", re.compile(r"/mnt/|/media/|/sdcard|/tmp/sd\b|mmcblk|/dev/sd[a-z]|(?i:usb_?(?:update|upgrade|disk))")),
 )  # fmt: skip
 # What can be a write in a language with functions of its own for it.
@@ -61,8 +70,10 @@ _GIVEN_TO_A_SHELL = re.compile(
 
 
 def script_paths(fs: FileSystem) -> Iterator[UpdatePath]:
-    """The writes of each script of a file system."""
+    """The writes of each script of a file system, and of the command lines of its crontabs."""
     modules = Modules(fs)
+    for path, text in _crontabs(fs):
+        yield from _followed(fs, path, text, parse(text))
     for node, facts in fs.files():
         if facts.text is None or not _is_program(node, facts) or OF_SYSUPGRADE.search(node.path):
             continue
@@ -79,6 +90,17 @@ def script_paths(fs: FileSystem) -> Iterator[UpdatePath]:
                 yield from _program(fs, node.path, text, language, modules)
         elif may_write(text):
             yield from _unread(fs, node.path, text, "a script that is not followed")
+
+
+def _crontabs(fs: FileSystem) -> Iterator[tuple[str, str]]:
+    """Crontabs as scripts: the commands of their lines, each where it stands (crontab(5))."""
+    for folder, user in (("/etc/crontabs", 0), ("/var/spool/cron/crontabs", 0), ("/etc/cron.d", 1), ("/etc", 1)):
+        for node in fs.children(folder):
+            text = fs.text(node.path) if folder != "/etc" or node.path == "/etc/crontab" else None
+            if text is None or len(text) > _CRONTAB_LIMIT or not may_write(text):
+                continue
+            lines = (_CRON_LINE[user].match(line) for line in text.split("\n"))
+            yield node.path, "\n".join(hit["command"].replace("\\%", "%") if hit else "" for hit in lines)
 
 
 # --------------------------------------------------------------------------- shell scripts
@@ -108,9 +130,11 @@ def _followed(fs: FileSystem, path: str, text: str, parsed: Parsed, source: str 
     script.follow(path, text)
     by_verdict: dict[Verified, Write] = {}
     for write in _about_software(writes(script, fs), path, text):
-        by_verdict.setdefault(_own(write), write)
+        verified = _own(write)
+        by_verdict.setdefault("unknown" if verified == "none" and _OF_A_TOOL.search(path) else verified, write)
     for verified, write in by_verdict.items():
-        yield _told(fs, path, write, verified, source or _source(path, text))
+        feed = getattr(write.event.command, "what", "") == THE_FEED
+        yield _told(fs, path, write, verified, "package feed" if feed else source or _source(path, text))
     if by_verdict and not (parsed.error and not by_verdict.keys() & {"none", "unknown"}):
         return
     standing = [each for each in _standing(parsed, text) if _ABOUT_SOFTWARE.search(text + path) or each[0] not in _RAW]
@@ -277,5 +301,9 @@ def _is_program(node: Node, facts: Facts) -> bool:
 def _source(path: str, text: str) -> str:
     if re.search(r"/(?:www\d?|web|htdocs|cgi-?bin|luci)/", path):
         return "web upload"
+    if re.search(r"(?i)lwm2m|wakaama|leshan", path):
+        return "LwM2M"
+    if re.search(r"(?i)cwmp|tr-?069", path):
+        return "TR-069"
     spoken = "\n".join(line for line in text.splitlines() if not _SPOKEN.match(line))
     return next((name for name, shape in _SOURCES if shape.search(spoken)), "local file")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from typing import Literal
 
 from fwcheck.device._update_scripts import Verified
 from fwcheck.device.firmware import FileSystem
@@ -17,6 +18,8 @@ _SIGNATURE_REQUIRED = re.compile(r"^[ \t]*(?:export[ \t]+)?REQUIRE_IMAGE_SIGNATU
 _METADATA_REQUIRED = re.compile(r"^[ \t]*(?:export[ \t]+)?REQUIRE_IMAGE_METADATA=[\"']?1", re.MULTILINE)
 
 _RAUC_SLOT = re.compile(r"^[ \t]*\[slot\.(\w+)\.\d+\]", re.MULTILINE)
+# SWUpdate: ``-N``, ``--no-downgrading`` and ``no-downgrading`` refuse versions below the one they name (swupdate(1)).
+_NEWER = (r"^[^#]*no-downgrading\s*[=\s]\s*[\"\w$]", r"^(?:\w*=|[^#=]*\bswupdate\b)[^#]*\s-N\s+\S", r"^\w*ARGS\w*=[^#]*\s-N\s+\S")
 _LONGEST = 1024  # characters of a line of settings that is looked at
 
 
@@ -27,7 +30,16 @@ def tool_paths(fs: FileSystem) -> Iterator[UpdatePath]:
 
 
 def _path(
-    fs: FileSystem, source: str, sink: str, verified: Verified, mechanism: str, detail: str, *evidence: Evidence, slots: str = ""
+    fs: FileSystem,
+    source: str,
+    sink: str,
+    verified: Verified,
+    mechanism: str,
+    detail: str,
+    *evidence: Evidence,
+    slots: str = "",
+    rollback: Literal["protected", "unknown"] = "unknown",
+    automatic: Literal["yes", "unknown"] = "unknown",
 ) -> UpdatePath:
     return UpdatePath(
         source=source,
@@ -37,6 +49,8 @@ def _path(
         detail=detail,
         root=fs.label,
         slots=slots,
+        rollback=rollback,
+        automatic=automatic,
         evidence=evidence,
     )
 
@@ -150,10 +164,28 @@ def _apt(fs: FileSystem) -> Iterator[UpdatePath]:
     if trusted:
         yield _path(fs, "package feed", "package manager", "hash", "apt", "feed marked as trusted without a signature", trusted)
     else:
-        first = _line(fs, held[0], r"^\s*(?:deb\s|URIs:).*$")
+        first = _line(fs, held[0], r"^\s*(?:deb\s|URIs:).*$") or fs.evidence(held[0])
+        periodic = _unattended(fs)
         yield _path(
-            fs, "package feed", "package manager", "signature", "apt", "Release files signed", first or fs.evidence(held[0])
+            fs,
+            "package feed",
+            "package manager",
+            "signature",
+            "apt",
+            "Release files signed",
+            first,
+            *((periodic,) if periodic else ()),
+            automatic="yes" if periodic else "unknown",
         )
+
+
+def _unattended(fs: FileSystem) -> Evidence | None:
+    """APT's own timer installs updates where unattended-upgrades is there and switched on."""
+    if not fs.exists("/usr/bin/unattended-upgrade"):
+        return None
+    settings = ["/etc/apt/apt.conf", *sorted(node.path for node in fs.children("/etc/apt/apt.conf.d"))]
+    told = [each for path in settings if (each := _line(fs, path, r"^\s*APT::Periodic::Unattended-Upgrade\s+\"")) is not None]
+    return told[-1] if told and re.search(r'"[1-9a-z]', told[-1].text) else None  # the last one counts
 
 
 # --------------------------------------------------------------------------- image updaters
@@ -185,8 +217,13 @@ def _swupdate(fs: FileSystem) -> Iterator[UpdatePath]:
     shapes = (r"^[^#]*public-key-file\s*=", r"^(?:\w*=|[^#=]*\bswupdate\b)[^#]*\s-k\s+\S", r"^\w*ARGS\w*=[^#]*\s-k\s+\S")
     key = next((each for path in files for shape in shapes if (each := _line(fs, path, shape))), None)
     where = fs.evidence(program)
+    newer = next((each for path in files for shape in _NEWER if (each := _line(fs, path, shape))), None)
     if key is not None:
-        yield _path(fs, "update bundle", "swupdate", "signature", "swupdate", "public key configured", key, where)
+        told = (key, where) if newer is None else (key, where, newer)
+        rollback: Literal["protected", "unknown"] = "unknown" if newer is None else "protected"
+        yield _path(
+            fs, "update bundle", "swupdate", "signature", "swupdate", "public key configured", *told, rollback=rollback
+        )  # fmt: skip
         return
     facts = fs.facts(program)
     imports = facts.elf.imports if facts is not None and facts.elf is not None else ()
@@ -210,7 +247,10 @@ def _rauc(fs: FileSystem) -> Iterator[UpdatePath]:
     text = fs.text(path) or ""
     names = Counter(hit[1] for hit in _RAUC_SLOT.finditer(text) if hit[1] not in ("bootloader", "recovery"))
     slots = "" if not names else "A/B" if max(names.values()) > 1 else "single"
-    yield _path(fs, "update bundle", "rauc", verified, "rauc", detail, keyring or fs.evidence(path), slots=slots)
+    least = _line(fs, path, r"^\s*min-bundle-version\s*=\s*\S")
+    told = (keyring or fs.evidence(path), *((least,) if least else ()))
+    kept: Literal["protected", "unknown"] = "protected" if least and keyring else "unknown"
+    yield _path(fs, "update bundle", "rauc", verified, "rauc", detail, *told, slots=slots, rollback=kept)
 
 
 def _mender(fs: FileSystem) -> Iterator[UpdatePath]:

@@ -19,6 +19,7 @@ from fwcheck.model import Service, UpdatePath
 
 _MOST = 200
 _DEDICATED = re.compile(r"(?i)up(?:date|grade)|f?ota(?![a-z])|firmware|^fw|swupdate|mender|rauc")
+_CRONTAB = re.compile(r"/etc/(?:crontabs/|cron\.d/|crontab$)|/var/spool/cron/")
 _SENT = frozenset({"web upload", "local file or web upload", "container"})
 
 
@@ -45,6 +46,9 @@ def _started(path: UpdatePath, services: Sequence[Service]) -> UpdatePath:
     """
     if path.source in _SENT or not path.mechanism.startswith("/"):
         return path
+    if _CRONTAB.match(path.mechanism):
+        daemon = next((each for each in services if each.enabled == "yes" and each.name in ("crond", "cron")), None)
+        return path if daemon is None else msgspec.structs.replace(path, automatic="yes")
     script = any(step.evidence is not None and step.evidence.location.line is not None for step in path.steps)
     if not script and not _DEDICATED.search(path.mechanism.rsplit("/", 1)[-1]):
         return path

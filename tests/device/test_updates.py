@@ -8,7 +8,7 @@ from support.trees import Link, firmware_of
 
 from fwcheck.device.firmware import Firmware
 from fwcheck.device.updates import update_paths
-from fwcheck.model import Coverage, ElfFacts, Facts, Image, Node, NodeKind, PatternHit
+from fwcheck.model import Coverage, ElfFacts, Facts, Image, Node, NodeKind, PatternHit, Service
 
 ROOT = {"/bin/busybox": b"\x7fELF", "/sbin/init": Link("/bin/busybox"), "/etc/inittab": "::sysinit:/etc/init.d/rcS\n"}
 ELF = b"\x7fELF"
@@ -112,6 +112,15 @@ def test_a_check_in_a_called_script_counts():
         ("/www/cgi-bin/upgrade.sh", "#!/bin/sh\n" + WRITE, "web upload"),
         ("/usr/sbin/up.sh", "#!/bin/sh\ncp /mnt/sd/firmware.bin /tmp/fw.bin\n" + WRITE, "removable media"),
         ("/usr/sbin/up.sh", "#!/bin/sh\ntftp -g -r firmware.bin $1\n" + WRITE, "tftp or ftp"),
+        ("/usr/sbin/cwmp_download.sh", "#!/bin/sh\nwget -O /tmp/fw.bin $1\n" + WRITE, "TR-069"),
+        ("/usr/bin/lwm2m-update", "#!/bin/sh\n# firmware\n" + WRITE, "LwM2M"),
+        (
+            "/usr/sbin/agent.sh",
+            "#!/bin/sh\nmosquitto_sub -t x/ota | while read u; do " + WRITE.strip() + "; done # firmware\n",
+            "cloud",
+        ),
+        ("/usr/sbin/serial.sh", "#!/bin/sh\ncd /tmp && rz -y # firmware\n" + WRITE, "serial line"),
+        ("/etc/hotplug.d/block/50-up", "#!/bin/sh\nmount $D /mnt/usb\nsh /mnt/usb/update.sh\n", "removable media"),
         ("/usr/sbin/up.sh", "#!/bin/sh\n# wget is not used\ncat /tmp/firmware.bin\n" + WRITE, "local file"),
     ],
 )
@@ -189,6 +198,64 @@ def test_opkg_without_keys_is_not_judged_as_signed():
 def test_update_tools_are_read_from_their_settings(files, mechanism, verified):
     (found,) = paths(files)
     assert (found.mechanism, found.verified) == (mechanism, verified)
+
+
+@pytest.mark.parametrize(
+    ("files", "rollback"),
+    [
+        ({"/usr/bin/swupdate": ELF, "/etc/default/swupdate": 'SWUPDATE_ARGS="-v -k /etc/k.pem -N 2.0"\n'}, "protected"),
+        (
+            {
+                "/usr/bin/swupdate": ELF,
+                "/etc/swupdate.cfg": 'globals : {\n public-key-file = "/k";\n no-downgrading = "2.0";\n};\n',
+            },
+            "protected",
+        ),
+        ({"/usr/bin/swupdate": ELF, "/etc/swupdate.cfg": 'globals : {\n public-key-file = "/k";\n};\n'}, "unknown"),
+        ({"/etc/rauc/system.conf": "[system]\nmin-bundle-version=2024.1\n[keyring]\npath=/x\n"}, "protected"),
+        ({"/etc/rauc/system.conf": "[system]\ncompatible=x\n[keyring]\npath=/x\n"}, "unknown"),
+    ],
+)
+def test_tools_that_refuse_older_versions_are_told(files, rollback):
+    assert [each.rollback for each in paths(files)] == [rollback]
+
+
+@pytest.mark.parametrize(
+    ("settings", "automatic"),
+    [
+        ('APT::Periodic::Unattended-Upgrade "1";\n', "yes"),
+        ('APT::Periodic::Unattended-Upgrade "0";\n', "unknown"),
+        ('// APT::Periodic::Unattended-Upgrade "1";\n', "unknown"),
+    ],
+)
+def test_upgrades_that_apt_does_by_itself_are_automatic(settings, automatic):
+    files = {"/etc/apt/sources.list": "deb http://deb.example.net stable main\n", "/usr/bin/apt-get": ELF}
+    (found,) = paths({**files, "/usr/bin/unattended-upgrade": ELF, "/etc/apt/apt.conf.d/20auto-upgrades": settings})
+    assert found.automatic == automatic
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "sink", "source"),
+    [
+        ("/etc/crontabs/root", "0 4 * * * opkg update && opkg upgrade", "opkg", "package feed"),
+        ("/etc/cron.d/up", "@daily root curl -s http://x.example/up | sh", "run as it comes", "http download"),
+        ("/var/spool/cron/crontabs/root", "*/5 1-3 * * 0 wget -O /tmp/u http://x.example/u && sh /tmp/u",
+         "program that was brought in", "http download"),
+    ],
+)  # fmt: skip
+def test_command_lines_of_crontabs_are_followed(path, line, sink, source):
+    firmware = firmware_of({**ROOT, path: f"# m h dom\n{line}\n"})
+    crond = Service(name="crond", program="/usr/sbin/crond", enabled="yes")
+    (found,) = update_paths(firmware, [crond])
+    assert (found.mechanism, found.sink, found.source, found.automatic) == (path, sink, source, "yes")
+    assert found.evidence[0].location.line == 2
+    assert update_paths(firmware)[0].automatic == "unknown"
+    assert paths({path: f"#{line}\n"}) == ()
+
+
+def test_a_module_of_an_update_tool_alone_says_nothing():
+    (found,) = paths({"/usr/share/mender/modules/v3/deb": '#!/bin/sh\ndpkg -i "$2"/files/*.deb\n'})
+    assert found.verified == "unknown"
 
 
 @pytest.mark.parametrize(

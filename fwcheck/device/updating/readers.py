@@ -259,6 +259,7 @@ _INSTALLS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+THE_FEED = "the feed"  # what a package manager brings up to date
 _FEEDS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("opkg", "ipkg", "apk"), ("upgrade",)),
     **dict.fromkeys(("apt-get", "apt", "aptitude"), ("upgrade", "dist-upgrade", "full-upgrade", "safe-upgrade")),
@@ -271,7 +272,7 @@ def _feed(name: str, rest: Sequence[str]) -> Command | None:
     simulated = not {"-s", "--simulate", "--dry-run", "--noaction", "--just-print", "--download-only"}.isdisjoint(rest)
     verb = next(iter(operands(rest)), "")
     if verb in _FEEDS[name] and not simulated:
-        return Sink("apt" if name in ("apt-get", "aptitude") else name, "the feed")
+        return Sink("apt" if name in ("apt-get", "aptitude") else name, THE_FEED)
     return _packages(name, rest) if name in _INSTALLS else None
 
 
