@@ -223,9 +223,9 @@ def gather(
     )
 
 
-def _weight(each: Entry) -> tuple[bool, str, bool, int, int, str]:
-    """Worst first: what holds no level, then the lowest score, then the most critical findings; failed ones at the end."""
-    return each.state == "failed", each.highest or "", not each.refuted, each.score, -each.counts.get("critical", 0), each.label
+def _weight(each: Entry) -> tuple[bool, bool, int, int, str]:
+    """Worst first: what refutes the target, then the lowest score, then the most critical findings; failed ones at the end."""
+    return each.state == "failed", not each.refuted, each.score, -each.counts.get("critical", 0), each.label
 
 
 # --------------------------------------------------------------------------- one image
