@@ -516,3 +516,14 @@ def test_the_cve_list_gives_a_score_or_a_word(tmp_path, target, metric, score, w
     run([put(tmp_path, "one.json", record)], target)
     found = {each.id: each for each in Knowledge.open(target).vulnerabilities(Component(name="dnsmasq", version="2.98"))}
     assert (found["CVE-2026-0009"].score, found["CVE-2026-0009"].severity) == (score, word)
+
+
+def test_what_a_killed_import_left_behind_is_no_hindrance(tmp_path, target):
+    run([put(tmp_path, "first.json", feed(DNSMASQ))], target)
+    left = target.with_name(target.name + ".part")
+    left.write_bytes(target.read_bytes()[:5000] + b"\xff" * 3000)  # the process ended while it wrote
+    run([put(tmp_path, "second.json", feed(CURL))], target)
+    base = Knowledge.open(target)
+    assert "CVE-2026-0001" in ids(base, "dnsmasq", "2.98")
+    assert "CVE-2026-0002" in ids(base, "curl", "8.10.0")
+    assert not left.exists()

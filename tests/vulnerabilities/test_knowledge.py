@@ -183,7 +183,7 @@ def test_versions_outside_a_range_are_not_accused(shipped, name, version, cve):
         ("esp-idf", "3.0", "2020-10-31"),  # older than all that are listed
         ("esp-idf", "5.3", None),
         ("samba", "3.0.26", "2015-03-04"),
-        ("samba", "4.9.5", None),
+        ("samba", "4.9.5", "2020-03-31"),
         ("bootstrap", "3.3.7", "2019-07-24"),
         ("mbed_tls", "2.16.1", "2021-12-31"),
         ("mbed_tls", "2.18.0", None),
