@@ -9,6 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.serving import REPAIRED, Served
 
+pytestmark = pytest.mark.parametrize(
+    "served", ["embedded"], indirect=True, scope="session"
+)  # what is outside makes no difference
+
 ROLES = ("uploader", "auditor", "admin")
 # Route, and the least role that may ask. Routes that are missing here fail test_every_route_is_in_the_matrix.
 MATRIX = {

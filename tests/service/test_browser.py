@@ -14,7 +14,10 @@ from support.serving import INSECURE, REPAIRED, Served
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (apt-get install chromium)")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (apt-get install chromium)"),
+    pytest.mark.parametrize("served", ["embedded"], indirect=True, scope="session"),
+]
 
 
 @pytest.fixture

@@ -14,6 +14,10 @@ from support.serving import REPAIRED, Served
 from fwcheck.service import client as module
 from fwcheck.service.client import Client
 
+pytestmark = pytest.mark.parametrize(
+    "served", ["embedded"], indirect=True, scope="session"
+)  # what is outside makes no difference
+
 
 class Cutting:
     """Passes connections on to the service, and cuts the first ones after so many bytes."""
