@@ -24,6 +24,7 @@ from fwcheck.reports.table import Column, Table
 
 _LONGEST = 4000  # characters of a cell; the format allows 32,767
 _EVIDENCE_ROWS = 2000  # findings on the sheet of evidence, worst first; the CSV report holds all
+_QUOTED = 240  # characters of evidence in a row: a sheet's rows end at 409 points
 _SHOWN = 6  # findings named in a row; all of them stand on the sheet of evidence
 _EPOCH = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)  # the file does not depend on when it was made
 _HEAD_ROWS = 7  # rows above the table
@@ -138,7 +139,7 @@ def _quoted(finding: Finding, lang: Lang, *, show_secrets: bool) -> str:
     lines = (
         f"{finding.rule} ({label(finding.confidence, lang)}) {finding.title}",
         f"  {view.place(finding.location)}",
-        f"  {shown}" if shown else "",
+        f"  {shown[:_QUOTED]}{'…' if len(shown) > _QUOTED else ''}" if shown else "",
     )
     return "\n".join(line for line in lines if line)
 
@@ -196,8 +197,7 @@ def _header(sheet: Any, report: Report, tier: TierVerdict, lang: Lang, bold: Any
     )
     sheet.write_string(0, 0, _word("title", lang).format(level=tier.id), bold)
     for number, (name, value) in enumerate(lines, 1):
-        sheet.write_string(number, 0, _word(name, lang), font)
-        sheet.write_string(number, 1, _text(value), font)
+        sheet.write_string(number, 0, f"{_word(name, lang)}: {_text(value)}" if value else f"{_word(name, lang)}:", font)
     sheet.write_string(5, 0, _word("note", lang) + ("" if tier.official else f" {tier.note}"), font)
 
 

@@ -66,10 +66,10 @@ def _row(each: Provision, findings: list[Finding], report: Report, lang: Lang, *
         "reference": each.id,
         "asked": each.text(lang),
         "status": each.status,
-        "condition": "\n".join(_condition(key, report.device, lang) for key in each.conditions),
+        "condition": "\n".join(_condition(key, report.device, lang) for key in each.conditions) or "–",
         "suggested": label(state, lang),
         "detail": "\n".join(_lines(speaking, lang, show_secrets=show_secrets)),
-        "from": "\n".join(view.place(one.location) for one in speaking[:_SHOWN]),
+        "from": "\n".join(dict.fromkeys(view.place(one.location) for one in speaking[:_SHOWN])) or "–",
         "todo": _todo(each, bool(adverse), lang),
     }
 

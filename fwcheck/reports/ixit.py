@@ -208,11 +208,16 @@ def _updates(report: Report, say: _Say) -> Iterator[_Row]:
             continue
         steps = [f"{number}. {label(f'step_{each.action}', say.lang)}: {each.what}" for number, each in enumerate(path.steps, 1)]
         signed = [each.what for each in path.steps if each.action in {"verify", "compare"}]
-        checked = say("verified", check=path.verified, transport=path.transport, rollback=path.rollback)
+        checked = say(
+            "verified",
+            check=say(f"check_{path.verified}"),
+            transport=say(f"transport_{path.transport}"),
+            rollback=say(f"rollback_{path.rollback}"),
+        )
         yield _Row(
             {
                 "id": _way(path),
-                "description": "\n".join((say("way", source=path.source, sink=path.sink), *steps)),
+                "description": "\n".join((say("way", source=say(path.source), sink=path.sink), *steps)),
                 "guarantees": checked,
                 "cryptography": "\n".join(signed),
                 "initiation": say("automatic", answer=say(path.automatic)),
@@ -280,8 +285,8 @@ def _communication(report: Report, say: _Say) -> Iterator[_Row]:
             yield _Row(
                 {
                     "id": f"ComMech-{_way(path)}",
-                    "description": say("fetches", source=path.source),
-                    "cryptography": label(f"transport_{path.transport}", say.lang),
+                    "description": say("fetches", source=say(path.source)),
+                    "cryptography": say(f"transport_{path.transport}"),
                 },
                 path.evidence,
             )

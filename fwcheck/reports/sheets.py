@@ -75,4 +75,4 @@ def height(row: Mapping[str, str], columns: Sequence[Column]) -> float:
 
 def _cells(line: str) -> float:
     """How wide a text is, in characters of the sheet: wide and full-width characters take two (UAX #11)."""
-    return sum(2.1 if unicodedata.east_asian_width(char) in "WF" else 1.08 for char in line)
+    return sum(2.0 if unicodedata.east_asian_width(char) in "WF" else 0.98 for char in line)
