@@ -42,6 +42,7 @@ class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     assessment: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
+    next: tuple[str, ...] = ()
     differs: tuple[str, ...] = ()  # from common summaries of the scheme
 
 
@@ -57,6 +58,7 @@ def suggest(declared: Declaration, lang: Lang = "en") -> Suggestion:
         out = words(*(["out_general"] if use.general_purpose else []), *([] if use.ip else ["out_no_ip"]))
         return Suggestion(apply_for=None, aim_at=None, as_of=said.date, reasons=out, differs=words("differs_scope"))
     aim = _aim(declared)
+    costs = ("fee_body",) if aim in ("STAR-3", "STAR-4") else ()
     modes = ("mode_body",) if aim in ("STAR-3", "STAR-4") else ()
     return Suggestion(
         apply_for="STAR-1",
@@ -64,7 +66,8 @@ def suggest(declared: Declaration, lang: Lang = "en") -> Suggestion:
         as_of=said.date,
         reasons=words(*_reasons(declared, aim)),
         assessment=words("mode_self", *modes),
-        evidence=tuple(_evidence(level, declared, said, lang) for level in dict.fromkeys(("STAR-1", aim))),
+        evidence=(*(_evidence(level, declared, said, lang) for level in dict.fromkeys(("STAR-1", aim))), *words("fee", *costs)),
+        next=(said.statements["next"].text(lang).format(level=aim),),
         differs=words("differs_level", "differs_voluntary", "differs_score", "differs_scope"),
     )
 
@@ -74,16 +77,23 @@ def _aim(declared: Declaration) -> str:
     use = declared.use
     if use.buyer == "public":
         return "STAR-4" if use.consequence == "safety" else "STAR-3"
-    grave = use.consequence in ("outage", "safety") or use.data == "confidential"
-    return "STAR-2" if grave or use.data == "personal" or use.consequence == "privacy" else "STAR-1"
+    return "STAR-2" if _grave(declared) else "STAR-1"
+
+
+def _grave(declared: Declaration) -> bool:
+    """Whether what it handles, or what its failing would mean, asks for more than the minimum."""
+    return declared.use.data != "none" or declared.use.consequence != "nuisance"
 
 
 def _reasons(declared: Declaration, aim: str) -> Iterator[str]:
     use = declared.use
     yield "star1_base"
     yield "buyer_public" if use.buyer == "public" else "buyer_private"
-    if aim == "STAR-2":
+    if aim == "STAR-1":
+        yield "nothing_more"
+    elif _grave(declared):
         yield "data_grave"
+    if aim == "STAR-2":
         yield "star2_none"
     if aim in ("STAR-3", "STAR-4"):
         yield "star3_published" if declared.product.type in _PUBLISHED_STAR3 else "star3_type"

@@ -6,6 +6,8 @@ import pty
 import subprocess
 import sys
 
+from rich.cells import cell_len
+
 
 def run(*arguments, **more):
     command = [sys.executable, "-m", "fwcheck", "level", *arguments]
@@ -35,10 +37,33 @@ def test_without_a_terminal_or_with_a_broken_file_there_is_one_line(tmp_path):
 def test_questions_are_asked_again_until_the_answer_is_one_of_those_given():
     main, terminal = pty.openpty()
     command = [sys.executable, "-m", "fwcheck", "level"]
-    with subprocess.Popen(command, stdin=terminal, stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(command, stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         os.close(terminal)
-        os.write(main, b"toaster\nrouter\n\n\npublic\n\n\n\n")
-        out, _ = child.communicate(timeout=60)
+        os.write(main, b"toaster\nrou\n\n\npublic\n\n4\n\n")
+        out, asked = child.communicate(timeout=60)
     os.close(main)
     assert child.returncode == 0
-    assert "Aim at: STAR-3" in out
+    assert asked.count("number or a word of the list") == 1
+    assert out.startswith("Apply for: STAR-1\nAim at: STAR-4\n")
+
+
+def test_a_product_out_of_scope_is_not_asked_further():
+    main, terminal = pty.openpty()
+    command = [sys.executable, "-m", "fwcheck", "level", "--lang", "ja"]
+    with subprocess.Popen(command, stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        os.close(terminal)
+        os.write(main, b"\nno\n")
+        out, asked = child.communicate(timeout=60)
+    os.close(main)
+    assert child.returncode == 0
+    assert out.startswith("申請するレベル: なし")
+    assert "主な調達者は" not in asked
+
+
+def test_lines_fit_the_terminal(tmp_path):
+    path = tmp_path / "product.toml"
+    path.write_text('[use]\nbuyer = "public"\ndata = "personal"\n')
+    for lang in ("en", "ja"):
+        out = run("--product", str(path), "--lang", lang, env={**os.environ, "COLUMNS": "60"}).stdout
+        assert max(cell_len(line) for line in out.splitlines()) <= 62
+        assert "fwcheck scan" in " ".join(out.split())

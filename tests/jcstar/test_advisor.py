@@ -25,7 +25,10 @@ def asked(kind="generic", **use):
 def test_what_to_aim_at_follows_buyer_and_stakes(kind, use, aim):
     found = asked(kind, **use)
     assert (found.apply_for, found.aim_at) == ("STAR-1", aim)
-    assert found.evidence[-1].startswith(f"Evidence for {aim}")
+    levels = [each.split(":")[0] for each in found.evidence if each.startswith("Evidence for")]
+    assert levels == [f"Evidence for {level}" for level in dict.fromkeys(("STAR-1", aim))]
+    assert any("198,000 yen" in each for each in found.evidence)
+    assert f"--target {aim}" in found.next[0]
 
 
 @pytest.mark.parametrize("use", [{"ip": False}, {"general_purpose": True}])
