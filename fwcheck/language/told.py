@@ -22,3 +22,4 @@ def said(text: str, lang: Lang) -> str:
     from fwcheck.language.japanese import phrasebook  # noqa: PLC0415
 
     return phrasebook().say(text)
+

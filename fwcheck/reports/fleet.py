@@ -14,6 +14,7 @@ import msgspec
 
 from fwcheck.fleet import Entry, Fleet
 from fwcheck.jcstar.extent import size
+from fwcheck.language.told import said
 from fwcheck.reports import view
 from fwcheck.reports.csv import cell
 from fwcheck.reports.labels import label
@@ -47,6 +48,7 @@ def html(fleet: Fleet, *, lang: Lang = "en") -> str:
         "twins": twins(fleet),
         "lang": lang,
         "word": word,
+        "said": lambda text: said(text, lang),
         "size": size,
         "percent": view.percent,
         "gate": gate,
