@@ -22,4 +22,3 @@ def said(text: str, lang: Lang) -> str:
     from fwcheck.language.japanese import phrasebook  # noqa: PLC0415
 
     return phrasebook().say(text)
-

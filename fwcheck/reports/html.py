@@ -85,15 +85,7 @@ def _values(report: Report, lang: Lang, *, show_secrets: bool) -> dict[str, Any]
         "sentence": view.level_sentence(view.target(report), lang),
         "levels": levels(report, lang),
         "findings": findings,
-        "cards": _markup(
-            cards(
-                findings,
-                word,
-                lambda rule: rule_title(rule, lang),
-                {row.id for row in report.tiers[-1].criteria},
-                show_secrets=show_secrets,
-            )
-        ),
+        "cards": _markup(cards(findings, word, {row.id for row in report.tiers[-1].criteria}, show_secrets=show_secrets)),
         "tree": _markup(tree(report.tree, places, word)),
         "listed": sum(len(branch.leaves) + branch.more for branch in report.tree),
         "steps": view.fix_first(report, groups),

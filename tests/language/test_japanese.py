@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from fwcheck.analysers.registry import rules
-from fwcheck.language.japanese import in_japanese, phrasebook
+from fwcheck.language.japanese import _of_files, _of_rules, in_japanese, phrasebook
+from fwcheck.language.phrasebook import Phrase
 from fwcheck.language.told import told
 from fwcheck.model import Device, Report
 from fwcheck.pipeline import Options, scan
@@ -17,6 +18,7 @@ from fwcheck.reports.json import read, render
 from tests.support.wording import claims
 
 SAMPLES = Path(__file__).parents[2] / "samples"
+BLANK = re.compile(r"\{\w+(?::\w+)?\}")
 JAPANESE = re.compile(r"[ぁ-んァ-ヶ一-鿿]")
 
 
@@ -40,6 +42,15 @@ def test_a_rule_is_told_in_japanese(id: str) -> None:
 
 def test_every_phrase_is_well_made() -> None:
     assert phrasebook().knows("Account root has no password")
+
+
+def test_no_phrase_fits_nearly_everything() -> None:
+    """Blanks that take any text need fixed words enough around them."""
+    for english, other in (*_of_rules(), *_of_files()):
+        if BLANK.search(english):
+            phrase = Phrase(english, other)
+            loose = [blank.name for blank in phrase.blanks if blank.kind in {"", "any", "names"}]
+            assert not loose or phrase.weight >= (6 if phrase.literals[0] else 8), f"{english!r}: give its blanks a kind"
 
 
 def test_only_sentences_change(report: Report) -> None:
