@@ -1,7 +1,8 @@
 """The compilers that programs name in their section ``.comment``: what the software of the image was built with.
 
 A program carries the remark of every object that was linked into it; those of the C library's start files may be older than its
-own. Only compilers that several programs name are told. Forms: ``GCC: (GNU) 4.3.3``, ``GCC: (crosstool-NG 1.20.0) 4.9.1``,
+own (uClibc's say 3.3.2 whatever built them). Only compilers that several programs name are told, and none that has a newer one
+beside it everywhere. Forms: ``GCC: (GNU) 4.3.3``, ``GCC: (crosstool-NG 1.20.0) 4.9.1``,
 ``GCC: (OpenWrt GCC 12.3.0 r23497) 12.3.0``, ``clang version 10.0.1``, ``Android (6454773) clang version 11.0.2``.
 """
 
@@ -31,18 +32,22 @@ class Compiler(NamedTuple):
 def compilers(firmware: Firmware) -> Iterator[Compiler]:
     """Every compiler that at least three programs or libraries name, kernel modules apart."""
     found: dict[tuple[str, str], list[Evidence]] = {}
+    newest: set[tuple[str, str]] = set()  # of at least one program
     for node, facts in firmware.contents():
         if facts.elf is None or facts.elf.modinfo:
             continue
-        named: set[tuple[str, str]] = set()
-        for remark in facts.elf.comment:
-            if (compiler := _read(remark)) is not None and compiler not in named:
-                named.add(compiler)
-                place = Location(chain=node.chain, path=node.path)
-                found.setdefault(compiler, []).append(Evidence(location=place, text=f".comment: {remark[:120]}"))
+        named = {compiler: remark for remark in facts.elf.comment if (compiler := _read(remark)) is not None}
+        for compiler, remark in named.items():
+            place = Location(chain=node.chain, path=node.path)
+            found.setdefault(compiler, []).append(Evidence(location=place, text=f".comment: {remark[:120]}"))
+        newest |= {max((each for each in named if each[0] == name), key=_numbers) for name, _ in named}
     for (name, version), evidence in sorted(found.items()):
-        if len(evidence) >= _PROGRAMS:
+        if len(evidence) >= _PROGRAMS and (name, version) in newest:
             yield Compiler(name, version, tuple(evidence[:_PLACES]))
+
+
+def _numbers(compiler: tuple[str, str]) -> tuple[int, ...]:
+    return tuple(int(number) for number in compiler[1].split("."))
 
 
 def _read(remark: str) -> tuple[str, str] | None:

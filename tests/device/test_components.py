@@ -417,6 +417,14 @@ def test_compilers_are_what_several_programs_name(remark, told):
     assert named(2) == []
 
 
+def test_a_compiler_of_start_files_alone_is_not_told():
+    both = compiled("GCC: (GNU) 3.3.2", "GCC: (Buildroot 2012.11.1) 4.6.3")
+    files = {f"/bin/p{number}": {"elf": both} for number in range(4)}
+    assert [each.version for each in compilers(firmware(files))] == ["4.6.3"]
+    files["/bin/old"] = {"elf": compiled("GCC: (GNU) 3.3.2")}
+    assert [each.version for each in compilers(firmware(files))] == ["3.3.2", "4.6.3"]
+
+
 BUILDROOT = """"PACKAGE","VERSION","LICENSE","LICENSE FILES","SOURCE ARCHIVE","SOURCE SITE","DEPENDENCIES WITH LICENSES"
 "busybox","1.36.1","GPL-2.0, bzip2-1.0.4","LICENSE","busybox-1.36.1.tar.bz2","https://busybox.example","skeleton [unknown]"
 "libopenssl","3.0.14","Apache-2.0","LICENSE.txt","openssl-3.0.14.tar.gz","https://openssl.example",""
