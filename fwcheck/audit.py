@@ -66,6 +66,7 @@ NO_IMAGES = (
 )
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _EXTRA = 120.0  # seconds that a scan may take beyond the time for its contents: the structure, the later stages, the reports
+_POLL = 0.1  # seconds between looks whether the user wants it to end
 _EVERY = 0.05  # seconds between two messages about progress
 
 
@@ -239,8 +240,20 @@ def _digest(path: Path) -> str:
 # --------------------------------------------------------------------------- one image
 
 
-def read(target: Target, job: Job, store: Store, progress: Progress) -> Entry:
-    """Scans one image in a child process. Whatever happens to the child, there is a result that says so."""
+class Interrupted(Exception):
+    """The user has ended the audit; everything that was finished is on disk."""
+
+
+def _never() -> bool:
+    return False
+
+
+def read(target: Target, job: Job, store: Store, progress: Progress, stopped: Callable[[], bool] = _never) -> Entry:
+    """Scans one image in a child process. Whatever happens to the child, there is a result that says so.
+
+    Raises Interrupted once ``stopped`` says so. It is asked rather than raised by a signal: an exception in the middle of a fork
+    would be lost.
+    """
     context: Any = multiprocessing.get_context("fork")
     here, there = context.Pipe(duplex=False)
     child = context.Process(target=_child, args=(target, job, store.directory, store.salt, there))
@@ -248,7 +261,7 @@ def read(target: Target, job: Job, store: Store, progress: Progress) -> Entry:
     there.close()
     until = time.monotonic() + job.options.limits.seconds_image + _EXTRA
     try:
-        result = _listen(here, until, progress)
+        result = _listen(here, until, progress, stopped)
     finally:
         if child.is_alive() and (not here.poll() or time.monotonic() > until):
             child.kill()
@@ -263,10 +276,12 @@ def read(target: Target, job: Job, store: Store, progress: Progress) -> Entry:
     return _failed(target, f"its scan ended with {how}" + (" (out of memory?)" if code == -signal.SIGKILL else ""))
 
 
-def _listen(pipe: Connection, until: float, progress: Progress) -> Entry | None:
+def _listen(pipe: Connection, until: float, progress: Progress, stopped: Callable[[], bool]) -> Entry | None:
     """Passes the child's progress on until its result comes; None when it ended without one or took too long."""
     while time.monotonic() < until:
-        if not pipe.poll(1.0):
+        if stopped():
+            raise Interrupted
+        if not pipe.poll(_POLL):
             continue
         try:
             told = pipe.recv_bytes()
@@ -336,17 +351,25 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run(
-    wanted: Sequence[Target], job: Job, store: Store, progress: Callable[[Target, int], Progress], *, retry: bool = False
+    wanted: Sequence[Target],
+    job: Job,
+    store: Store,
+    progress: Callable[[Target, int], Progress],
+    *,
+    retry: bool = False,
+    stopped: Callable[[], bool] = _never,
 ) -> Iterator[Step]:
     """Goes through the images in their order; results that are there already come first, and at once.
 
     ``progress`` gives what is called with the stages of an image, by the image and how many are done. ``retry``: images that
-    failed before are tried again.
+    failed before are tried again. Raises Interrupted once ``stopped`` says so.
     """
     todo: list[tuple[Target, str | None]] = []
     done = 0
     asked = asked_of(job)
     for target in wanted:
+        if stopped():
+            raise Interrupted
         try:
             key: str | None = key_of(target, asked)
         except OSError:
@@ -360,7 +383,7 @@ def run(
     if todo:
         prepare(job.options)
     for target, key in todo:
-        result = read(target, job, store, progress(target, done))
+        result = read(target, job, store, progress(target, done), stopped)
         if key is not None:
             store.keep(key, result)
         done += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from fwcheck.cli.progress import Progress
 
 if TYPE_CHECKING:
     from fwcheck.audit import Job, Target
+    from fwcheck.extraction.limits import Stop
     from fwcheck.fleet import Entry, Fleet
 
 _WORST = (2, 1, 3, 0)  # exit statuses, the one that wins first
@@ -58,8 +58,8 @@ def run(options: argparse.Namespace) -> int:
     store = Store(options.output)
     entries: dict[str, Entry] = {}
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # from here on results are on disk, and the page tells of them
-        interrupted = not _all(wanted, job, store, options, entries)
+        stop = shared.interruptible()  # from here on results are on disk, and the page tells of them
+        interrupted = not _all(wanted, job, store, options, entries, stop)
         fleet = _write(entries, wanted, left_out, options)
     finally:
         store.close()
@@ -103,8 +103,9 @@ def _job(options: argparse.Namespace) -> Job:
     return Job(options=wanted, formats=formats, lang=options.lang)
 
 
-def _all(wanted: list[Target], job: Job, store: Any, options: argparse.Namespace, entries: dict[str, Entry]) -> bool:
+def _all(wanted: list[Target], job: Job, store: Any, options: argparse.Namespace, entries: dict[str, Entry], stop: Stop) -> bool:
     """Fills ``entries``; False when the user ended it."""
+    from fwcheck.audit import Interrupted  # noqa: PLC0415
     from fwcheck.audit import run as steps  # noqa: PLC0415
 
     bars: list[Progress] = []
@@ -116,11 +117,11 @@ def _all(wanted: list[Target], job: Job, store: Any, options: argparse.Namespace
         return bars[0]
 
     try:
-        for step in steps(wanted, job, store, progress, retry=options.retry_failed):
+        for step in steps(wanted, job, store, progress, retry=options.retry_failed, stopped=lambda: stop.asked):
             entries[step.entry.label] = step.entry
             if step.entry.state == "failed" and not step.known and not options.quiet:
                 print(f"fwcheck: {step.entry.label}: {step.entry.reason}", file=sys.stderr)
-    except KeyboardInterrupt:
+    except Interrupted:
         return False
     finally:
         for each in bars:
