@@ -194,7 +194,7 @@ def password(account: Account, lang: Lang = "en", *, show_secrets: bool = False)
     """The state of an account's password in words; the password itself only on demand."""
     words = label(f"password_{account.password}", lang) + (f" ({account.scheme})" if account.scheme else "")
     if account.cracked:
-        words += f", {label('cracked', lang)}"
+        words += f"{'、' if lang == 'ja' else ', '}{label('cracked', lang)}"
     if show_secrets and account.plain:
         words += f": {plain(account.plain)}"
     return words
