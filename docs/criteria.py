@@ -9,19 +9,9 @@ from fwcheck.analysers._product_types import kinds
 from fwcheck.analysers.registry import rules
 from fwcheck.declaration import ProductType
 from fwcheck.jcstar import score
-from fwcheck.jcstar.catalogue import Criterion, Lang, Profile, shipped
+from fwcheck.jcstar.catalogue import STANDARDS, Criterion, Lang, Profile, shipped
 from fwcheck.model import Severity, Verdict
 
-STANDARDS = {
-    "en303645": "ETSI EN 303 645",
-    "ts103701": "ETSI TS 103 701",
-    "nistir8425": "NISTIR 8425",
-    "psti": "UK PSTI",
-    "cls": "CLS(IoT)",
-    "en18031": "EN 18031",
-    "cra": "CRA",
-    "iec62443-4-2": "IEC 62443-4-2",
-}
 _WORDS = {
     "asked": ("Asked", "要件の要約"),
     "decided_by": ("Decided by", "評価手法"),

@@ -20,6 +20,17 @@ from fwcheck.declaration import ProductType
 Lang = Literal["en", "ja"]
 Role = Literal["refutes", "weakens", "supports", "informs"]
 Subject = Literal["network_service", "login", "network_login", "update_path", "component", "hardening"]
+# What the keys of anchors are called.
+STANDARDS = {
+    "en303645": "ETSI EN 303 645",
+    "ts103701": "ETSI TS 103 701",
+    "nistir8425": "NISTIR 8425",
+    "psti": "UK PSTI",
+    "cls": "CLS(IoT)",
+    "en18031": "EN 18031",
+    "cra": "CRA",
+    "iec62443-4-2": "IEC 62443-4-2",
+}
 ON_STATEMENTS = "DEC-"  # rules that hold a maker's statement against the image
 
 

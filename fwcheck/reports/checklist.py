@@ -13,7 +13,7 @@ from typing import Any
 
 import xlsxwriter
 
-from fwcheck.jcstar.catalogue import Criterion, criteria
+from fwcheck.jcstar.catalogue import STANDARDS, Criterion, criteria
 from fwcheck.language.told import told
 from fwcheck.model import CriterionVerdict, Finding, Report, TierVerdict, Verdict
 from fwcheck.reports import ics, ixit, sheets, view
@@ -24,7 +24,7 @@ from fwcheck.reports.table import Column, Table
 
 _LONGEST = 4000  # characters of a cell; the format allows 32,767
 _EVIDENCE_ROWS = 2000  # findings on the sheet of evidence, worst first; the CSV report holds all
-_QUOTED = 240  # characters of evidence in a row: a sheet's rows end at 409 points
+_QUOTED = 200  # characters of evidence in a row: a sheet's rows end at 409 points
 _SHOWN = 6  # findings named in a row; all of them stand on the sheet of evidence
 _EPOCH = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)  # the file does not depend on when it was made
 _HEAD_ROWS = 7  # rows above the table
@@ -124,7 +124,7 @@ def rows(report: Report, tier: TierVerdict, lang: Lang, *, show_secrets: bool = 
             "evidence": "\n".join(_quoted(each, lang, show_secrets=show_secrets) for each in held[:_SHOWN]),
             "documents": "\n".join(need.text(lang) for need in criterion.needs if need.kind == "document"),
             "tests": "\n".join(need.text(lang) for need in criterion.needs if need.kind == "device-test"),
-            "references": "\n".join(f"{name}: {', '.join(ids)}" for name, ids in criterion.anchors.items()),
+            "references": "\n".join(f"{STANDARDS.get(name, name)}: {', '.join(ids)}" for name, ids in criterion.anchors.items()),
         }
 
 

@@ -64,13 +64,19 @@ def height(row: Mapping[str, str], columns: Sequence[Column]) -> float:
     """The height of a row in points, so that each cell shows its text: programs do not all fit rows by themselves."""
     lines = max(
         (
-            sum(max(1, math.ceil(_cells(line) / column.width)) for line in shown(row[column.key]).split("\n"))
+            sum(_wrapped(_cells(line) / column.width) for line in shown(row[column.key]).split("\n"))
             for column in columns
             if column.key in row
         ),
         default=1,
     )
     return min(_HIGHEST, lines * LINE + 4)
+
+
+def _wrapped(widths: float) -> int:
+    """Lines that a text of so many column widths takes: words that do not fit leave the ends of long ones empty."""
+    lines = max(1, math.ceil(widths))
+    return lines + lines // 4
 
 
 def _cells(line: str) -> float:
