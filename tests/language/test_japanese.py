@@ -88,3 +88,10 @@ def test_the_rule_of_a_third_party_stays_english(report: Report) -> None:
     )
     shown = in_japanese(msgspec.structs.replace(report, findings=(finding,))).findings[0]
     assert (shown.title, shown.remediation) == ("A title of somebody else", "Mend it.")
+
+
+def test_no_sentence_is_told_in_two_ways() -> None:
+    told: dict[str, str] = {}
+    for english, other in _of_files():
+        form = re.sub(r"\{\w+", "{", english)  # names of blanks do not count, their kinds do
+        assert BLANK.sub("{}", told.setdefault(form, other)) == BLANK.sub("{}", other), f"{english!r} stands there twice"
