@@ -16,7 +16,7 @@ from fwcheck.gate import Baseline, BrokenFile, Demands, Policy, Settled, Waivers
 from fwcheck.gate.demands import Level, Tier
 from fwcheck.gate.waivers import resettled
 from fwcheck.jcstar.mapper import judge, summary
-from fwcheck.model import Finding, Report, TierSummary
+from fwcheck.model import Finding, GateResult, Report, TierSummary
 from fwcheck.reports.json import read
 
 LARGEST_REPORT = 512 << 20
@@ -88,6 +88,20 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True):
             tiers = judge(report.findings, report.coverage, report.device, target=target, ran=ran)
             report = msgspec.structs.replace(report, tiers=tiers, tier=TierSummary(target=target, **summary(tiers, target)))
         return self.held(report, settled)
+
+
+def unsettled(report: Report, ran: Collection[str]) -> Report:
+    """The report as it is without waivers, baseline and gates."""
+    replace = msgspec.structs.replace
+    findings = tuple(
+        replace(each, waived=False, waiver=None, baseline="") if each.waived or each.baseline else each
+        for each in report.findings
+    )
+    if any(each.waived for each in report.findings):
+        target = report.tier.target
+        tiers = judge(findings, report.coverage, report.device, target=target, ran=ran)
+        report = replace(report, tiers=tiers, tier=TierSummary(target=target, **summary(tiers, target)))
+    return replace(report, findings=findings, gate=GateResult())
 
 
 def read_report(path: Path) -> Report:

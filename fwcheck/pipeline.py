@@ -28,6 +28,7 @@ from fwcheck.unpacking import LARGEST, InputError, Progress, ReadOptions, extrac
 if TYPE_CHECKING:
     from fwcheck.device.signatures import PublicKey
     from fwcheck.judging import Gates
+    from fwcheck.remembered import Remembered
     from fwcheck.vulnerabilities.database import Knowledge
     from fwcheck.vulnerabilities.store import Statement
 
@@ -50,6 +51,7 @@ class Options(ReadOptions, frozen=True, kw_only=True):
     policy: Path | None = None  # what a team asks of its images (policy.toml)
     waivers: Path | None = None  # findings that somebody answers for (waivers.toml)
     baseline: Path | None = None  # an earlier report: only what is new fails
+    recall: bool = False  # the report that the cache keeps of the same image will do; it holds no secrets to be shown
 
 
 def ran(rules: Iterable[str], declared: Declaration | None) -> frozenset[str]:
@@ -129,10 +131,54 @@ def _seldom_collected() -> Iterator[None]:
 def _scan(path: Path, options: Options, progress: Progress) -> Report:
     clock = _Clock()
     given = _Given(options)
+    remembered = _remembered(path, options)
+    if remembered is not None and (known := remembered.get()) is not None:
+        return _recalled(known, given, clock)
     firmware = extract(path, options, progress, _later_stages(options.database))
     clock.mark("extraction_and_inspection")
     gc.freeze()  # the tree and the facts stay
-    return _concluded(firmware, given, clock, progress)
+    report = _concluded(firmware, given, clock, progress)
+    if remembered is not None:
+        from fwcheck.analysers.registry import rules  # noqa: PLC0415
+        from fwcheck.judging import unsettled  # noqa: PLC0415
+
+        remembered.put(unsettled(report, ran(rules(), given.declared)))
+    return report
+
+
+def _remembered(path: Path, options: Options) -> Remembered | None:
+    """Where the report of this image is kept between scans, if it may be."""
+    if not options.recall or options.cache is None or options.second_opinions:
+        return None
+    from fwcheck.remembered import Remembered, key  # noqa: PLC0415
+    from fwcheck.vulnerabilities.database import user_file  # noqa: PLC0415
+
+    database = options.database or user_file()
+    files = [*options.update_keys, *options.vex, *([options.product] if options.product is not None else [])]
+    said = (options.target, msgspec.structs.replace(options.limits, stop=None, meter=None))
+    try:
+        if not path.is_file() or path.stat().st_size > LARGEST:
+            return None
+        with path.open("rb") as file:
+            image = hashlib.file_digest(file, "sha256").hexdigest()
+        state = f"{database} {database.stat().st_size} {database.stat().st_mtime_ns}" if database.is_file() else ""
+        return Remembered(options.cache, key(image, options.name or path.name, said, files, state))
+    except OSError:
+        return None  # told where it is read
+
+
+def _recalled(report: Report, given: _Given, clock: _Clock) -> Report:
+    """The kept report with the gates of this run."""
+    gates = given.gates or read_gates(given.options)
+    names: frozenset[str] = frozenset()
+    if gates.waivers is not None:  # only they change what the levels are judged by
+        from fwcheck.analysers.registry import rules  # noqa: PLC0415
+
+        names = ran(rules(), given.declared)
+    device = msgspec.structs.replace(report.device, components=report.components)
+    report = gates.again(msgspec.structs.replace(report, device=device), names)
+    clock.mark("recalled")
+    return msgspec.structs.replace(report, timing=clock.total())
 
 
 def _concluded(firmware: Firmware, given: _Given, clock: _Clock, progress: Progress) -> Report:

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "fwcheck"
 ORDER = (
     "declaration", "model", "extraction", "inspection", "device", "analysers", "quotation", "listing",
     "vulnerabilities", "jcstar", "gate", "difference",
-    "fleet", "language", "reports", "judging", "attestation",
+    "fleet", "language", "reports", "judging", "attestation", "remembered",
     "workers", "reading", "writing", "opinions", "assembly", "unpacking", "pipeline", "audit", "service", "cli",
 )  # fmt: skip
 FORBIDDEN = {

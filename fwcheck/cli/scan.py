@@ -88,6 +88,7 @@ def _pipeline_options(options: argparse.Namespace, stop: Stop) -> Any:
         policy=options.policy,
         waivers=options.waivers,
         baseline=options.baseline,
+        recall=not options.show_secrets,
     )
 
 
