@@ -163,7 +163,7 @@ REPAIRED: Tree = {
         0o755,
         build(imports=("crypt", "fork", "execve"), strings=("BusyBox v1.37.0 (2025-09-01 09:00:00 UTC)",), hardened=True),
     ),
-    "/lib/libssl.so.3": (0o755, build(soname="libssl.so.3", strings=("OpenSSL 3.5.4 30 Sep 2025",), hardened=True)),
+    "/lib/libssl.so.3": (0o755, build(soname="libssl.so.3", strings=("OpenSSL 3.5.7 9 Jun 2026",), hardened=True)),
     "/usr/sbin/lighttpd": (
         0o755,
         build(imports=("bind", "accept"), needed=("libssl.so.3", "libc.so.0"), strings=("lighttpd/1.4.82",), hardened=True),
