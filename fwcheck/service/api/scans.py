@@ -27,13 +27,22 @@ from fwcheck.service.receiving import receive
 from fwcheck.service.tokens import Principal, Role
 
 _TYPES = {
-    "json": "application/json", "html": "text/html; charset=utf-8", "sarif": "application/sarif+json",
-    "cyclonedx": "application/vnd.cyclonedx+json", "spdx": "application/spdx+json", "junit": "application/xml",
-    "markdown": "text/markdown; charset=utf-8", "csv": "text/csv; charset=utf-8",
-    "checklist": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "sarif": "application/sarif+json", "cyclonedx": "application/vnd.cyclonedx+json", "spdx": "application/spdx+json",
+}  # fmt: skip
+_ENDINGS = {
+    "json": "application/json", "html": "text/html; charset=utf-8", "xml": "application/xml",
+    "md": "text/markdown; charset=utf-8", "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }  # fmt: skip
 _LOOK = 0.5  # seconds between two looks at a scan whose progress is told
 _SILENCE = 15.0  # seconds after which proxies would take the stream for dead
+
+
+def _media_type(format: str) -> str:
+    """The type of a report's format; others than these follow from its suffix."""
+    ending = str(FORMATS[format].suffix).rsplit(".", 1)[-1]
+    return _TYPES.get(format) or _ENDINGS.get(ending, "application/octet-stream")
+
 
 ScanId = Annotated[str, Parameter(pattern="^[0-9a-f]{32}$", description="The id that the upload was answered with.")]
 
@@ -118,14 +127,15 @@ class Scans(Controller):
         lang: Lang = "en",
     ) -> Response[bytes]:
         """The report in one of the formats of ``fwcheck scan``."""
-        if format not in _TYPES:
-            raise Problem(400, "Bad Request", f"format: one of {', '.join(_TYPES)}")
+        if format not in FORMATS or FORMATS[format].suffix is None:
+            offered = [name for name, each in FORMATS.items() if each.suffix is not None]
+            raise Problem(400, "Bad Request", f"format: one of {', '.join(offered)}")
         with context.database.read() as session:
             row, _, _ = scans.find(session, request.user, scan)
         content = FORMATS[format].render(scans.report_of(context, row), lang=lang)
         raw = content if isinstance(content, bytes) else content.encode(errors="backslashreplace")
         headers = {"Content-Disposition": f'attachment; filename="{scan}.{FORMATS[format].suffix}"'}
-        return Response(raw, media_type=_TYPES[format], headers=headers)
+        return Response(raw, media_type=_media_type(format), headers=headers)
 
     @get("/{scan:str}/gate", sync_to_thread=True, operation_id="gate", **needs(Role.UPLOADER))
     def gate(
