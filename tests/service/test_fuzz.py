@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from support.serving import Served
-
-pytestmark = pytest.mark.parametrize(
-    "served", ["embedded"], indirect=True, scope="session"
-)  # what is outside makes no difference
 
 schemathesis = pytest.importorskip("schemathesis")
 EXAMPLES = int(os.environ.get("FWCHECK_FUZZ", "10"))  # requests for each operation
@@ -20,10 +18,18 @@ STREAM = "GET /api/v1/scans/{scan}/events"  # its errors are those of the scan's
 QUIET = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck), "derandomize": True}
 
 
-def test_no_request_finds_a_defect(served: Served) -> None:
-    with served.http() as http:
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Served]:
+    """A service of its own: what is sent to it leaves uploads and tokens behind."""
+    service = Served(tmp_path, workers=-1)
+    yield service
+    service.stop()
+
+
+def test_no_request_finds_a_defect(own: Served) -> None:
+    with own.http() as http:
         schema = schemathesis.openapi.from_dict(http.get("/schema").json())
-    schema.config.update(base_url=served.url)
+    schema.config.update(base_url=own.url)
     asked = 0
     for operation in (result.ok() for result in schema.get_all_operations()):
         if operation.label == STREAM:
@@ -33,7 +39,7 @@ def test_no_request_finds_a_defect(served: Served) -> None:
         @given(case=operation.as_strategy())
         def ask(case: Any) -> None:
             nonlocal asked
-            answer = case.call(headers={"Authorization": f"Bearer {served.token}"})
+            answer = case.call(headers={"Authorization": f"Bearer {own.token}"})
             asked += 1
             assert answer.status_code < 500, (case, answer.content)
             if answer.status_code >= 400:
@@ -42,4 +48,4 @@ def test_no_request_finds_a_defect(served: Served) -> None:
 
         ask()
     assert asked > 100
-    assert served.events("defect") == []
+    assert own.events("defect") == []
