@@ -14,7 +14,7 @@ from fwcheck.cli.examples import EXAMPLES
 from fwcheck.cli.main import parser
 from fwcheck.reports.json import schema
 
-_MODEL = Path(__file__).resolve().parents[1] / "fwcheck" / "model.py"
+_MODEL = Path(__file__).resolve().parents[1] / "fwcheck" / "model"
 _FIELD = re.compile(r"^    (\w+): .*?(?:  # (.*))?$")
 _CLASS = re.compile(r"^class (\w+)\(")
 
@@ -93,7 +93,7 @@ def _comments() -> dict[tuple[str, str], str]:
     """What the model's comments say of a field, by class and field."""
     found: dict[tuple[str, str], str] = {}
     name = ""
-    for line in _MODEL.read_text(encoding="utf-8").splitlines():
+    for line in (line for path in sorted(_MODEL.glob("*.py")) for line in path.read_text(encoding="utf-8").splitlines()):
         if match := _CLASS.match(line):
             name = match[1]
         elif (match := _FIELD.match(line)) and match[2]:

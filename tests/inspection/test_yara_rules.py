@@ -189,8 +189,9 @@ def test_yara_x_gives_the_same_hits():
 
 def test_an_installed_package_holds_its_rules_inside(tmp_path):
     root = Path(yara_rules.__file__).parents[2]
-    shutil.copytree(root / "fwcheck" / "inspection", tmp_path / "fwcheck" / "inspection")
-    for name in ("__init__.py", "declaration.py", "model.py"):
+    for name in ("inspection", "model"):
+        shutil.copytree(root / "fwcheck" / name, tmp_path / "fwcheck" / name)
+    for name in ("__init__.py", "declaration.py"):
         shutil.copy(root / "fwcheck" / name, tmp_path / "fwcheck" / name)
     shutil.copytree(root / "rules" / "yara", tmp_path / "fwcheck" / "rules" / "yara")
     code = "from fwcheck.inspection.yara_rules import rule_files; print(sorted(rule_files()))"
