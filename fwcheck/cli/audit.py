@@ -93,12 +93,7 @@ def _job(options: argparse.Namespace) -> Job:
         update_keys=tuple(options.update_key),
         database=options.database,
         vex=tuple(options.vex),
-        min_tier=options.min_tier,
-        min_score=options.min_score,
-        fail_on=options.fail_on,
-        policy=options.policy,
-        waivers=options.waivers,
-        baseline=options.baseline,
+        **shared.gate_options(options),
     )
     return Job(options=wanted, formats=formats, lang=options.lang)
 

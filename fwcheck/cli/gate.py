@@ -45,14 +45,7 @@ def judged(options: argparse.Namespace) -> Report:
     from fwcheck.judging import read_report  # noqa: PLC0415
     from fwcheck.pipeline import InputError, Options, ran, read_gates  # noqa: PLC0415
 
-    asked = Options(
-        min_tier=options.min_tier,
-        min_score=options.min_score,
-        fail_on=options.fail_on,
-        policy=options.policy,
-        waivers=options.waivers,
-        baseline=options.baseline,
-    )
+    asked = Options(**shared.gate_options(options))
     try:
         report = read_report(options.report)
         return read_gates(asked).again(report, ran(rules(), report.device.declared))

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -104,6 +104,12 @@ def gates(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--waivers", metavar="FILE", type=Path, help="findings that somebody answers for until a date (waivers.toml)"
     )
+
+
+def gate_options(options: argparse.Namespace) -> dict[str, Any]:
+    """The gates as the pipeline takes them."""
+    names = ("min_tier", "min_score", "fail_on", "policy", "waivers", "baseline")
+    return {name: getattr(options, name) for name in names}
 
 
 def tell(gate: GateResult, image: str = "", *, lang: Lang = "en") -> None:

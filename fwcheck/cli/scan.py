@@ -82,12 +82,7 @@ def _pipeline_options(options: argparse.Namespace, stop: Stop) -> Any:
         update_keys=tuple(options.update_key),
         database=options.database,
         vex=tuple(options.vex),
-        min_tier=options.min_tier,
-        min_score=options.min_score,
-        fail_on=options.fail_on,
-        policy=options.policy,
-        waivers=options.waivers,
-        baseline=options.baseline,
+        **shared.gate_options(options),
         recall=not options.show_secrets,
     )
 

@@ -126,14 +126,7 @@ def _held_here(client: Client, url: str, options: argparse.Namespace) -> int:
     from fwcheck.pipeline import InputError, Options, ran, read_gates  # noqa: PLC0415
     from fwcheck.reports.json import read  # noqa: PLC0415
 
-    asked = Options(
-        min_tier=options.min_tier,
-        min_score=options.min_score,
-        fail_on=options.fail_on,
-        policy=options.policy,
-        waivers=options.waivers,
-        baseline=options.baseline,
-    )
+    asked = Options(**shared.gate_options(options))
     gates = read_gates(asked)
     report = read(client.get(f"{url}/report").body)
     try:

@@ -24,10 +24,12 @@ def begin(directory: Path | None = None) -> Callable[[], None]:
     kept there and not compiled again.
     """
     patterns = catalogue.builtin().patterns
-    if patterns.ready:
-        return _libraries
     name = f"{_PREFIX}{INSPECTOR_VERSION}-{patterns.fingerprint}.db"
     path = directory / name if directory is not None and usable(directory) else None
+    if patterns.ready:
+        if path is not None and not path.exists():
+            _keep(path, patterns.dump() or b"")
+        return _libraries
     if path is not None:
         with contextlib.suppress(OSError):
             if patterns.restore(path.read_bytes()):
@@ -40,7 +42,7 @@ def begin(directory: Path | None = None) -> Callable[[], None]:
         if not patterns.restore(data):
             patterns.scan(b"\0")
             data = patterns.dump() or b""
-        if path is not None and data:
+        if path is not None:
             _keep(path, data)
 
     return finish
@@ -88,6 +90,8 @@ def _compile_aside(patterns: PatternSet) -> _Aside:
 
 
 def _keep(path: Path, data: bytes) -> None:
+    if not data:
+        return
     with contextlib.suppress(OSError):
         for old in path.parent.glob(f"{_PREFIX}*"):
             old.unlink(missing_ok=True)

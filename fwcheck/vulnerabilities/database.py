@@ -126,15 +126,7 @@ class Knowledge:
         if component.version is None:
             return self._of_range(component) if component.version_range else ()
         listed = [
-            Vulnerability(
-                id=each.cve,
-                score=each.score,
-                severity=each.severity,
-                known_exploited=each.exploited is not None,
-                fixed_in=min((one.last for one in hits if one.last and not one.inclusive & 2), key=key, default=None),
-                source=hits[0].source,
-                epss=each.likely,
-            )
+            _known(each, hits)
             for each in self._of(component.name)
             if (hits := [one for one in each.ranges if self._affects(component, one, present or {})])
         ]
@@ -149,19 +141,9 @@ class Knowledge:
             if not hits:
                 continue
             whole = any(_covers(one, first, before) for one in hits)
-            listed.append(
-                Vulnerability(
-                    id=each.cve,
-                    score=each.score,
-                    severity=each.severity,
-                    known_exploited=each.exploited is not None,
-                    fixed_in=min((one.last for one in hits if one.last and not one.inclusive & 2), key=key, default=None),
-                    source=hits[0].source,
-                    epss=each.likely,
-                    status="affected" if whole else "under_investigation",
-                    reason=f"the version is one of {component.version_range}: {'all are' if whole else 'not all are'} affected",
-                )
-            )
+            status = "affected" if whole else "under_investigation"
+            reason = f"the version is one of {component.version_range}: {'all are' if whole else 'not all are'} affected"
+            listed.append(msgspec.structs.replace(_known(each, hits), status=status, reason=reason))
         return tuple(sorted(listed, key=_rank))
 
     def distribution(self, component: Component, found: Sequence[Vulnerability]) -> Iterator[Vulnerability]:
@@ -361,6 +343,19 @@ def _covers(one: Range, first: str, before: str) -> bool:
     """Whether every release from ``first``, older than ``before``, lies in the range."""
     begins = not one.first or (bool(first) and compare(one.first, first) < (1 if one.inclusive & 1 else 0))
     return begins and (not one.last or (bool(before) and compare(before, one.last) <= 0))
+
+
+def _known(each: _Said, hits: Sequence[Range]) -> Vulnerability:
+    """A CVE whose ranges ``hits`` hold a component."""
+    return Vulnerability(
+        id=each.cve,
+        score=each.score,
+        severity=each.severity,
+        known_exploited=each.exploited is not None,
+        fixed_in=min((one.last for one in hits if one.last and not one.inclusive & 2), key=key, default=None),
+        source=hits[0].source,
+        epss=each.likely,
+    )
 
 
 def _rank(each: Vulnerability) -> tuple[bool, float, tuple[int, ...]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
 from pathlib import Path
 
+import pytest
 from support.serving import INSECURE, REPAIRED, Served
 
 
@@ -32,6 +34,14 @@ def test_two_services_do_not_share_a_folder(tmp_path: Path) -> None:
         service.stop()
 
 
+@pytest.fixture
+def slow(tmp_path: Path) -> Path:
+    """An image that takes long enough to be met while it is read."""
+    path = tmp_path / "slow.bin"
+    path.write_bytes(REPAIRED.read_bytes() + random.Random(5).randbytes(48 << 20))
+    return path
+
+
 def running(service: Served, id: str) -> None:
     with service.http() as http:
         until = time.monotonic() + 120
@@ -45,10 +55,10 @@ def children(pid: int) -> list[int]:
     return [int(each) for task in Path(f"/proc/{pid}/task").iterdir() for each in (task / "children").read_text().split()]
 
 
-def test_an_image_that_takes_its_worker_down_twice_gets_a_report_that_says_so(tmp_path: Path) -> None:
+def test_an_image_that_takes_its_worker_down_twice_gets_a_report_that_says_so(tmp_path: Path, slow: Path) -> None:
     service = Served(tmp_path, environment={"FWCHECK_LEASE": "2"})
     try:
-        id = service.upload(INSECURE).json()["id"]
+        id = service.upload(slow).json()["id"]
         for _ in range(2):
             running(service, id)
             (worker,) = children(service.process.pid)
@@ -70,10 +80,10 @@ def test_an_image_that_takes_its_worker_down_twice_gets_a_report_that_says_so(tm
         service.stop()
 
 
-def test_a_scan_at_hand_finishes_when_the_service_stops(tmp_path: Path) -> None:
+def test_a_scan_at_hand_finishes_when_the_service_stops(tmp_path: Path, slow: Path) -> None:
     service = Served(tmp_path)
     try:
-        id = service.upload(REPAIRED).json()["id"]
+        id = service.upload(slow).json()["id"]
         running(service, id)
         assert service.stop() == 0
         assert [each["ending"] for each in service.events("scan")] == ["report"]
@@ -83,10 +93,10 @@ def test_a_scan_at_hand_finishes_when_the_service_stops(tmp_path: Path) -> None:
         service.stop()
 
 
-def test_a_scan_that_would_take_too_long_goes_back_to_the_queue(tmp_path: Path) -> None:
+def test_a_scan_that_would_take_too_long_goes_back_to_the_queue(tmp_path: Path, slow: Path) -> None:
     service = Served(tmp_path, environment={"FWCHECK_GRACE": "0.01"})
     try:
-        id = service.upload(REPAIRED).json()["id"]
+        id = service.upload(slow).json()["id"]
         running(service, id)
         assert service.stop() == 0
         assert [each["ending"] for each in service.events("scan")] == ["stopped"]
