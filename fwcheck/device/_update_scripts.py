@@ -86,7 +86,7 @@ def script_paths(fs: FileSystem) -> Iterator[UpdatePath]:
             if may_write(text) and ((parsed := parse(text)).error or may_lead(parsed)):
                 yield from _followed(fs, node.path, text, parsed)
         elif language := language_of(node.path, facts.interpreter, facts.kind):
-            if may_write(text) or DEVICE.search(text) or (_WRITES.search(text) and _FETCHES.search(text)):
+            if may_write(text) or ("/dev/" in text and DEVICE.search(text)) or (_WRITES.search(text) and _FETCHES.search(text)):
                 yield from _program(fs, node.path, text, language, modules)
         elif may_write(text):
             yield from _unread(fs, node.path, text, "a script that is not followed")

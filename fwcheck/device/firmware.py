@@ -70,7 +70,7 @@ class FileSystem:
             if part == "..":
                 at = posixpath.dirname(at)
                 continue
-            step = posixpath.join(at, part)
+            step = f"{at}/{part}" if at != "/" else f"/{part}"
             node = self.nodes.get(step)
             if node is not None and node.kind is NodeKind.SYMLINK and (todo or follow):
                 hops += 1

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TypeVar
 
 from fwcheck.device.firmware import FileSystem
@@ -14,7 +14,7 @@ from fwcheck.device.updating.commands import Command, Sink, Unpack
 from fwcheck.device.updating.conditions import Answer
 from fwcheck.device.updating.form import Define, Expression, Program, Statement
 from fwcheck.device.updating.script import Script
-from fwcheck.device.updating.state import ANY, Outcome, State, States, Value, distinct, either, joined
+from fwcheck.device.updating.state import ANY, Outcome, State, States, Value, distinct, either, joined, replace
 from fwcheck.device.updating.table import MATTERS, may_write
 from fwcheck.device.updating.values import (
     MOST_PAIRS,
@@ -41,6 +41,7 @@ _T = TypeVar("_T")
 _FUNCTION_DEPTH = 8
 _EVALUATION_DEPTH = 70
 _STEP_LIMIT = 10_000
+_WORD = re.compile(r"[\w./+~@-]{1,255}")
 
 Loader = Callable[[str, str, str], "tuple[str, Program] | None"]  # of the module that a name means, seen from a path
 
@@ -58,6 +59,7 @@ class Evaluator(Script):
         self.lists: dict[str, form.Items] = {}  # lists of words that variables were given
         self.calls: list[tuple[Define, form.Call, int]] = []  # functions of the script that run, and how they were called
         self._mattering: dict[str, bool] = {}
+        self._scripts: dict[str, bool] = {}
         self.entered: set[str] = set()
         self.total = 0
         self.unfinished = False  # a run was cut off
@@ -334,6 +336,11 @@ class Evaluator(Script):
         """What a function that is nowhere in reach may do, by its name."""
         raise NotImplementedError
 
+    @property
+    def brings(self) -> frozenset[str]:
+        """The last parts of the names of functions that bring something over a network."""
+        raise NotImplementedError
+
     @contextmanager
     def called_from(self, made: Define, call: form.Call) -> Iterator[None]:
         """While a function of the script runs: where it was called, with what."""
@@ -426,14 +433,18 @@ class Evaluator(Script):
     def _matters(self, line: str) -> bool:
         """Whether a command line, or the script of the image that it calls, names a check, a download or a write."""
         if line not in self._mattering:
-            worth = may_write(line) or MATTERS.search(line) is not None
-            for word in line.split()[:40]:
-                if worth:
-                    break
-                found = self._text(word.strip("\"';&|()")) if not word.startswith(("-", UNKNOWN)) else None
-                worth = found is not None and (may_write(found[1]) or MATTERS.search(found[1]) is not None)
-            self._mattering[line] = worth
+            self._mattering[line] = may_write(line) or MATTERS.search(line) is not None or self.calls_script(line)
         return self._mattering[line]
+
+    def calls_script(self, line: str) -> bool:
+        """Whether a command line names a script of the image that is worth following."""
+        return any(self._is_script(word.strip("\"';&|()")) for word in line.split()[:40] if not word.startswith(("-", UNKNOWN)))
+
+    def _is_script(self, word: str) -> bool:
+        if word not in self._scripts:
+            found = self._text(word) if _WORD.fullmatch(word) else None
+            self._scripts[word] = found is not None and (may_write(found[1]) or MATTERS.search(found[1]) is not None)
+        return self._scripts[word]
 
     def words(self, words: list[Value], state: State) -> Outcome:
         """A command by its words."""

@@ -233,6 +233,16 @@ class Include:
 
 
 @dataclass(slots=True)
+class Inside:
+    """What stands in a function and the functions in it: tells whether it can lead to anything without following it."""
+
+    texts: set[str] = field(default_factory=set)  # as in a program
+    called: set[str] = field(default_factory=set)  # as in a program
+    names: set[str] = field(default_factory=set)  # keys and dotted names
+    includes: bool = False  # takes in other files
+
+
+@dataclass(slots=True)
 class Define:
     """A function; nothing runs yet."""
 
@@ -242,6 +252,7 @@ class Define:
     body: list[Statement]
     scope: str = ""  # what the keys of its variables begin with
     method: bool = False
+    inside: Inside = field(default_factory=Inside)
 
 
 Statement = Do | Assign | If | While | Each | Once | Return | Leave | Raise | Try | Include | Define

@@ -15,6 +15,7 @@ from fwcheck.device.updating.meanings import files as on_files
 from fwcheck.device.updating.meanings.invocation import Invocation, Meaning
 from fwcheck.device.updating.program import Follower
 from fwcheck.device.updating.state import State, Value
+from fwcheck.device.updating.table import BRINGING, BRINGING_PHP
 from fwcheck.device.updating.values import Pairs, kind_of
 
 _CHECK = re.compile(
@@ -22,6 +23,7 @@ _CHECK = re.compile(
     r"(?:sig|sign|signature|signed|image|firmware|fw|pkg|package|bundle|update|ota|hash|md5|sha\d*|checksum|crc|integrity)\w*"
     r"|verify|\w*(?:signature|firmware|image|package|md5|checksum|crc)_?(?:verif\w*|check\w*|valid\w*|ok|supported)"
 )
+_BRINGS = r"fetch|client|receive|moved|listen"  # how the meanings of functions that bring something begin
 
 
 def _handler(name: str) -> Meaning:
@@ -35,6 +37,13 @@ def _table(language: str) -> Mapping[str, Meaning]:
     """The functions of a language with their meanings."""
     told = tomllib.loads((files(__package__) / "functions.toml").read_text(encoding="utf-8"))[language]
     return {name: _handler(handler) for handler, names in told.items() for name in names}
+
+
+@cache
+def _bringing(language: str) -> frozenset[str]:
+    """The last parts of the names of functions that bring something over a network."""
+    brought = (name for name, meaning in _table(language).items() if re.match(_BRINGS, meaning.__name__))
+    return BRINGING | BRINGING_PHP | {re.split(r"[.:]+", name)[-1] for name in brought}
 
 
 class Followed(Follower):
@@ -60,6 +69,11 @@ class Followed(Follower):
         else:
             found = table.get(name)
         return found(inv) if found is not None else None
+
+    @property
+    def brings(self) -> frozenset[str]:
+        """The last parts of the names of functions that bring something over a network."""
+        return _bringing(self.program.language)
 
     def guessed(
         self,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from fwcheck.device.updating import form
 from fwcheck.device.updating.evaluation import Evaluator
 from fwcheck.device.updating.form import Expression, Program, Statement
+from fwcheck.device.updating.reach import Reach
 from fwcheck.device.updating.state import ANY, Outcome, State, States, Value, distinct
 from fwcheck.device.updating.values import (
     RESULT,
@@ -49,13 +50,20 @@ class Follower(Evaluator):
         before = self._fresh(ended[0] if ended else State())
         mentioned = [each for each in program.functions if bare(each) in program.mentioned]
         others = [each for each in program.functions if each not in mentioned]
+        reach = self._reach(before)
         for names, outside in ((mentioned, False), (others, True)):
             known = set(self.sinks)
             for name in names[:_MOST_ENTRIES]:
-                if name not in self.entered and self.total < _TOTAL_LIMIT:
+                if name not in self.entered and self.total < _TOTAL_LIMIT and reach.leads(program.functions[name]):
                     self._budgeted(lambda name=name: self._enter(name, path, before))  # type: ignore[misc]
             if outside:
                 self.elsewhere |= set(self.sinks) - known
+
+    def _reach(self, before: State) -> Reach:
+        def load(name: str) -> tuple[str, Program] | None:
+            return self.load(self.program.language, name, self.path)
+
+        return Reach(self.program, self.defined, before.values, self.lists, self.brings, runs_script=self.calls_script, load=load)
 
     def _enter(self, name: str, path: str, state: State) -> None:
         made = self.program.functions[name]

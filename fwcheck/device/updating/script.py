@@ -8,15 +8,28 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
+from fwcheck.device.firmware import FileSystem
 from fwcheck.device.shell.grammar import parse
 from fwcheck.device.shell.tree import UNKNOWN, Redirect, Simple
 from fwcheck.device.updating import conditions
 from fwcheck.device.updating.commands import SHELLS, Check, Digest, Fetch, Sink, Unpack, runs_foreign, words_of, written_device
 from fwcheck.device.updating.conditions import Answer
 from fwcheck.device.updating.expansion import expand, fields
-from fwcheck.device.updating.state import ANY, NETWORK, How, Outcome, State, States, Value, distinct, either, joined, succeeded
+from fwcheck.device.updating.state import (
+    ANY,
+    NETWORK,
+    How,
+    Outcome,
+    State,
+    States,
+    Value,
+    distinct,
+    either,
+    joined,
+    replace,
+    succeeded,
+)
 from fwcheck.device.updating.table import understand
 from fwcheck.device.updating.walk import Flow, Leaving, answered
 
@@ -44,6 +57,10 @@ def for_a_shell(interpreter: str) -> bool:
 
 class Script(Flow):
     """Follows one script; :attr:`sinks` then holds every write with the ways that lead to it."""
+
+    def __init__(self, fs: FileSystem) -> None:
+        super().__init__(fs)
+        self._texts: dict[str, tuple[str, str] | None] = {}  # scripts of the image by the names that were asked for
 
     def follow(self, path: str, text: str) -> None:
         """The script from its first line with unknown arguments; then functions that only its callers can reach.
@@ -365,6 +382,11 @@ class Script(Flow):
 
     def _text(self, name: str) -> tuple[str, str] | None:
         """The path and text of a script of the image."""
+        if name not in self._texts:
+            self._texts[name] = self._looked_up(name)
+        return self._texts[name]
+
+    def _looked_up(self, name: str) -> tuple[str, str] | None:
         if not name or UNKNOWN in name or "\n" in name or OF_SYSUPGRADE.search(name):
             return None
         places = (name,) if name.startswith("/") else () if "/" in name else tuple(f"{place}/{name}" for place in _SEARCH)

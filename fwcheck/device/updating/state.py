@@ -7,7 +7,7 @@ flag that is set after a check and asked for later is understood without knowing
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from fwcheck.device.shell.tree import UNKNOWN
@@ -53,15 +53,17 @@ def joined(values: Iterable[Value]) -> Value:
     return Value(text, told.how if told is not None else "", checks, of.pop() if len(of) == 1 else "")
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """One way through the script, as far as it has come."""
+_NO_VALUES: Mapping[str, Value] = MappingProxyType({})
+
+
+class State(NamedTuple):
+    """One way through the script, as far as it has come; a tuple, as so many are made and compared."""
 
     passed: frozenset[int] = frozenset()  # checks that have succeeded on this way
     seen: frozenset[int] = frozenset()  # steps that lie behind
     doubted: frozenset[int] = frozenset()  # checks whose result was asked for in a manner that is not understood
     skipped: bool = False  # the absence of a file that a check needs led here
-    values: Mapping[str, Value] = field(default_factory=dict)
+    values: Mapping[str, Value] = _NO_VALUES
     arguments: tuple[Value, ...] | None = None  # None: whatever the caller gives
     outer: tuple[tuple[Mapping[str, Value], tuple[Value, ...] | None], ...] = ()  # of the callers
     status: str = "0"  # of the last command: "0", "1" or unknown
@@ -91,13 +93,14 @@ class State:
             value = value._replace(text=UNKNOWN)
         if self.values.get(name) == value:
             return self
-        return replace(self, values={**self.values, name: value})
+        return self._replace(values={**self.values, name: value})
 
     def ended(self, status: str) -> State:
         """With the status of the last command."""
-        return self if self.status == status else replace(self, status=status)
+        return self if self.status == status else self._replace(status=status)
 
 
+replace = State._replace
 States = tuple[State, ...]
 
 
@@ -128,7 +131,7 @@ def distinct(states: Iterable[State]) -> States:
     """States without repetition; of too many, those with the same checks behind them are joined."""
     once: list[State] = []
     for state in states:
-        if state not in once:
+        if not once or state not in once:
             once.append(state)
     if len(once) <= _MOST_STATES:
         return tuple(once)

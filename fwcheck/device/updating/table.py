@@ -28,18 +28,19 @@ from fwcheck.device.updating.commands import (
 from fwcheck.device.updating.form import Program
 from fwcheck.device.updating.readers import TOOLS
 
+_REMOVABLE_WORDS = ("/mnt", "/media", "/sd", "/udisk", "/usb")  # what REMOVABLE finds holds one of these
 _VENDOR_WORDS = ("fw", "updat", "pgrade", "flash", "mtdwrite")
 _VENDOR = re.compile(r"fwupdater?|fw_?upgrade|fw_update|sysupdate|upgrade_?fw|flash_?write|mtdwrite|updater|rtk_?upgrade")
 _SUBJECT = r"(?:fw|img|image|firmware|sig|signature|rsa|pkg|package)"
 _VENDOR_CHECK = re.compile(rf"(?:\w+_)?{_SUBJECT}_?(?:verify|check)\w*|(?:verify|check)_?{_SUBJECT}\w*")
 # Functions of other languages that write, and those that take code as it comes.
-_WRITING = frozenset({"extractall", "extractTo", "unpack_archive", "InstallBundle"})
-_TAKING = frozenset({"eval", "execfile", "loadstring", "dofile", "loadfile"})
-_BRINGING = frozenset(
+WRITING = frozenset({"extractall", "extractTo", "unpack_archive", "InstallBundle"})
+TAKING = frozenset({"eval", "execfile", "loadstring", "dofile", "loadfile"})
+BRINGING = frozenset(
     {"get", "urlopen", "urlretrieve", "request", "getstore", "mirror", "httpget", "request_to_file", "perform", "retrbinary"}
     | {"request_to_buffer", "stream", "download"}
 )
-_BRINGING_PHP = frozenset({"curl_exec", "ftp_get", "file_get_contents", "fopen"})
+BRINGING_PHP = frozenset({"curl_exec", "ftp_get", "file_get_contents", "fopen"})
 _FOREIGN = re.compile(rf"{REMOVABLE.pattern}[^\s]*\.(?:sh|lua|py|pl|php)$")
 _RUNS = re.compile(r"(?:/bin/)?(?:ba|a|da)?sh /|chmod |/tmp/\S+\.(?:sh|py|pl|lua)$|/tmp/\S+ ")
 # Words of what checks, in a command line or the name of a program.
@@ -80,7 +81,9 @@ def may_write(text: str, *, brought: bool = True) -> bool:
             return True
     if any(word in text for word in _VENDOR_WORDS) and _alone(_VENDOR.pattern, raw=True).search(text):
         return True
-    return bool((">" in text and DEVICE.search(text)) or (brought and REMOVABLE.search(text)))
+    if ">" in text and "/dev/" in text and DEVICE.search(text):
+        return True
+    return brought and any(each in text for each in _REMOVABLE_WORDS) and REMOVABLE.search(text) is not None
 
 
 def _writes(words: tuple[str, ...] | None, text: str) -> bool:
@@ -133,13 +136,13 @@ def may_lead_program(program: Program) -> bool:
             if may_lead(script):
                 return True
             fetched |= _targets(script)
-    if program.called & _WRITING or any(
+    if program.called & WRITING or any(
         target in text for target in fetched for text in program.texts if f" {target}" not in text
     ):
         return True
-    brings = program.called & (_BRINGING if program.language != "php" else _BRINGING_PHP)
+    brings = program.called & (BRINGING if program.language != "php" else BRINGING_PHP)
     return bool(brings) and (
-        bool(program.called & _TAKING)
+        bool(program.called & TAKING)
         or (program.language == "python" and "exec" in program.called)
         or any(_RUNS.match(text) for text in program.texts)
     )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import NamedTuple
 
 from fwcheck.device.shell.tree import UNKNOWN
 from fwcheck.device.updating import form
 from fwcheck.device.updating.form import Expression
-from fwcheck.device.updating.state import Outcome, State, Value, distinct
+from fwcheck.device.updating.state import Outcome, State, Value, distinct, replace
 
 OBJECT = f"{UNKNOWN}\2"  # begins the text of a value that is an object; its kind follows
 UNCHECKED = "!"  # ends it where the object does not check certificates

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from fwcheck.device.firmware import FileSystem
@@ -37,7 +37,7 @@ from fwcheck.device.updating import conditions
 from fwcheck.device.updating.commands import Command
 from fwcheck.device.updating.conditions import Answer
 from fwcheck.device.updating.expansion import expand, slot
-from fwcheck.device.updating.state import ANY, Outcome, State, States, Value, distinct, either, succeeded
+from fwcheck.device.updating.state import ANY, Outcome, State, States, Value, distinct, either, replace, succeeded
 
 _STEP_LIMIT = 10_000  # commands times ways
 _EVENT_LIMIT = 400

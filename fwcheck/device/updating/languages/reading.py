@@ -20,6 +20,8 @@ from fwcheck.device.updating.form import (
     Define,
     Do,
     Expression,
+    Include,
+    Inside,
     Items,
     Join,
     Name,
@@ -50,6 +52,7 @@ class Reader:
         self.scopes: list[dict[str, str]] = [{}]  # names to keys, innermost last
         self.frames: list[str] = [""]  # what the keys of the function's own variables begin with
         self.aliases: dict[str, str] = {}  # keys to the dotted names that they stand for
+        self.inside = [Inside(self.program.texts, self.program.called)]  # of the functions around, innermost last
         self._count = 0
         self._depth = 0
         self._nodes = 0
@@ -105,14 +108,18 @@ class Reader:
 
     def _note(self, made: Expression) -> None:
         """What is written and called, to tell quickly whether a script is worth following."""
-        texts = self.program.texts
+        inside = self.inside[-1]
+        texts = inside.texts
         match made:
             case Constant() | Join():
                 texts.add(_written(made))
             case Items():
                 texts.add(" ".join(_written(each) for _, each in made.items[:32]))
+            case Name():
+                inside.names |= {made.key, made.dotted}
             case Call():
-                self.program.called.add(made.name.replace(":", ".").rpartition(".")[2])
+                inside.called.add(made.name.replace(":", ".").rpartition(".")[2])
+                inside.names.add(made.name)
                 texts.add(" ".join(_written(each) for each in made.arguments[:32]))
 
     def block(self, node: Node | None) -> list[Statement]:
@@ -136,6 +143,8 @@ class Reader:
             made = self.statement(node)
         finally:
             self._depth -= 1
+        if made and isinstance(made[-1], Include):
+            self.inside[-1].includes = True
         return made if made is not None else [Do(self.line(node), self.expression(node))]
 
     def value(self, node: Node) -> Expression | None:
@@ -170,7 +179,9 @@ class Reader:
     def variable(self, name: str) -> Name:
         """A variable by its name."""
         self.program.mentioned.add(name)
-        return Name(self.key(name), self.dotted(name))
+        made = Name(self.key(name), self.dotted(name))
+        self.inside[-1].names |= {made.key, made.dotted}
+        return made
 
     def called(self, target: Expression, node: Node, arguments: list[Expression], named: dict[str, Expression]) -> Call:
         """A call of what an expression names."""
@@ -187,14 +198,24 @@ class Reader:
         scope = f"\1f{self._count}."
         self.frames.append(scope)
         self.scopes.append({})
+        self.inside.append(Inside())
         try:
             keys = [self.declare(each) for each in parameters]
-            made = Define(self.line(node), name, keys, body(), scope, method)
+            made = Define(self.line(node), name, keys, body(), scope, method, self.inside[-1])
         finally:
             self.scopes.pop()
             self.frames.pop()
+            self._around(self.inside.pop())
         self.program.functions.setdefault(name, made)
         return made
+
+    def _around(self, inner: Inside) -> None:
+        """What stands in a function stands in those around it, too."""
+        outer = self.inside[-1]
+        outer.texts |= inner.texts
+        outer.called |= inner.called
+        outer.names |= inner.names
+        outer.includes = outer.includes or inner.includes
 
     def closure(self, made: Define) -> Closure:
         """A function as a value."""
@@ -237,7 +258,7 @@ class Reader:
 
     def alias(self, key: str, value: Expression) -> None:
         """What a variable stands for after an assignment."""
-        if isinstance(value, Name) and value.dotted and value.dotted != key.rpartition(".")[2]:
+        if isinstance(value, Name) and value.dotted and key != f"\1.{value.dotted}":  # "local os = os" is os
             self.aliases[key] = value.dotted
         elif isinstance(value, Closure):
             self.aliases[key] = value.name

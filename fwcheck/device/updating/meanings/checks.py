@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from fwcheck.device.shell.tree import UNKNOWN
 from fwcheck.device.updating import form
@@ -13,7 +12,7 @@ from fwcheck.device.updating.commands import (
     Kind,
 )
 from fwcheck.device.updating.meanings.invocation import Invocation, event
-from fwcheck.device.updating.state import ANY, NETWORK, State, Value
+from fwcheck.device.updating.state import ANY, NETWORK, State, Value, replace
 from fwcheck.device.updating.values import (
     Pair,
     Pairs,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from fwcheck.device.updating import form
 from fwcheck.device.updating.meanings.invocation import Invocation
-from fwcheck.device.updating.state import ANY, Outcome, State, Value
+from fwcheck.device.updating.state import ANY, Outcome, State, Value, replace
 from fwcheck.device.updating.values import (
     Pair,
     Pairs,
