@@ -364,3 +364,43 @@ def test_mutations_break_nothing_and_are_not_called_signed_without_a_verifier(la
         found = paths(language, text)
         known = ("usign", "verify", "nacl", "openssl", "Crypt")
         assert any(word in text for word in known) or all(each.verified != "signature" for each in found)
+
+
+# --------------------------------------------------------------------------- what is not followed, and what must be
+
+IDLE = (
+    "function idle{n}(x)\n" + "  local a{n} = x.a and x.b or x.c and x.d\n" * 8 + "  if a{n} then return idle{n}(x.e) end\nend\n"
+)
+REACHED = {
+    "named elsewhere": "local CMD = '/sbin/sysupgrade '\nfunction up(x) os.execute(CMD .. x) end\n",
+    "in two pieces": 'local function go(verb) os.execute(verb .. " /tmp/fw.bin") end\nfunction up() go("/sbin/sysupgrade") end\n',
+    "by a function of the script": 'function run(c) os.execute(c) end\nfunction up() run("sysupgrade /tmp/fw.bin") end\n',
+    "as a value": 'local t = function() os.execute("sysupgrade /tmp/fw.bin") end\nfunction up() pcall(t) end\n',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", REACHED.values(), ids=REACHED)
+def test_a_function_that_leads_to_a_write_is_followed_among_many_that_do_not(text):
+    (own,) = paths("lua", "".join(IDLE.replace("{n}", str(each)) for each in range(20)) + text)
+    assert "not followed" not in own.detail
+    assert "to its end" not in own.detail
+
+
+def test_a_local_named_like_its_module_stands_for_it():
+    text = (
+        'local nixio = require "nixio"\nlocal os = require "os"\n'
+        'function up(img)\n  if os.execute("usign -V -q -m /tmp/fw.bin -p /etc/fw.pub") ~= 0 then return end\n'
+        '  nixio.exec("/bin/sh", "-c", "sleep 1; mtd write /tmp/fw.bin firmware")\nend\n'
+    )
+    (own,) = paths("lua", text)
+    assert (own.sink, own.verified) == ("mtd write", "signature")
+    assert any(step.action == "write" and step.evidence is not None for step in own.steps)
+
+
+def test_functions_that_cannot_write_cost_nothing():
+    idle = "".join(IDLE.replace("{n}", str(each)) for each in range(90))
+    started = time.process_time()
+    (own,) = paths("lua", idle + 'function up() os.execute("mtd write /tmp/fw.bin firmware") end\n')
+    assert own.sink == "mtd write"
+    assert "to its end" not in own.detail
+    assert time.process_time() - started < 2

@@ -29,8 +29,12 @@ from fwcheck.device.updating.form import Program
 from fwcheck.device.updating.readers import TOOLS
 
 _REMOVABLE_WORDS = ("/mnt", "/media", "/sd", "/udisk", "/usb")  # what REMOVABLE finds holds one of these
-_VENDOR_WORDS = ("fw", "updat", "pgrade", "flash", "mtdwrite")
+_VENDOR_WORDS = (  # what _VENDOR finds holds one of these
+    *("fwupdate", "fwupgrade", "fw_upgrade", "fw_update", "sysupdate", "upgradefw", "upgrade_fw"),
+    *("flashwrite", "flash_write", "mtdwrite", "updater", "rtkupgrade", "rtk_upgrade"),
+)
 _VENDOR = re.compile(r"fwupdater?|fw_?upgrade|fw_update|sysupdate|upgrade_?fw|flash_?write|mtdwrite|updater|rtk_?upgrade")
+_VENDOR_ALONE = re.compile(rf"(?<![\w.-])(?:{_VENDOR.pattern})(?![\w-])")
 _SUBJECT = r"(?:fw|img|image|firmware|sig|signature|rsa|pkg|package)"
 _VENDOR_CHECK = re.compile(rf"(?:\w+_)?{_SUBJECT}_?(?:verify|check)\w*|(?:verify|check)_?{_SUBJECT}\w*")
 # Functions of other languages that write, and those that take code as it comes.
@@ -47,6 +51,7 @@ _RUNS = re.compile(r"(?:/bin/)?(?:ba|a|da)?sh /|chmod |/tmp/\S+\.(?:sh|py|pl|lua
 MATTERS = re.compile(
     r"openssl|gpg|sign|minisign|ucert|verif|sum\b|crc|sha\d|md5|check|valid|reboot|fw_setenv|/tmp/\S+\.(?:sh|py|pl|lua)"
 )
+_TELLING = {name: tool for name, tool in TOOLS.items() if tool.brings or tool.writes is not None}
 _NODE_LIMIT = 20_000
 _RUN = frozenset({*SHELLS, ".", "source"})
 
@@ -76,10 +81,10 @@ def checks_by_name(name: str) -> bool:
 
 def may_write(text: str, *, brought: bool = True) -> bool:
     """Whether a text names anything that is a write by its words or, ``brought`` in, by what a script does with it."""
-    for name, tool in TOOLS.items():
+    for name, tool in _TELLING.items():
         if name in text and ((brought and tool.brings) or _writes(tool.writes, text)) and _alone(name).search(text):
             return True
-    if any(word in text for word in _VENDOR_WORDS) and _alone(_VENDOR.pattern, raw=True).search(text):
+    if any(word in text for word in _VENDOR_WORDS) and _VENDOR_ALONE.search(text):
         return True
     if ">" in text and "/dev/" in text and DEVICE.search(text):
         return True
@@ -91,9 +96,10 @@ def _writes(words: tuple[str, ...] | None, text: str) -> bool:
 
 
 @cache
-def _alone(name: str, *, raw: bool = False) -> re.Pattern[str]:
-    """A name that is a word of its own, with any path before it."""
-    return re.compile(rf"(?<![\w.-])(?:{name if raw else re.escape(name)})(?![\w-])")
+def _alone(name: str) -> re.Pattern[str]:
+    """A name that is a word of its own, with any path before it; begins with the name, which is what makes it quick to find."""
+    told = re.escape(name)
+    return re.compile(rf"{told}(?<![\w.-]{told})(?![\w-])")
 
 
 def may_lead(script: tree.Script) -> bool:
