@@ -21,7 +21,8 @@ sys.path.insert(0, str(SAMPLES))
 
 import build  # noqa: E402
 from contents import COMMON, INSECURE, REPAIRED, Tree  # noqa: E402
-from planted import PLANTED, Change  # noqa: E402
+from planted import PLANTED  # noqa: E402
+from plants.plant import Change  # noqa: E402
 
 KEPT = 0.98
 BUILDERS = ("mksquashfs", "mkimage", "mkenvimage")

@@ -1,0 +1,1 @@
+"""The planted weaknesses by what they are about."""
