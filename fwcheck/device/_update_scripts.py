@@ -42,6 +42,7 @@ _CHECKING_SINKS = frozenset(
     | {"opkg", "ipkg", "apk", "apt", "dnf", "yum", "zypper", "tdnf"}
 )
 _MOST_LINES = 200
+_MOST_TEXT = 2 << 20  # characters of scripts of one file system that are followed; some 15 s of the worst that was made up
 _CRONTAB_LIMIT = 100_000
 _WHEN = r"[ \t]*(?:@\w+|(?:[\d*,/A-Za-z-]+[ \t]+){4}[\d*,/A-Za-z-]+)[ \t]+"
 _CRON_LINE = (re.compile(_WHEN + r"(?P<command>\S.*)"), re.compile(_WHEN + r"[\w.-]+[ \t]+(?P<command>\S.*)"))
@@ -72,12 +73,17 @@ _GIVEN_TO_A_SHELL = re.compile(
 def script_paths(fs: FileSystem) -> Iterator[UpdatePath]:
     """The writes of each script of a file system, and of the command lines of its crontabs."""
     modules = Modules(fs)
+    left = _MOST_TEXT
     for path, text in _crontabs(fs):
         yield from _followed(fs, path, text, parse(text))
     for node, facts in fs.files():
         if facts.text is None or not _is_program(node, facts) or OF_SYSUPGRADE.search(node.path):
             continue
         text = facts.text
+        if left <= 0:
+            yield from _past_the_limit(fs, node.path, text)
+            continue
+        left -= len(text) if may_write(text) else 0
         if "haserl" in (facts.interpreter or "") and "lua" not in (facts.interpreter or ""):
             text = _haserl(text)
             if may_write(text):
@@ -278,6 +284,17 @@ def _unread(fs: FileSystem, path: str, text: str, why: str) -> Iterator[UpdatePa
         if sink is not None:
             number = whole.count("\n", 0, max(0, whole.find(hit[2]))) + 1
             yield _open(fs, path, whole, sink.name, number, why)
+            return
+
+
+def _past_the_limit(fs: FileSystem, path: str, text: str) -> Iterator[UpdatePath]:
+    """The first line that writes, of a script that is one too many."""
+    if not may_write(text) or not _ABOUT_SOFTWARE.search(text + path):
+        return
+    for number, line in enumerate(islice(text.split("\n"), 20 * _MOST_LINES), 1):
+        sink = next((sink for sink, _ in sinks_of(parse(line))), None) if len(line) <= _LONGEST and may_write(line) else None
+        if sink is not None:
+            yield _open(fs, path, text, sink.name, number, "more scripts than are followed")
             return
 
 
