@@ -21,6 +21,9 @@ _PROGRAMS = 3  # that name it
 _PLACES = 8
 
 
+_PACKAGES = frozenset({"zip", "tar", "gzip", "xz", "zstd", "bzip2", "ar", "deb", "ipk", "rpm", "apk", "apk-v3", "cpio", "7z"})
+
+
 class Compiler(NamedTuple):
     """A compiler with the programs that name it, at most eight."""
 
@@ -30,7 +33,12 @@ class Compiler(NamedTuple):
 
 
 def compilers(firmware: Firmware) -> Iterator[Compiler]:
-    """Every compiler that at least three programs or libraries name, kernel modules apart."""
+    """Every compiler that at least three programs or libraries name, kernel modules apart.
+
+    Not of a package alone (a wheel, a deb): what built it is no part of a device.
+    """
+    if firmware.image.format in _PACKAGES and not any(fs.is_root for fs in firmware.filesystems):
+        return
     found: dict[tuple[str, str], list[Evidence]] = {}
     newest: set[tuple[str, str]] = set()  # of at least one program
     for node, facts in firmware.contents():

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path, PurePosixPath
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -415,6 +416,14 @@ def test_compilers_are_what_several_programs_name(remark, told):
 
     assert named(3) == ([told] if told else [])
     assert named(2) == []
+
+
+def test_what_built_a_package_alone_is_no_part_of_a_device():
+    files = {f"/pkg/p{number}.so": {"elf": compiled("GCC: (GNU) 8.3.1")} for number in range(4)}
+    image = firmware(files)
+    assert [each.name for each in compilers(image)] == ["gcc"]
+    image.image = msgspec.structs.replace(image.image, format="zip")
+    assert list(compilers(image)) == []
 
 
 def test_a_compiler_of_start_files_alone_is_not_told():
