@@ -42,11 +42,12 @@ def slow(tmp_path: Path) -> Path:
     return path
 
 
-def running(service: Served, id: str) -> None:
+def running(service: Served, id: str, tries: int = 1) -> None:
+    """Waits until the scan runs for this time. From one try to the next it may be queued for too short a time to be seen."""
     with service.http() as http:
         until = time.monotonic() + 120
-        while (status := http.get(f"/api/v1/scans/{id}").json()["status"]) != "running":
-            assert status == "queued"
+        while ((scan := http.get(f"/api/v1/scans/{id}").json())["status"], scan["tries"]) != ("running", tries):
+            assert scan["status"] in ("queued", "running")
             assert time.monotonic() < until, service.log.read_text()
             time.sleep(0.01)
 
@@ -59,15 +60,10 @@ def test_an_image_that_takes_its_worker_down_twice_gets_a_report_that_says_so(tm
     service = Served(tmp_path, environment={"FWCHECK_LEASE": "2"})
     try:
         id = service.upload(slow).json()["id"]
-        for _ in range(2):
-            running(service, id)
+        for tries in (1, 2):
+            running(service, id, tries)
             (worker,) = children(service.process.pid)
             os.kill(worker, signal.SIGKILL)
-            with service.http() as http:
-                until = time.monotonic() + 120
-                while http.get(f"/api/v1/scans/{id}").json()["status"] == "running":
-                    assert time.monotonic() < until
-                    time.sleep(0.02)
         scan = service.settled(id)
         assert (scan["status"], scan["tries"]) == ("done", 3)
         with service.http() as http:
