@@ -44,7 +44,8 @@ def test_somebody_checks_two_versions(served: Served, page: Any) -> None:
     page.goto(f"{served.url}/")
     assert page.url.endswith("/sign-in")
     shot(page, "sign-in")
-    page.keyboard.type(served.token)  # the field has the focus
+    page.locator("input:focus").wait_for()  # given by the page, at its first rendering, which may come after "load"
+    page.keyboard.type(served.token)
     page.keyboard.press("Enter")
     page.wait_for_url(f"{served.url}/")
     for version, image in (("1.0", INSECURE), ("1.1", REPAIRED)):
@@ -58,9 +59,9 @@ def test_somebody_checks_two_versions(served: Served, page: Any) -> None:
         shot(page, f"watching-{version}")
         page.get_by_role("link", name="Report", exact=True).wait_for()
         shot(page, f"scan-{version}")
-    assert "The level is not refuted" in page.locator("main").inner_text()
+    sync_api.expect(page.locator("main")).to_contain_text("The level is not refuted")
     page.get_by_role("link", name="What changed since the version before").click()
-    assert "better" in page.locator("main").inner_text()
+    sync_api.expect(page.locator("main")).to_contain_text("better")
     shot(page, "comparison")
     page.go_back()
     page.get_by_role("link", name="Report", exact=True).click()
@@ -74,12 +75,13 @@ def test_somebody_checks_two_versions(served: Served, page: Any) -> None:
     form = page.locator("details form").first
     form.get_by_label("Reason").fill("Laboratory build, never shipped.")
     form.get_by_label("Last day").fill((datetime.now(UTC) + timedelta(days=30)).date().isoformat())
-    form.get_by_role("button").click()
+    with page.expect_navigation():
+        form.get_by_role("button").click()
     page.goto(f"{served.url}/products/camera by browser")
     assert "Laboratory build" in page.locator("main").inner_text()
     shot(page, "product")
     page.get_by_role("link", name="日本語").click()
-    assert page.locator("html").get_attribute("lang") == "ja"
+    sync_api.expect(page.locator("html")).to_have_attribute("lang", "ja")
     page.emulate_media(color_scheme="dark")
     shot(page, "product-ja-dark")
     page.goto(f"{served.url}/search?q=busybox")
