@@ -11,7 +11,7 @@ from fwcheck.service.queue import Queue
 from fwcheck.service.rates import Rate
 from fwcheck.service.secret import InstallationKey
 from fwcheck.service.settings import Settings
-from fwcheck.service.storage import opened
+from fwcheck.service.store import opened
 from fwcheck.service.tokens import Tokens
 
 
@@ -22,7 +22,7 @@ class Context:
         self.settings = settings
         settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.database = Database(settings.database_url)
-        self.store = opened(settings.data, settings.storage, settings.s3_endpoint)
+        self.store = opened(settings)
         self.tokens = Tokens(self.database)
         self.queue = Queue(self.database, settings.lease)
         self.key = InstallationKey.of(settings.data, settings.secret)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
+from fwcheck.service.database import Database
 from fwcheck.service.tables import Delivery, Scan, now
-
-if TYPE_CHECKING:
-    from fwcheck.service.context import Context
 
 _BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
 
@@ -34,8 +31,8 @@ class Metrics:
                 if seconds <= bound:
                     self._within[route, bound] += 1
 
-    def text(self, context: Context) -> str:
-        """All figures."""
+    def text(self, database: Database, free: int) -> str:
+        """All figures; ``free`` is the bytes that the store has room for."""
         lines = ["# TYPE fwcheck_requests_total counter"]
         with self._lock:
             answers, within, seconds = dict(self._answers), dict(self._within), dict(self._seconds)
@@ -55,11 +52,11 @@ class Metrics:
                 f'fwcheck_request_seconds_sum{{route="{route}"}} {seconds[route]:.6f}',
                 f'fwcheck_request_seconds_count{{route="{route}"}} {count}',
             ]
-        return "\n".join([*lines, *_standing(context)]) + "\n"
+        return "\n".join([*lines, *_standing(database, free)]) + "\n"
 
 
-def _standing(context: Context) -> list[str]:
-    with context.database.read() as session:
+def _standing(database: Database, free: int) -> list[str]:
+    with database.read() as session:
         states = dict(session.execute(select(Scan.state, func.count()).group_by(Scan.state)).all())
         oldest = session.scalar(select(func.min(Scan.created)).where(Scan.state == "queued"))
         retried = session.scalar(select(func.count()).select_from(Scan).where(Scan.tries > 1)) or 0
@@ -74,5 +71,5 @@ def _standing(context: Context) -> list[str]:
         "# TYPE fwcheck_webhooks_waiting gauge",
         f"fwcheck_webhooks_waiting {waiting}",
         "# TYPE fwcheck_store_free_bytes gauge",
-        f"fwcheck_store_free_bytes {context.store.free()}",
+        f"fwcheck_store_free_bytes {free}",
     ]

@@ -73,17 +73,6 @@ class Staged:
             self.path.unlink()
 
 
-def opened(data: Path, url: str, endpoint: str) -> Folder:
-    """The store of an installation: the data folder, or ``s3://bucket/prefix``."""
-    if not url:
-        return Folder(data)
-    if not url.startswith("s3://"):
-        raise ValueError(f"{url}: a store is s3://bucket/prefix, or the data folder when none is named")
-    from fwcheck.service.bucket import Bucket  # noqa: PLC0415  # its library is heavy
-
-    return Bucket(data, url, endpoint)
-
-
 class Folder:
     """The store in a local folder."""
 

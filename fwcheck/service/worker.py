@@ -19,7 +19,7 @@ from fwcheck.service.log import log
 from fwcheck.service.queue import Queue
 from fwcheck.service.runner import Runner
 from fwcheck.service.settings import Settings, as_path
-from fwcheck.service.storage import opened
+from fwcheck.service.store import opened
 
 _IDLE = 0.25  # seconds between two looks into the queue
 _TROUBLE = 2.0  # seconds to wait when the database does not answer
@@ -34,9 +34,7 @@ class Worker:
         self._left = scans or None
         self._database = Database(settings.database_url)
         self._queue = Queue(self._database, settings.lease)
-        self._runner = Runner(
-            settings, self._database, opened(settings.data, settings.storage, settings.s3_endpoint), self._queue
-        )
+        self._runner = Runner(settings, self._database, opened(settings), self._queue)
         self._stop = threading.Event()
         self._until = float("inf")
         self.name = f"{socket.gethostname()}:{os.getpid()}"

@@ -48,7 +48,7 @@ def ready(context: Context) -> dict[str, str]:
 )
 def metrics(context: Context) -> str:
     """Figures for Prometheus."""
-    return context.metrics.text(context)
+    return context.metrics.text(context.database, context.store.free())
 
 
 @get("/api/v1/audit", sync_to_thread=True, operation_id="audit", tags=["operation"], **needs(Role.ADMIN))
