@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from itertools import groupby
 
-from fwcheck.model import Evidence, Finding, Location, Quote
+from fwcheck.model import Evidence, Finding, Location, Quote, Waiver
 from fwcheck.reports import view
 from fwcheck.reports.printable import plain
 
@@ -36,7 +36,9 @@ def _alike(finding: Finding) -> tuple[object, ...]:
 
 
 def tone(finding: Finding) -> str:
-    """What a finding is sorted and coloured by: how bad it is, or that it does not speak against the image."""
+    """What a finding is sorted and coloured by: how bad it is, that it is waived, or that it does not speak against the image."""
+    if finding.waived:
+        return "waived"
     return finding.severity.value if finding.verdict in {"violation", "concern"} else finding.verdict
 
 
@@ -92,29 +94,38 @@ class _Writer:
         shared = {
             name: _one(getattr(each, name) for each in held) for name in ("title", "explanation", "remediation", "refuted_by")
         }
-        yield f'<section class="rule {colour}{" waived" if first.waived else ""}" data-tone="{colour}">'
+        yield f'<section class="rule {colour}" data-tone="{colour}">'
         yield f'<div class="tags">{"".join(self._tags(first, held))}</div>'
         title = text(shared["title"])
         count = f" <small>{escape(self._word('places', count=len(held)))}</small>" if len(held) > 1 else ""
         yield f'<h3><span class="id">{text(first.rule)}</span> {title}{count}</h3>'
         yield self._advice(shared["explanation"], shared["remediation"], shared["refuted_by"])
+        mixed = len({each.baseline for each in held}) > 1
+        waivers = {each.waiver for each in held}
+        common = waivers.pop() if len(waivers) == 1 else None
+        if common is not None:
+            yield self._waiver(common)
         for index, finding in enumerate(held):
             if index == SHOWN:
                 more = escape(self._word("more", count=len(held) - SHOWN))
                 yield f'<details class="rest"><summary>{more}</summary>'
-            yield from self._card(finding, number + index, colour, shared)
+            yield from self._card(finding, number + index, colour, shared, told=common, mixed=mixed)
         yield "</details></section>" if len(held) > SHOWN else "</section>"
 
     def _tags(self, first: Finding, held: list[Finding]) -> Iterator[str]:
         colour = tone(first)
         if first.verdict in {"violation", "concern"}:
-            yield f'<span class="tag {colour}{" solid" if colour == "critical" else ""}">{self.word(colour)}</span>'
+            severity = first.severity.value
+            yield f'<span class="tag {severity}{" solid" if colour == "critical" else ""}">{self.word(severity)}</span>'
         yield f'<span class="tag {first.verdict}">{self.word(first.verdict)}</span>'
         confidence = _one(each.confidence for each in held)
         if confidence:
             yield f'<span class="tag">{self.word(confidence)}</span>'
         if first.waived:
             yield f'<span class="tag">{self.word("waived")}</span>'
+        if fresh := sum(each.baseline == "new" for each in held):
+            count = f" {fresh}/{len(held)}" if fresh < len(held) else ""
+            yield f'<span class="tag fresh">{self.word("new")}{count}</span>'
         for name in dict.fromkeys(each for finding in held for each in finding.criteria):
             yield (
                 f'<a class="tag" href="#{text(name)}">{text(name)}</a>'
@@ -127,11 +138,19 @@ class _Writer:
         out += f"<p><b>{self.word('fix')}:</b> {text(remediation)}</p>" if remediation else ""
         return out + (f'<p class="soft">{self.word("refuted_by")}: {text(refuted_by)}</p>' if refuted_by else "")
 
-    def _card(self, finding: Finding, number: int, colour: str, shared: dict[str, str]) -> Iterator[str]:
-        yield f'<article id="f{number}" class="{colour}">'
+    def _waiver(self, waiver: Waiver) -> str:
+        about = f"{self.word('owner')}: {text(waiver.owner)}, {self.word('waived_until')}: {text(waiver.expires)}"
+        return f'<p class="waiver"><b>{self.word("waiver")}:</b> {text(waiver.reason)} <span class="soft">({about})</span></p>'
+
+    def _card(
+        self, finding: Finding, number: int, colour: str, shared: dict[str, str], *, told: Waiver | None, mixed: bool
+    ) -> Iterator[str]:
+        fresh = finding.baseline == "new"
+        yield f'<article id="f{number}" class="{colour}"{" data-new" if fresh else ""}>'
         if not shared["title"]:
             yield f"<h4>{text(finding.title)}</h4>"
-        yield f'<p class="where mono">{place(finding.location)}</p>'
+        mark = f' <span class="tag fresh">{self.word("new")}</span>' if fresh and mixed else ""
+        yield f'<p class="where mono">{place(finding.location)}{mark}</p>'
         evidence = f"<code>{text(finding.evidence)}</code>" if finding.evidence else ""
         if finding.quote is not None:
             about = self.word(f"quote_{finding.quote.kind}")
@@ -143,6 +162,8 @@ class _Writer:
             yield f'<p class="evidence">{evidence}</p>'
         if self._show_secrets and finding.secret:
             yield f"<p>{self.word('secret')}: <code>{text(finding.secret)}</code></p>"
+        if finding.waiver is not None and finding.waiver != told:
+            yield self._waiver(finding.waiver)
         if finding.witnesses:
             yield from self._witnesses(finding.witnesses)
         yield self._advice(

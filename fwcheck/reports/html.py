@@ -52,9 +52,12 @@ _TRAITS = ("microcontroller", "isolation", "storage", "reset", "logging", "resil
 def _values(report: Report, lang: Lang, *, show_secrets: bool) -> dict[str, Any]:
     groups = view.adverse(report.findings)
     findings = [
-        finding for _, held in groups for finding in sorted(held, key=lambda each: (each.verdict != "violation", each.rule))
+        finding
+        for _, held in groups
+        for finding in sorted(held, key=lambda each: (each.verdict != "violation", each.rule, each.baseline == "known"))
     ]
-    findings += [finding for finding in report.findings if finding.waived and finding.verdict in {"violation", "concern"}]
+    waived = [finding for finding in report.findings if finding.waived and finding.verdict in {"violation", "concern"}]
+    findings += sorted(waived, key=lambda each: (each.rule, each.severity, each.verdict))
     findings += view.of_verdict(report.findings, "support") + view.of_verdict(report.findings, "info")
     number: dict[str, int] = {}
     for index, finding in enumerate(findings, 1):
@@ -95,6 +98,9 @@ def _values(report: Report, lang: Lang, *, show_secrets: bool) -> dict[str, Any]
         "loose": boot_graph.loose(report.device),
         "age": lambda component: view.age(component.released, report.tool.database_date),
         "riskiest": lambda component: max((each.score or 0 for each in component.vulnerabilities), default=0),
+        "waived": len(waived),
+        "compared": any(each.baseline for each in report.findings),
+        "fresh": sum(each.baseline == "new" for _, held in groups for each in held),
         "tally": [(severity.value, len(held)) for severity, held in groups],
         "linked": linked,
         "criterion": criterion,

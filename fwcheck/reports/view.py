@@ -73,6 +73,7 @@ class Step(NamedTuple):
     places: int
     criteria: tuple[str, ...]  # of the target level that it refutes or weighs on
     refutes: bool
+    fresh: bool  # not known to the baseline, where one was given
 
 
 def fix_first(report: Report, groups: Sequence[tuple[Severity, list[Finding]]] | None = None, most: int = 6) -> list[Step]:
@@ -97,7 +98,7 @@ def fix_first(report: Report, groups: Sequence[tuple[Severity, list[Finding]]] |
         )
         lost = sum(rows[id].lost for id in ids)
         weight = (not refutes, _SEVERITIES[same[0].severity], -lost, rule)
-        steps.append((weight, Step(same[0], len(same), ids, refutes)))
+        steps.append((weight, Step(same[0], len(same), ids, refutes, any(each.baseline == "new" for each in same))))
     return [step for _, step in sorted(steps, key=lambda each: each[0])][:most]
 
 

@@ -14,7 +14,7 @@ import pytest
 from support.reports import MIB, ROOT, coverage_of, device_of, finding_of, findings_of_router, report_of
 
 from fwcheck.fleet import entry, gather
-from fwcheck.model import Branch, Component, Device, Gap, Leaf, Quote, Report, Service, Severity, Span
+from fwcheck.model import Branch, Component, Device, Gap, Leaf, Quote, Report, Service, Severity, Span, Waiver
 from fwcheck.reports import fleet as fleet_pages
 from fwcheck.reports import html
 
@@ -101,6 +101,24 @@ def test_findings_are_filtered_by_severity_and_words(show) -> None:
     page.get_by_label("Search findings").fill("no such words")
     told(page, "0 shown")
     assert shown(page) == 0
+
+
+def test_what_is_new_and_what_is_waived_can_be_filtered(show) -> None:
+    waiver = Waiver(reason="test jig", owner="kim", expires="2027-01-31")
+    report = whole()
+    found = [
+        msgspec.structs.replace(each, baseline="new" if each.location.path == "/etc/file-27" else "known")
+        for each in report.findings
+    ]
+    found[0] = msgspec.structs.replace(found[0], waived=True, waiver=waiver)
+    page = show(html.render(report_of(found)))
+    page.get_by_role("button", name="new since the baseline").press("Enter")
+    told(page, "1 shown")
+    assert page.locator("article[data-new]").is_visible()
+    page.get_by_role("button", name="new since the baseline").press("Enter")
+    page.get_by_role("button", name="waived", exact=True).click()
+    told(page, "2 shown")
+    assert page.get_by_text("test jig (Owner: kim, until: 2027-01-31)").is_visible()
 
 
 def test_evidence_opens_by_keyboard(show) -> None:

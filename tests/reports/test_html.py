@@ -27,6 +27,7 @@ from fwcheck.model import (
     Service,
     Severity,
     Span,
+    Waiver,
 )
 from fwcheck.reports import boot_graph, html, view
 
@@ -237,6 +238,45 @@ def test_a_rule_says_once_what_all_its_findings_have_in_common() -> None:
     assert source.count("It lets a stranger in.") == 1
     assert "12 places" in source
     assert "and 7 more" in source
+
+
+def test_a_waived_finding_says_why_who_and_until_when() -> None:
+    jig = Waiver(reason=f"test jig {HOSTILE}", owner="kim", expires="2027-01-31")
+    lab = Waiver(reason="lab only", owner="aiko", expires="2027-02-28")
+    found = [
+        msgspec.structs.replace(finding_of("FS-003", "S1.1-11", path=f"/etc/{at}", cause=str(at), waived=True), waiver=waiver)
+        for at, waiver in enumerate((jig, lab, lab))
+    ] + [
+        msgspec.structs.replace(finding_of("ACC-002", "S1.1-02", path=f"/{at}", cause=str(at), waived=True), waiver=jig)
+        for at in range(2)
+    ]
+    page = Page(html.render(report_of(found)))
+    assert page.open == []
+    assert (
+        page.text.count("test jig <script>alert(1)") == 2
+    )  # one rule says it once; where waivers differ, each finding says its own
+    assert page.text.count("lab only (Owner: aiko, until: 2027-02-28)") == 2
+    assert "5 waived" in page.text
+    assert [held["data-tone"] for tag, held in page.tags if tag == "section" and "data-tone" in held] == ["waived", "waived"]
+    assert ("button", {"type": "button", "data-show": "waived", "aria-pressed": "false"}) in page.tags
+
+
+@pytest.mark.parametrize(
+    ("states", "shown", "marked"),
+    [(("known", "new", "known"), "1 new since the baseline", 1), (("known",) * 3, "none new since the baseline", 0)],
+)
+def test_what_the_baseline_does_not_know_is_marked_and_stands_first(states, shown: str, marked: int) -> None:
+    found = [
+        msgspec.structs.replace(finding_of("FS-003", "S1.1-11", path=f"/etc/{at}", cause=str(at)), baseline=state)
+        for at, state in enumerate(states)
+    ]
+    page = Page(html.render(report_of(found)))
+    cards = [held for tag, held in page.tags if tag == "article"]
+    assert [("data-new" in held) for held in cards] == [True] * marked + [False] * (3 - marked)
+    assert shown in page.text
+    assert sum(tag == "button" and "data-fresh" in held for tag, held in page.tags) == marked
+    without = html.render(report_of([finding_of("FS-003", "S1.1-11")]))
+    assert "baseline" not in Page(without).text
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@
       return { element: group, tone: group.dataset.tone, rest: group.querySelector(":scope > details.rest"), texts: null,
         cards: Array.prototype.slice.call(group.querySelectorAll("article")) };
     });
-    var buttons = Array.prototype.slice.call(bar.querySelectorAll("button")), told = document.getElementById("found");
-    var shown = "all", waiting = 0;
+    var buttons = Array.prototype.slice.call(bar.querySelectorAll("button[data-show]")), told = document.getElementById("found");
+    var fresh = bar.querySelector("button[data-fresh]"), shown = "all", freshOnly = false, waiting = 0;
     var read = function (group) {
       var heading = "";
       Array.prototype.forEach.call(group.element.children, function (each) {
@@ -23,7 +23,7 @@
         var fits = shown === "all" || group.tone === shown, hits = 0, behind = 0;
         if (fits && words.length && !group.texts) { read(group); }
         group.cards.forEach(function (card, at) {
-          var hit = fits && words.every(function (word) { return group.texts[at].indexOf(word) >= 0; });
+          var hit = fits && (!freshOnly || card.hasAttribute("data-new")) && words.every(function (word) { return group.texts[at].indexOf(word) >= 0; });
           card.hidden = !hit;
           hits += hit ? 1 : 0;
           behind += hit && card.parentNode === group.rest ? 1 : 0;
@@ -31,11 +31,11 @@
         group.element.hidden = !hits;
         if (group.rest) {
           group.rest.hidden = !behind;
-          if (words.length) { group.rest.open = behind > 0 && behind < 100; }
+          if (words.length || freshOnly) { group.rest.open = behind > 0 && behind < 100; }
         }
         count += hits;
       });
-      told.textContent = words.length || shown !== "all" ? told.dataset.words.replace("%", count) : "";
+      told.textContent = words.length || freshOnly || shown !== "all" ? told.dataset.words.replace("%", count) : "";
     };
     bar.hidden = false;
     buttons.forEach(function (button) {
@@ -45,6 +45,13 @@
         apply();
       });
     });
+    if (fresh) {
+      fresh.addEventListener("click", function () {
+        freshOnly = !freshOnly;
+        fresh.setAttribute("aria-pressed", String(freshOnly));
+        apply();
+      });
+    }
     search.addEventListener("input", function () { clearTimeout(waiting); waiting = setTimeout(apply, 60); });
     if (search.value) { apply(); }
   }
