@@ -67,6 +67,7 @@ def _values(report: Report, lang: Lang, *, show_secrets: bool) -> dict[str, Any]
         if finding.location.path:
             places.setdefault((finding.location.chain, finding.location.path), index)
     known = criteria()
+    drawn, left = boot_graph.bounded(report.device)
 
     def word(key: str, **values: str | int) -> str:
         return label(key, lang, **values)
@@ -93,7 +94,9 @@ def _values(report: Report, lang: Lang, *, show_secrets: bool) -> dict[str, Any]
         "listed": sum(len(branch.leaves) + branch.more for branch in report.tree),
         "steps": view.fix_first(report, groups),
         "number": number,
-        "graph": boot_graph.graph(report.device),
+        "graph": boot_graph.graph(drawn),
+        "services_left": left,
+        "reaches": boot_graph.reaches(report.device),
         "idle": boot_graph.idle(report.device),
         "loose": boot_graph.loose(report.device),
         "age": lambda component: view.age(component.released, report.tool.database_date),

@@ -19,9 +19,11 @@ from fwcheck.model import (
     Branch,
     Component,
     Device,
+    Evidence,
     Gap,
     Leaf,
     Listener,
+    Location,
     Quote,
     Report,
     Service,
@@ -313,6 +315,35 @@ def test_services_hang_under_what_starts_them() -> None:
     text = Page(html.render(report_of(device=device))).text
     assert "tcp/23 from WAN" in text
     assert "services that are there and not started: 1" in text
+
+
+def test_a_program_started_twice_opens_where_each_start_says_so() -> None:
+    def at(line: int) -> tuple[Evidence, ...]:
+        return (Evidence(location=Location(path="/etc/rcS", line=line), text="telnetd"),)
+
+    services = tuple(
+        Service(name="telnetd", program="/bin/telnetd", enabled="yes", started_by=f"/etc/rcS:{line}", root="r", evidence=at(line))
+        for line in (3, 4, 5)
+    )
+    listeners = (
+        Listener(port=23, protocol="tcp", address="::", service="telnetd", root="r", reachable_from="lan", evidence=at(3)),
+        Listener(port=99, protocol="tcp", address="::", service="telnetd", root="r", reachable_from="wan", evidence=at(4)),
+    )
+    (starter,) = boot_graph.graph(Device(services=services, listeners=listeners))
+    opened = [[port.name for port in each.ports] for each in starter.starts]
+    assert opened == [["tcp/23"], ["tcp/99"], ["tcp/99", "tcp/23"]]  # what nothing tells apart is shown with all of its name
+    assert boot_graph.reaches(Device(services=services, listeners=listeners)) == [("wan", 1), ("lan", 1)]
+
+
+def test_a_drawing_of_many_services_keeps_those_that_open_ports() -> None:
+    services = tuple(Service(name=f"s{at}", program=f"/bin/s{at}", enabled="yes", root="r") for at in range(900))
+    listeners = (Listener(port=1, protocol="udp", address="::", service="s899", root="r"),)
+    device, left = boot_graph.bounded(Device(services=services, listeners=listeners))
+    assert (len(device.services), device.services[-1].name, left) == (boot_graph.MOST, "s899", 900 - boot_graph.MOST)
+    page = Page(html.render(report_of(device=Device(services=services, listeners=listeners))))
+    assert "750 more services are left out of the picture" in page.text
+    assert sum(held.get("class") == "node yes" for _, held in page.tags) == boot_graph.MOST
+    assert boot_graph.bounded(Device(services=services[:9])) == (Device(services=services[:9]), 0)
 
 
 def test_the_files_of_the_image_are_a_tree_with_links_to_findings() -> None:

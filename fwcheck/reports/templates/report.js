@@ -65,7 +65,7 @@
   };
   window.addEventListener("hashchange", open);
   window.addEventListener("beforeprint", function () {
-    document.querySelectorAll("details.level[open] > details.row, section.rule > article > details.quote").forEach(function (each) { each.open = true; });
+    document.querySelectorAll("details.level[open] > details.row, section.rule > article > details.quote, details.node").forEach(function (each) { each.open = true; });
   });
   open();
 }());
