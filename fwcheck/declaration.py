@@ -125,11 +125,18 @@ def load(path: Path) -> Declaration:
         content = path.read_bytes()
     except OSError as error:
         raise DeclarationError(f"{path}: {error.strerror}") from error
+    return parse(content, str(path))
+
+
+def parse(content: bytes, name: str) -> Declaration:
+    """The declaration in these bytes. Raises DeclarationError with one line, which begins with ``name``, when they are none."""
     try:
         declared = msgspec.toml.decode(content, type=Declaration)
     except (msgspec.DecodeError, ValueError) as error:
-        raise DeclarationError(f"{path}: {' '.join(str(error).split())}") from error
+        raise DeclarationError(f"{name}: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise DeclarationError(f"{name}: nested too deeply") from error
     empty = [name for name, reason in declared.not_applicable.items() if not reason.strip()]
     if empty:
-        raise DeclarationError(f"{path}: not_applicable.{empty[0]} needs a reason")
+        raise DeclarationError(f"{name}: not_applicable.{empty[0]} needs a reason")
     return declared

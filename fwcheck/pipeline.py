@@ -67,12 +67,17 @@ def _declaration(path: Path | None) -> Declaration | None:
         declared = load_declaration(path)
     except DeclarationError as error:
         raise InputError(str(error)) from error
+    check_criteria(declared, str(path))
+    return declared
+
+
+def check_criteria(declared: Declaration, name: str) -> None:
+    """Raises InputError when a declaration speaks of criteria that there are not."""
     from fwcheck.jcstar.catalogue import unknown  # noqa: PLC0415  # few scans are given a declaration
 
     lost = unknown((*declared.documents, *declared.not_applicable))
     if lost:
-        raise InputError(f"{path}: no criterion {lost[0]}; 'fwcheck explain all' lists them")
-    return declared
+        raise InputError(f"{name}: no criterion {lost[0]}; 'fwcheck explain all' lists them")
 
 
 def scan(path: Path, options: Options, progress: Progress = silent) -> Report:

@@ -53,6 +53,11 @@ def update_keys(command: argparse.ArgumentParser) -> None:
 def knowledge(command: argparse.ArgumentParser) -> None:
     """What known vulnerabilities are looked up in, and who says which of them do not count."""
     command.add_argument("--database", metavar="FILE", type=Path, help="the knowledge file (see fwcheck db)")
+    vex(command)
+
+
+def vex(command: argparse.ArgumentParser) -> None:
+    """Who says which known vulnerabilities do not count."""
     command.add_argument(
         "--vex",
         metavar="FILE",

@@ -28,6 +28,11 @@ def add(commands: Any) -> None:
     command.add_argument("--product", metavar="NAME", required=True, help="whose firmware it is")
     command.add_argument("--version", metavar="V", dest="product_version", help="default: the image's name")
     command.add_argument("--target", choices=shared.TIERS, help="the level to hold the image against (default: STAR-1)")
+    command.add_argument(
+        "--declaration", metavar="FILE", type=Path, help="what the maker states (product.toml), instead of what the product keeps"
+    )
+    shared.vex(command)
+    shared.update_keys(command)
     command.add_argument("--fresh", action="store_true", help="scan again what was scanned before")
     command.add_argument(
         "--no-wait", action="store_true", help="end when the image has arrived, with the scan's id on standard output"
@@ -62,15 +67,17 @@ def run(options: argparse.Namespace) -> int:
     except ServiceError as error:
         raise InputError(f"{options.server}: {error}") from error
     except OSError as error:
-        raise InputError(f"{options.image}: {error.strerror}") from error
+        raise InputError(f"{error.filename or options.image}: {error.strerror}") from error
 
 
 def _upload(client: Client, options: argparse.Namespace, suffixes: dict[str, str]) -> int:
     fields = {"product": options.product, "version": options.product_version or options.image.name[:100]}
     fields |= {"target": options.target} if options.target else {}
     fields |= {"fresh": "true"} if options.fresh else {}
+    files = [("declaration", options.declaration)] if options.declaration else []
+    files += [*(("vex", path) for path in options.vex), *(("update_key", path) for path in options.update_key)]
     with Progress(options.image.name, options.quiet) as progress:
-        accepted = client.upload(options.image, fields, lambda done, total: progress("uploading", done, total))
+        accepted = client.upload(options.image, fields, lambda done, total: progress("uploading", done, total), files)
         if options.no_wait:
             print(accepted["id"])
             return 0

@@ -34,12 +34,17 @@ def load(path: Path, kind: type[Held], known: Collection[str]) -> Held:
         raise BrokenFile(f"{path}: {error.strerror}") from error
     if len(content) > _SIZE_LIMIT:
         raise BrokenFile(f"{path}: larger than 1 MiB")
+    return parse(content, str(path), kind, known)
+
+
+def parse(content: bytes, name: str, kind: type[Held], known: Collection[str]) -> Held:
+    """These bytes of a TOML file as ``kind``. Raises BrokenFile with one line, which begins with ``name``, when they are none."""
     try:
         return msgspec.toml.decode(content, type=kind)
     except (msgspec.DecodeError, ValueError) as error:
-        raise BrokenFile(f"{path}: {_sentence(str(error), known)}") from error
+        raise BrokenFile(f"{name}: {_sentence(str(error), known)}") from error
     except RecursionError as error:
-        raise BrokenFile(f"{path}: nested too deeply") from error
+        raise BrokenFile(f"{name}: nested too deeply") from error
 
 
 def nearest(word: str, known: Collection[str]) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from fwcheck.declaration import ProductType
 from fwcheck.gate.demands import Demands, Tier, Word, accepted, together
-from fwcheck.gate.files import BrokenFile, load, nearest
+from fwcheck.gate.files import BrokenFile, load, nearest, parse
 from fwcheck.model import Report
 
 
@@ -27,6 +27,9 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     tier: dict[Tier, Demands] = {}
 
 
+_KEYS = frozenset({*_File.__struct_fields__, *Demands.__struct_fields__})
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """A policy and what reports call it."""
 
@@ -36,11 +39,18 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def read(cls, path: Path) -> Policy:
         """The policy of a file. Raises BrokenFile with one line when it cannot be read or is none."""
-        keys = {*_File.__struct_fields__, *Demands.__struct_fields__}
-        held = load(path, _File, keys)
+        return cls._checked(load(path, _File, _KEYS), str(path), path.name)
+
+    @classmethod
+    def parse(cls, content: bytes, name: str) -> Policy:
+        """The policy in these bytes. Raises BrokenFile with one line when they are none."""
+        return cls._checked(parse(content, name, _File, _KEYS), name, name)
+
+    @classmethod
+    def _checked(cls, held: _File, where: str, name: str) -> Policy:
         for part, demands in _parts(held):
-            _check(path, part, demands)
-        return cls(name=held.name or path.name, file=held)
+            _check(where, part, demands)
+        return cls(name=held.name or name, file=held)
 
     def demands(self, report: Report) -> Demands:
         """What it asks of this image."""
@@ -63,7 +73,7 @@ def _parts(held: _File) -> Iterator[tuple[str, Demands]]:
     yield from ((f"tier, {name}", demands) for name, demands in held.tier.items())
 
 
-def _check(path: Path, part: str, demands: Demands) -> None:
+def _check(path: str, part: str, demands: Demands) -> None:
     """Rules and criteria that do not exist would be demands that every image meets."""
     if demands.forbidden_rules:
         known = rules()

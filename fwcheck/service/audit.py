@@ -76,7 +76,7 @@ def accesses(session: Session, before: str | None, limit: int) -> nouns.Accesses
     items = [
         nouns.Access(
             at=row.at, token=row.token_id, name=row.name, client=row.client, method=row.method, path=row.path, status=row.status,
-            request=row.request,
+            request=row.request, what=row.what,
         )
         for row in rows[:limit]
     ]  # fmt: skip

@@ -35,6 +35,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     memory: int = 4 << 30
     parent: int = 0
     unread: str = ""  # why the image is not to be read any more
+    declaration: str | None = None  # files in the working directory
+    vex: tuple[str, ...] = ()
+    update_keys: tuple[str, ...] = ()
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -61,6 +64,9 @@ def main() -> int:
         jobs=job.jobs,
         cache=Path(job.cache) if job.cache else None,
         database=Path(job.knowledge) if job.knowledge else None,
+        product=Path(job.declaration) if job.declaration else None,
+        vex=tuple(map(Path, job.vex)),
+        update_keys=tuple(map(Path, job.update_keys)),
     )
     try:
         if job.unread:

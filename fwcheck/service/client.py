@@ -7,7 +7,7 @@ import json
 import secrets
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
@@ -17,6 +17,8 @@ RESUMED = 8 << 20  # bytes from which an upload is sent so that it can go on aft
 _TIMEOUT = 60.0
 _RETRIES = 6  # of one request, over about a minute
 _PASSING = {408, 425, 429, 500, 502, 503, 504}  # statuses after which the same request may succeed
+
+Along = Sequence[tuple[str, str, bytes]]  # what each file is, its name, its content
 
 
 class ServiceError(Exception):
@@ -60,14 +62,17 @@ class Client:
         given = {key: value for key, value in query.items() if value is not None}
         return self._patiently(lambda: self._once("GET", path + ("?" + urlencode(given) if given else "")))
 
-    def upload(self, image: Path, fields: dict[str, str], sent: Callable[[int, int], None]) -> dict[str, Any]:
-        """Sends an image; gives the scan that it became."""
+    def upload(
+        self, image: Path, fields: dict[str, str], sent: Callable[[int, int], None], files: Sequence[tuple[str, Path]] = ()
+    ) -> dict[str, Any]:
+        """Sends an image; gives the scan that it became. ``files`` go along with it: what each is, and where."""
+        along = [(kind, path.name, path.read_bytes()) for kind, path in files]
         size = image.stat().st_size
         key = {"Idempotency-Key": secrets.token_hex(16)}  # a request whose answer was lost is sent again without doing more
         if size >= RESUMED:
             fields = {**fields, "upload": self._in_parts(image, size, sent)}
             boundary = secrets.token_hex(24)
-            form = _fields(boundary, fields) + f"--{boundary}--\r\n".encode()
+            form = _fields(boundary, fields) + _files(boundary, along) + f"--{boundary}--\r\n".encode()
             kind = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Content-Length": str(len(form))}
             entered: dict[str, Any] = self._patiently(
                 lambda: self._once("POST", "/api/v1/scans", {**kind, **key}, lambda: iter((form,)))
@@ -76,7 +81,7 @@ class Client:
 
         def attempt() -> Answer:
             boundary = secrets.token_hex(24)
-            head, tail = _form(boundary, fields, image.name)
+            head, tail = _form(boundary, fields, along, image.name)
             headers = {
                 "Content-Type": f"multipart/form-data; boundary={boundary}",
                 "Content-Length": str(len(head) + size + len(tail)),
@@ -167,13 +172,21 @@ def _fields(boundary: str, fields: dict[str, str]) -> bytes:
     return "".join(f'{head}"{key}"\r\n\r\n{value}\r\n' for key, value in fields.items()).encode(errors="replace")
 
 
-def _form(boundary: str, fields: dict[str, str], name: str) -> tuple[bytes, bytes]:
+def _head(boundary: str, field: str, name: str) -> bytes:
     safe = "".join("_" if letter in '"\\\r\n' or not letter.isprintable() else letter for letter in name)
-    image = (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{safe}"\r\n'
+    return (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"; filename="{safe}"\r\n'
         "Content-Type: application/octet-stream\r\n\r\n"
-    )
-    return _fields(boundary, fields) + image.encode(errors="replace"), f"\r\n--{boundary}--\r\n".encode()
+    ).encode(errors="replace")
+
+
+def _files(boundary: str, files: Along) -> bytes:
+    return b"".join(_head(boundary, field, name) + content + b"\r\n" for field, name, content in files)
+
+
+def _form(boundary: str, fields: dict[str, str], files: Along, name: str) -> tuple[bytes, bytes]:
+    head = _fields(boundary, fields) + _files(boundary, files) + _head(boundary, "image", name)
+    return head, f"\r\n--{boundary}--\r\n".encode()
 
 
 def _body(head: bytes, image: Path, tail: bytes, size: int, sent: Callable[[int, int], None], offset: int = 0) -> Iterator[bytes]:

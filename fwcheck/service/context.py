@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 from fwcheck.service.audit import Audit
 from fwcheck.service.database import Database
@@ -31,6 +32,11 @@ class Context:
         self.requests = Rate(settings.requests_per_minute)
         self.failures = Rate(settings.failures_per_minute, burst=60.0)
         self._writing: set[str] = set()  # uploads that a request writes to
+
+    @staticmethod
+    def tell(request: Any, what: str) -> None:
+        """Notes in the audit log what this request changed, where its path does not say it."""
+        request.scope["fwcheck.what"] = what
 
     def claim_upload(self, id: str) -> bool:
         """Whether nobody else writes to it; called in the event loop alone."""

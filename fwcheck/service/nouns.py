@@ -30,6 +30,27 @@ class Tier(msgspec.Struct, frozen=True, kw_only=True):
     highest_not_refuted: str | None
 
 
+class Attachment(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that is kept for a product, or for all: ``kind`` is declaration, vex, update_key or policy; ``by``: who gave it."""
+
+    id: str
+    kind: str
+    name: str
+    size: int
+    sha256: str
+    by: str
+    created: datetime
+
+
+class GivenFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that a scan was made with. ``own``: it came along with the image, and was not kept by the product."""
+
+    kind: str
+    name: str
+    sha256: str
+    own: bool
+
+
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
     """One version of a product and where its scan stands. ``status``: queued, running, done or failed."""
 
@@ -52,6 +73,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     status_url: str
     report_url: str | None
     reused: bool = False  # answered from an earlier report on the same image
+    released: datetime | None = None  # when it was marked as a version that went out
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,6 +200,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     status: int
     request: str
+    what: str = ""  # what it changed, where the path does not say it
 
 
 class Accesses(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,7 +23,7 @@ class Problem(Exception):
     def body(self, instance: str) -> bytes:
         """The document."""
         said = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail, "instance": instance}
-        return msgspec.json.encode({key: value for key, value in {**said, **self.more}.items() if value != ""})
+        return msgspec.json.encode({key: value for key, value in {**said, **self.more}.items() if value not in ("", None)})
 
 
 class ProblemDocument(msgspec.Struct, kw_only=True):

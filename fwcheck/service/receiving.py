@@ -13,13 +13,15 @@ import msgspec
 from anyio import to_thread
 from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser, parse_options_header
 
+from fwcheck.service import attachments
+from fwcheck.service.attachments import ALONG, ALTOGETHER, MOST, Sent
 from fwcheck.service.problems import Problem
 from fwcheck.service.storage import Folder, Staged
 
 _PIECE = 1 << 20  # bytes that are handed on at once
 _FIELD = 64 << 10  # bytes of one field that is not the image
-_FIELDS = 16
-_OVERHEAD = 1 << 20  # bytes of a request beside its image
+_FIELDS = 16 + len(ALONG) * MOST
+_OVERHEAD = (1 << 20) + ALTOGETHER  # bytes of a request beside its image
 _LABEL = re.compile(r"[^\w.,+@=~() -]")
 
 
@@ -29,6 +31,7 @@ class Received(msgspec.Struct, kw_only=True):
     fields: dict[str, str]
     name: str
     staged: Staged
+    files: tuple[Sent, ...] = ()
 
 
 class Form:
@@ -48,6 +51,7 @@ class Form:
         self._segment: MultipartSegment | None = None
         self._text = bytearray()
         self.fields: dict[str, str] = {}
+        self.files: list[Sent] = []
         self.name = ""
         self.staged: Staged | None = None
 
@@ -77,8 +81,10 @@ class Form:
             self.staged.write(bytes(event))
         else:
             self._text += event
-            if len(self._text) > _FIELD:
-                raise Problem(413, "Content Too Large", f"a field may have {_FIELD} bytes")
+            name = self._segment.name if self._segment is not None else ""
+            limit = attachments.LIMITS[name] if name in ALONG else _FIELD
+            if len(self._text) > limit:
+                raise Problem(413, "Content Too Large", f"{label(name) if name in ALONG else 'a field'} may have {limit} bytes")
 
     @property
     def _image(self) -> bool:
@@ -97,9 +103,28 @@ class Form:
 
     def _end(self) -> None:
         assert self._segment is not None
-        if not self._image:
-            self.fields[self._segment.name] = self._text.decode()
+        for kind in ALONG:
+            if self._segment.name == kind:
+                self._attach(kind, self._segment.filename or "", bytes(self._text))
+                break
+        else:
+            if not self._image:
+                self.fields[self._segment.name] = self._text.decode()
         self._segment = None
+
+    def _attach(self, kind: attachments.Along, name: str, content: bytes) -> None:
+        """A file that goes along with the image; what browsers send for a field that was left empty is none."""
+        if not name and not content:
+            return
+        sent = attachments.check(kind, label(name, kind), content)
+        alike = [each for each in self.files if each.kind == kind]
+        if len(alike) >= (1 if kind in attachments.SINGLE else MOST):
+            raise Problem(400, "Bad Request", f"{kind}: too many of them")
+        if any(each.name == sent.name for each in alike):
+            raise Problem(400, "Bad Request", f"{kind}: two of them are called {sent.name}")
+        if sum(len(each.content) for each in self.files) + len(content) > ALTOGETHER:
+            raise Problem(413, "Content Too Large", f"all files beside the image may have {ALTOGETHER} bytes together")
+        self.files.append(sent)
 
     def abandon(self) -> None:
         """Nothing of what has arrived is wanted."""
@@ -111,7 +136,7 @@ class Form:
         self.feed(b"")
         if self.staged is None and staged is not None and "upload" in self.fields:
             name, image = staged(self.fields["upload"])
-            return Received(fields=self.fields, name=name, staged=image)
+            return Received(fields=self.fields, name=name, staged=image, files=tuple(self.files))
         if self.staged is None:
             raise Problem(400, "Bad Request", "the field image is missing")
         if self.staged.size == 0:
@@ -122,7 +147,7 @@ class Form:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise full() from error
             raise
-        return Received(fields=self.fields, name=self.name, staged=self.staged)
+        return Received(fields=self.fields, name=self.name, staged=self.staged, files=tuple(self.files))
 
 
 async def receive(
@@ -160,7 +185,7 @@ def full() -> Problem:
     return Problem(507, "Insufficient Storage", "the disk of the service is full", headers={"Retry-After": "600"})
 
 
-def label(name: str) -> str:
+def label(name: str, otherwise: str = "image.bin") -> str:
     """What a client calls its file, as a label: no folders, nothing that a terminal or a page would act on."""
     last = re.split(r"[/\\]", name)[-1]
-    return _LABEL.sub("_", last)[:100].strip(" .") or "image.bin"
+    return _LABEL.sub("_", last)[:100].strip(" .") or otherwise

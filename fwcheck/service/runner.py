@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 
 from fwcheck.model import Report
 from fwcheck.reports.json import read
-from fwcheck.service import hooks
+from fwcheck.service import attachments, hooks
 from fwcheck.service.child import Job, Said
 from fwcheck.service.database import Database
 from fwcheck.service.queue import Claimed, Lost, Queue
@@ -110,6 +110,7 @@ class Runner:
         scratch = self._settings.data / "scratch"
         scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=scratch) as folder, self._image(held, unread) as image:
+            given = self._given(held, Path(folder))
             job = Job(
                 image=str(image.resolve()),
                 name=held.name,
@@ -122,8 +123,22 @@ class Runner:
                 memory=self._settings.scan_memory,
                 parent=os.getpid(),
                 unread=unread,
+                declaration=next(iter(given["declaration"]), None),
+                vex=given["vex"],
+                update_keys=given["update_key"],
             )
             return self._watch(held, job, Path(folder), expired)
+
+    def _given(self, held: Claimed, folder: Path) -> dict[str, tuple[str, ...]]:
+        """The files that the scan is made with, by kind, laid out in the child's folder. Their names are labels."""
+        paths: dict[str, list[str]] = {kind: [] for kind in attachments.ALONG}
+        with self._database.read() as session:
+            for number, each in enumerate(attachments.of_scan(session, held.id)):
+                path = Path("given") / str(number) / each.name
+                (folder / path).parent.mkdir(parents=True)
+                (folder / path).write_bytes(attachments.content(session, each.sha256))
+                paths[each.kind].append(str(path))
+        return {kind: tuple(held) for kind, held in paths.items()}
 
     def _image(self, held: Claimed, unread: str) -> AbstractContextManager[Path]:
         """The file with the image; none is needed when it is not read any more."""

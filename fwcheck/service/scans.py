@@ -21,12 +21,13 @@ from fwcheck.model import GateResult, Report
 from fwcheck.pipeline import ran
 from fwcheck.reports.json import read
 from fwcheck.reports.registry import Lang
-from fwcheck.service import hooks, nouns, uploads, waivers
+from fwcheck.service import attachments, hooks, nouns, uploads, waivers
 from fwcheck.service.context import Context
 from fwcheck.service.problems import Problem, unknown
-from fwcheck.service.storage import Staged, image_key
+from fwcheck.service.receiving import Received
+from fwcheck.service.storage import image_key
 from fwcheck.service.tables import Answered, Image, Product, Scan, new_id, now
-from fwcheck.service.tokens import Principal
+from fwcheck.service.tokens import Principal, Role
 
 TARGETS = ("STAR-1", "STAR-2", "STAR-3", "STAR-4")
 _PRIORITIES = {"gate": 3, "audit": 7}  # smaller is sooner
@@ -77,36 +78,46 @@ def _named(text: str) -> bool:
     return fits and not set(text) & {"/", "\\"} and text not in {".", ".."}
 
 
-def submit(context: Context, principal: Principal, wanted: Order, name: str, staged: Staged, key: str = "") -> nouns.Scan:
+def submit(context: Context, principal: Principal, wanted: Order, received: Received, key: str = "") -> nouns.Scan:
     """Keeps the image and queues its scan, or answers from history when that would say the same.
 
     ``key``: what the client calls this request; sent again with the same content, it is the same scan.
     """
     if not principal.sees(wanted.product):
         raise Problem(403, "Forbidden", "the token has no grant for this product")
-    sha256, size = staged.sha256, staged.size
+    least = Role[context.settings.attach_role.upper()]
+    if received.files and principal.role < least:
+        raise Problem(403, "Forbidden", f"files beside the image need the role {least.word} here")
+    staged = received.staged
+    sha256 = staged.sha256
     context.store.keep(staged, image_key(sha256))
-    scan = _entry(context, principal, wanted, name, sha256, size, staged.path.name, key)
+    scan = _entry(context, principal, wanted, received, key)
     if not context.store.holds(image_key(sha256)):
         context.store.keep(staged, image_key(sha256))  # retention took it in this moment
     return scan
 
 
-def _entry(
-    context: Context, principal: Principal, wanted: Order, name: str, sha256: str, size: int, upload: str, key: str
-) -> nouns.Scan:
+def noted(scan: nouns.Scan, received: Received) -> str:
+    """An upload, for the audit log."""
+    files = "".join(f"; {each.kind} {each.name} {each.sha256[:16]}" for each in received.files)
+    return f"{scan.product} {scan.version}: scan {scan.id}{files}"
+
+
+def _entry(context: Context, principal: Principal, wanted: Order, received: Received, key: str) -> nouns.Scan:
+    name, sha256 = received.name, received.staged.sha256
+    files = [f"{each.kind}\0{each.name}\0{each.sha256}" for each in received.files]
     for _ in range(3):
         try:
             with context.database.write() as session:
-                said = "\0".join((wanted.product, wanted.version, wanted.target or "", str(wanted.fresh), name, sha256))
+                said = "\0".join((wanted.product, wanted.version, wanted.target or "", str(wanted.fresh), name, sha256, *files))
                 digest = hashlib.sha256(said.encode()).hexdigest()
                 if key and (before := _answered(session, principal, key, digest)) is not None:
                     return before
-                scan = _entered(context, session, principal, wanted, name, sha256, size)
+                scan = _entered(context, session, principal, wanted, received)
                 if key:
                     session.add(Answered(token_id=principal.token, key=key, digest=digest, scan_id=scan.id))
                     session.flush()
-                uploads.forget(session, upload)
+                uploads.forget(session, received.staged.path.name)
                 return scan
         except IntegrityError:
             continue  # somebody made the same product or stored the same image in this moment
@@ -122,22 +133,19 @@ def _answered(session: Session, principal: Principal, key: str, digest: str) -> 
     return shown(*find(session, principal, held.scan_id))
 
 
-def _entered(
-    context: Context, session: Session, principal: Principal, wanted: Order, name: str, sha256: str, size: int
-) -> nouns.Scan:
+def _entered(context: Context, session: Session, principal: Principal, wanted: Order, received: Received) -> nouns.Scan:
+    sha256 = received.staged.sha256
     image = session.get(Image, sha256)
     if image is None:
-        image = Image(sha256=sha256, size=size)
+        image = Image(sha256=sha256, size=received.staged.size)
         session.add(image)
     image.removed = None
-    product = session.scalar(select(Product).where(Product.name == wanted.product))
-    if product is None:
-        product = Product(id=new_id(), name=wanted.product)
-        session.add(product)
+    product = made(session, wanted.product)
     session.flush()
+    given = attachments.gathered(session, product, received.files)
     scan = Scan(
-        id=new_id(), product_id=product.id, image_sha256=sha256, image_name=name, version=wanted.version, target=wanted.target,
-        token_id=principal.token, priority=wanted.priority,
+        id=new_id(), product_id=product.id, image_sha256=sha256, image_name=received.name, version=wanted.version,
+        target=wanted.target, token_id=principal.token, priority=wanted.priority, given=attachments.digest(given),
     )  # fmt: skip
     earlier = None if wanted.fresh else _same(context, session, scan)
     if earlier is not None:
@@ -146,17 +154,42 @@ def _entered(
             setattr(scan, copied, getattr(earlier, copied))
     session.add(scan)
     session.flush()
+    attachments.note(session, scan.id, given)
     if earlier is not None:
         hooks.enter(session, scan, product.name)
     return shown(scan, product, image)
 
 
+def made(session: Session, name: str) -> Product:
+    """The product of a name, new when there is none."""
+    found = session.scalar(select(Product).where(Product.name == name))
+    if found is None:
+        found = Product(id=new_id(), name=name)
+        session.add(found)
+        session.flush()
+    return found
+
+
+def made_for(session: Session, principal: Principal, name: str) -> Product:
+    """The product of a name, new when there is none; raises Problem when it is not for this one."""
+    if not principal.sees(name):
+        raise unknown("product")
+    return made(session, name)
+
+
+def check_name(name: str) -> None:
+    """Raises Problem for what cannot be the name of a product."""
+    if not _named(name):
+        raise Problem(400, "Bad Request", f"product: 1 to {_NAME} printable characters without / and \\")
+
+
 def _same(context: Context, session: Session, scan: Scan) -> Scan | None:
-    """An earlier scan whose report would not differ: same image, name and level, by the rules and knowledge of today."""
+    """An earlier scan whose report would not differ: same image, name, level and files, by the rules and knowledge of today."""
     rules, knowledge = context.standing
     alike = select(Scan).where(
         Scan.image_sha256 == scan.image_sha256,
         Scan.image_name == scan.image_name,
+        Scan.given == scan.given,
         Scan.state == "done",
         Scan.rules == rules,
         Scan.knowledge == knowledge,
@@ -189,6 +222,7 @@ def shown(scan: Scan, product: Product, image: Image) -> nouns.Scan:
         status_url=f"/api/v1/scans/{scan.id}",
         report_url=f"/api/v1/scans/{scan.id}/report" if scan.state == "done" else None,
         reused=scan.report is not None and scan.id not in scan.report,
+        released=scan.released,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -39,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     failures_per_minute: float = 30.0  # bad tokens from one address
     trusted_proxies: str = ""  # addresses, separated by commas, whose X-Forwarded-For is believed
     hooks_inside: bool = False  # whether webhooks may be on this machine
+    attach_role: Literal["uploader", "auditor", "admin"] = "uploader"  # who may send declarations, VEX and keys with an image
     keep_images_days: int = 0  # 0: for ever
     keep_reports_days: int = 0
     keep_accesses_days: int = 400

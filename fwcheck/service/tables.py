@@ -7,7 +7,19 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, ForeignKey, Index, MetaData, String, Text, TypeDecorator, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 _NAMES = {
@@ -67,6 +79,45 @@ class Product(Base):
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     name: Mapped[str] = mapped_column(String(100), unique=True)
     created: Mapped[datetime] = mapped_column(default=now)
+    baseline: Mapped[str | None] = mapped_column(String(32))  # a scan, or "released": the newest one that is marked so
+
+
+class Content(Base):
+    """The bytes of a small file, compressed, once however often it is given."""
+
+    __tablename__ = "content"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    size: Mapped[int]
+    packed: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Attachment(Base):
+    """A file that a product (or, a policy, the service) keeps: what its maker states, VEX, update keys, what is asked of it."""
+
+    __tablename__ = "attachment"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    product_id: Mapped[str | None] = mapped_column(ForeignKey("product.id"), index=True)  # None: for all products
+    kind: Mapped[str] = mapped_column(String(20))
+    name: Mapped[str] = mapped_column(String(100))
+    sha256: Mapped[str] = mapped_column(ForeignKey("content.sha256"))
+    token_id: Mapped[str] = mapped_column(ForeignKey("token.id"))
+    created: Mapped[datetime] = mapped_column(default=now)
+    ended: Mapped[datetime | None]
+
+
+class ScanFile(Base):
+    """A file that a scan was made with, as it was when the image came. ``own``: it came along with the image."""
+
+    __tablename__ = "scan_file"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    scan_id: Mapped[str] = mapped_column(ForeignKey("scan.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    name: Mapped[str] = mapped_column(String(100))
+    sha256: Mapped[str] = mapped_column(ForeignKey("content.sha256"))
+    own: Mapped[bool]
 
 
 class Scan(Base):
@@ -105,6 +156,8 @@ class Scan(Base):
     knowledge: Mapped[str | None] = mapped_column(String(32))  # date
     findings: Mapped[int | None]  # violations and concerns that are not waived
     components: Mapped[int | None]
+    given: Mapped[str] = mapped_column(String(64), default="")  # digest over its files; "": none
+    released: Mapped[datetime | None]  # when it was marked as one that went out
 
 
 class Token(Base):
@@ -218,6 +271,7 @@ class Access(Base):
     path: Mapped[str] = mapped_column(String(500))
     status: Mapped[int]
     request: Mapped[str] = mapped_column(String(32))
+    what: Mapped[str] = mapped_column(String(500), default="")  # what it changed, where the path does not say it
 
 
 class FoundComponent(Base):

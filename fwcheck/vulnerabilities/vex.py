@@ -51,14 +51,20 @@ def read(path: Path) -> list[Statement]:
     if len(raw) > _LIMIT:
         raise NotVex(f"{path}: has more than {_LIMIT >> 20} MiB")
     try:
-        document = msgspec.json.decode(raw)
-        return statements(document if isinstance(document, dict) else {}, path.name)
+        return parse(raw, path.name)
     except NotVex as error:
         raise NotVex(f"{path}: {error}") from error
+
+
+def parse(raw: bytes, name: str) -> list[Statement]:
+    """Every statement of the document in these bytes. ``name`` is what reports call it. Raises NotVex, in one sentence."""
+    try:
+        document = msgspec.json.decode(raw)
+        return statements(document if isinstance(document, dict) else {}, name)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise NotVex(f"{path}: is no JSON: {error}") from error
+        raise NotVex(f"is no JSON: {error}") from error
     except (AttributeError, TypeError, KeyError, IndexError, RecursionError) as error:
-        raise NotVex(f"{path}: is no VEX document as it should be: {type(error).__name__}") from error
+        raise NotVex(f"is no VEX document as it should be: {type(error).__name__}") from error
 
 
 def statements(document: Mapping[str, Any], name: str) -> list[Statement]:

@@ -66,6 +66,7 @@ class Outside:
         facts = {
             "token_id": getattr(user, "token", None), "name": getattr(user, "name", ""), "client": client[0] if client else "",
             "method": method[:10], "path": scope["path"][:500], "status": status, "request": mark,
+            "what": str(scope.get("fwcheck.what", ""))[:500],
         }  # fmt: skip
 
         def note() -> None:

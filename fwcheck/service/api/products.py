@@ -1,23 +1,28 @@
-"""Products, the history of their versions, and their waivers."""
+"""Products, the history of their versions, their waivers, and the files that they keep."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from litestar import Controller, Request, delete, get, post
+from anyio import to_thread
+from litestar import Controller, Request, Response, delete, get, post, put
 from litestar.params import Parameter
 
-from fwcheck.service import nouns, scans, waivers
+from fwcheck.service import attachments, nouns, scans, waivers
+from fwcheck.service.api.bodies import RawBody, body
 from fwcheck.service.api.security import needs
 from fwcheck.service.context import Context
+from fwcheck.service.receiving import label
 from fwcheck.service.tokens import Principal, Role
 
 Cursor = Annotated[str | None, Parameter(query="cursor", max_length=100, description="`next` of the page before.")]
+Id = Annotated[str, Parameter(pattern="^[0-9a-f]{32}$")]
+FileName = Annotated[str, Parameter(query="name", max_length=200, description="What reports call the file.")]
 Limit = Annotated[int, Parameter(query="limit", ge=1, le=200)]
 
 
 class Products(Controller):
-    """Products, the history of their versions, and their waivers."""
+    """Products, the history of their versions, their waivers, and the files that they keep."""
 
     path = "/api/v1/products"
     tags = ("products",)
@@ -59,8 +64,57 @@ class Products(Controller):
         request: Request[Principal, None, Any],
         context: Context,
         name: str,
-        waiver: Annotated[str, Parameter(pattern="^[0-9a-f]{32}$")],
+        waiver: Id,
     ) -> None:
         """Its findings count again."""
         with context.database.write() as session:
             waivers.end(session, scans.product(session, request.user, name), waiver)
+
+    @get("/{name:str}/files", sync_to_thread=True, operation_id="product_files", **needs(Role.UPLOADER))
+    def files(self, request: Request[Principal, None, Any], context: Context, name: str) -> list[nouns.Attachment]:
+        """What the product keeps: its declaration, VEX documents, update keys and policy."""
+        with context.database.read() as session:
+            return attachments.kept(session, scans.product(session, request.user, name))
+
+    @get("/{name:str}/files/{file:str}", sync_to_thread=True, operation_id="product_file", **needs(Role.UPLOADER))
+    def file(self, request: Request[Principal, None, Any], context: Context, name: str, file: Id) -> Response[bytes]:
+        """One of them as it was given."""
+        with context.database.read() as session:
+            found, content = attachments.found(session, scans.product(session, request.user, name), file)
+        headers = {"Content-Disposition": f'attachment; filename="{found.kind}-{file}"'}
+        return Response(content, media_type="application/octet-stream", headers=headers)
+
+    @put(
+        "/{name:str}/files/{kind:str}", operation_class=RawBody, operation_id="keep_product_file", status_code=200,
+        **needs(Role.AUDITOR),
+    )  # fmt: skip
+    async def keep(
+        self,
+        request: Request[Principal, None, Any],
+        context: Context,
+        name: str,
+        kind: Annotated[attachments.Kind, Parameter(description="What the file is.")],
+        file_name: FileName = "",
+    ) -> nouns.Attachment:
+        """Keeps a file for the product, in place of the one that it keeps (of VEX and update keys: of the same name)."""
+        scans.check_name(name)
+        content = await body(request, attachments.LIMITS[kind])
+
+        def enter() -> nouns.Attachment:
+            sent = attachments.check(kind, label(file_name, kind), content)
+            with context.database.write() as session:
+                kept = attachments.keep(session, request.user, scans.made_for(session, request.user, name), sent)
+            context.tell(request, attachments.told(kept))
+            return kept
+
+        return await to_thread.run_sync(enter)
+
+    @delete(
+        "/{name:str}/files/{file:str}", status_code=204, sync_to_thread=True, operation_id="end_product_file",
+        **needs(Role.AUDITOR),
+    )  # fmt: skip
+    def end_file(self, request: Request[Principal, None, Any], context: Context, name: str, file: Id) -> None:
+        """It counts no longer; scans that were made with it stay as they are."""
+        with context.database.write() as session:
+            row = attachments.end(session, scans.product(session, request.user, name), file)
+            context.tell(request, f"{row.kind} {row.name} {row.sha256[:16]} ended")

@@ -19,7 +19,7 @@ from fwcheck.difference import Difference
 from fwcheck.gate import Demands
 from fwcheck.gate.demands import Level, Tier
 from fwcheck.reports.registry import FORMATS, Lang
-from fwcheck.service import nouns, scans, uploads
+from fwcheck.service import attachments, nouns, scans, uploads
 from fwcheck.service.api.security import needs
 from fwcheck.service.context import Context
 from fwcheck.service.problems import Problem
@@ -53,13 +53,17 @@ class _Upload(Operation):
 
     def __post_init__(self) -> None:
         text = Schema(type=OpenAPIType.STRING, min_length=1, max_length=100)
+        file = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
         properties: dict[str, Reference | Schema] = {
             "product": text,
             "version": text,
             "target": Schema(type=OpenAPIType.STRING, enum=list(scans.TARGETS)),
             "fresh": Schema(type=OpenAPIType.STRING, enum=["true", "false"], description="scan again what was scanned before"),
             "urgency": Schema(type=OpenAPIType.STRING, enum=["gate", "audit"], description="gates wait less than audits"),
-            "image": Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY),
+            "declaration": Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, description="product.toml"),
+            "vex": Schema(type=OpenAPIType.ARRAY, items=file, description="OpenVEX, CycloneDX or CSAF documents"),
+            "update_key": Schema(type=OpenAPIType.ARRAY, items=file, description="public keys that updates are signed for"),
+            "image": Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY, description="after all other fields"),
             "upload": Schema(type=OpenAPIType.STRING, description="instead of the image: the id of a finished upload"),
         }
         schema = Schema(type=OpenAPIType.OBJECT, properties=properties, required=["product", "version"])
@@ -101,7 +105,8 @@ class Scans(Controller):
             try:
                 received = form.finish(partial(uploads.finish, context, principal))
                 wanted = scans.order(received.fields)
-                scan = scans.submit(context, principal, wanted, received.name, received.staged, key)
+                scan = scans.submit(context, principal, wanted, received, key)
+                context.tell(request, scans.noted(scan, received))
                 received.staged.abandon()  # the store has it; an upload in several requests stays when it is refused
                 return scan
             finally:
@@ -116,6 +121,13 @@ class Scans(Controller):
         """Where a scan stands."""
         with context.database.read() as session:
             return scans.shown(*scans.find(session, request.user, scan))
+
+    @get("/{scan:str}/files", sync_to_thread=True, operation_id="scan_files", **needs(Role.UPLOADER))
+    def files(self, request: Request[Principal, None, Any], context: Context, scan: ScanId) -> list[nouns.GivenFile]:
+        """The declaration, VEX documents and update keys that the scan was made with."""
+        with context.database.read() as session:
+            scans.find(session, request.user, scan)
+            return [msgspec.convert(each, nouns.GivenFile, from_attributes=True) for each in attachments.of_scan(session, scan)]
 
     @get("/{scan:str}/report", sync_to_thread=True, operation_id="report", **needs(Role.UPLOADER))
     def report(

@@ -153,7 +153,7 @@ async def upload(request: Asking, context: Context) -> Response[None]:
     def enter() -> nouns.Scan:
         try:
             received = form.finish()
-            return scans.submit(context, request.user, scans.order(received.fields), received.name, received.staged)
+            return scans.submit(context, request.user, scans.order(received.fields), received)
         finally:
             form.abandon()
 
