@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from fwcheck.device.firmware import FileSystem
 from fwcheck.device.shell.tree import UNKNOWN
@@ -44,6 +44,17 @@ _STEP_LIMIT = 10_000
 _WORD = re.compile(r"[\w./+~@-]{1,255}")
 
 Loader = Callable[[str, str, str], "tuple[str, Program] | None"]  # of the module that a name means, seen from a path
+
+
+class Called(NamedTuple):
+    """A call on one way, its receiver and arguments evaluated."""
+
+    call: form.Call
+    name: str
+    receiver: Value | None
+    arguments: list[Value]
+    named: Mapping[str, Value]
+    state: State
 
 
 class Evaluator(Script):
@@ -239,7 +250,7 @@ class Evaluator(Script):
 
     def member(self, name: str, value: Value) -> Value:
         """An attribute of a value: that of a finished process is its status, or what it printed."""
-        if name in ("returncode", "ok", "valid") and value.checks | {0}:
+        if name in ("returncode", "ok", "valid"):
             return value if name == "returncode" else ANY._replace(checks=value.checks)
         if name in ("stdout", "stderr", "output"):
             return Value(UNKNOWN, "output" if value.checks else "", value.checks)
@@ -285,19 +296,18 @@ class Evaluator(Script):
             receiver = values.pop(0) if lead is not None else None
             arguments = values[: len(call.arguments)]
             named = dict(zip(call.named, values[len(call.arguments) :], strict=True))
-            out += self._called(call, receiver, arguments, named, now)
+            out += self._called(Called(call, call.name, receiver, arguments, named, now))
         return out
 
-    def _called(
-        self, call: form.Call, receiver: Value | None, arguments: list[Value], named: Mapping[str, Value], state: State
-    ) -> Pairs:
-        name = call.name
+    def _called(self, called: Called) -> Pairs:
+        call, name, receiver, arguments, named, state = called
         if call.callee is not None and receiver is not None and receiver.text.startswith(f"{OBJECT}function "):
             name = receiver.text.removeprefix(f"{OBJECT}function ")
+            called = called._replace(name=name)
         method = call.receiver is not None
         own = self._own(name, method=method)
         if own is None:
-            pairs = self.means(call, name, receiver, arguments, named, state)
+            pairs = self.means(called)
             if pairs is not None:
                 return pairs
             own = self._of_module(name) if not method else None
@@ -306,33 +316,17 @@ class Evaluator(Script):
             given = arguments if not made.method or not method else [receiver or ANY, *arguments]
             with self.called_from(made, call):
                 return self.invoke(made, path, given, state, named)
-        pairs = self.guessed(call, name, receiver, arguments, named, state)
+        pairs = self.guessed(called)
         if pairs is not None:
             return pairs
         given = [*arguments, *named.values(), *([receiver] if receiver is not None else [])]
         return [Pair(each, mixed(given)) for each in self.handed_on(given, state)]
 
-    def means(
-        self,
-        call: form.Call,
-        name: str,
-        receiver: Value | None,
-        arguments: list[Value],
-        named: Mapping[str, Value],
-        state: State,
-    ) -> Pairs | None:
+    def means(self, called: Called) -> Pairs | None:
         """What a function that is not the script's own does; None where that is not known."""
         raise NotImplementedError
 
-    def guessed(
-        self,
-        call: form.Call,
-        name: str,
-        receiver: Value | None,
-        arguments: list[Value],
-        named: Mapping[str, Value],
-        state: State,
-    ) -> Pairs | None:
+    def guessed(self, called: Called) -> Pairs | None:
         """What a function that is nowhere in reach may do, by its name."""
         raise NotImplementedError
 

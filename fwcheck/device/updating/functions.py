@@ -9,12 +9,11 @@ from functools import cache
 from importlib.resources import files
 from typing import ClassVar
 
-from fwcheck.device.updating import form
+from fwcheck.device.updating.evaluation import Called
 from fwcheck.device.updating.meanings import checks, commands, network, values
 from fwcheck.device.updating.meanings import files as on_files
 from fwcheck.device.updating.meanings.invocation import Invocation, Meaning
 from fwcheck.device.updating.program import Follower
-from fwcheck.device.updating.state import State, Value
 from fwcheck.device.updating.table import BRINGING, BRINGING_PHP
 from fwcheck.device.updating.values import Pairs, kind_of
 
@@ -51,41 +50,24 @@ class Followed(Follower):
 
     checks_by_name: ClassVar[re.Pattern[str]] = _CHECK
 
-    def means(
-        self,
-        call: form.Call,
-        name: str,
-        receiver: Value | None,
-        arguments: list[Value],
-        named: Mapping[str, Value],
-        state: State,
-    ) -> Pairs | None:
+    def means(self, called: Called) -> Pairs | None:
         """What a function of the language or a library does; None where nobody knows."""
         table = _table(self.program.language)
-        inv = Invocation(self, call, name, receiver, arguments, named, state)
-        if call.receiver is not None:
-            method = name.removeprefix(".")
-            found = table.get(f"{kind_of(receiver)}:{method}") or table.get(f":{method}")
+        if called.call.receiver is not None:
+            method = called.name.removeprefix(".")
+            found = table.get(f"{kind_of(called.receiver)}:{method}") or table.get(f":{method}")
         else:
-            found = table.get(name)
-        return found(inv) if found is not None else None
+            found = table.get(called.name)
+        return found(Invocation(self, *called)) if found is not None else None
 
     @property
     def brings(self) -> frozenset[str]:
         """The last parts of the names of functions that bring something over a network."""
         return _bringing(self.program.language)
 
-    def guessed(
-        self,
-        call: form.Call,
-        name: str,
-        receiver: Value | None,
-        arguments: list[Value],
-        named: Mapping[str, Value],
-        state: State,
-    ) -> Pairs | None:
+    def guessed(self, called: Called) -> Pairs | None:
         """A function that is named like a check is taken for one of which nothing is known."""
-        bare = name.replace("::", ".").replace(":", ".").rpartition(".")[2]
-        if (arguments or named) and len(bare) < 60 and self.checks_by_name.fullmatch(bare):
-            return checks.by_name(Invocation(self, call, name, receiver, arguments, named, state))
+        bare = called.name.replace("::", ".").replace(":", ".").rpartition(".")[2]
+        if (called.arguments or called.named) and len(bare) < 60 and self.checks_by_name.fullmatch(bare):
+            return checks.by_name(Invocation(self, *called))
         return None
