@@ -2,7 +2,8 @@
 
 The directory of an audit holds ``reports/`` (one set of reports for each image), ``.audit/entries/`` (one small file for each
 result, written last and in one step: it is there, or the image has yet to be read) and the pages about all of them. A run that
-was ended, however hard, goes on where it was: an image whose bytes, name and options are those of a result is not read again.
+was ended, however hard, goes on where it was: an image whose bytes and name are those of a result is not read again, unless what
+else decides the result has changed (``asked_of``): options, the content of the files that are given, rules, knowledge, version.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from typing import IO, Any
 
 import msgspec
 
+from fwcheck import __version__
+from fwcheck.extraction.limits import Limits
 from fwcheck.fleet import Entry, entry
-from fwcheck.language.told import told
-from fwcheck.pipeline import InputError, Options, Progress, prepare, rules_digest, scan
+from fwcheck.pipeline import InputError, Options, Progress, check, knowledge_digest, prepare, read_gates, rules_digest, scan
 from fwcheck.reports.registry import Lang, named
 
 # Names of files that lie beside images and are none: notes, checksums, detached signatures, tables, pictures.
@@ -133,6 +135,16 @@ def _files(directory: Path, without: Path) -> Iterator[Path]:
                 yield path
 
 
+Asked = dict[str, str]  # what a result depends on beside the image: its name in words, and a digest or the value itself
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A result on disk, and what it was made with."""
+
+    entry: Entry
+    asked: Asked
+
+
 class Store:
     """The directory of one audit. Only one process may use it at a time."""
 
@@ -160,17 +172,17 @@ class Store:
         put(path, fresh, mode=0o600)
         return fresh
 
-    def find(self, key: str) -> Entry | None:
+    def find(self, key: str) -> Kept | None:
         """The result of an earlier run; None when there is none that can be used."""
         try:
-            held = msgspec.json.decode((self._entries / f"{key}.json").read_bytes(), type=Entry)
+            held = msgspec.json.decode((self._entries / f"{key}.json").read_bytes(), type=Kept)
         except (OSError, msgspec.MsgspecError):
             return None
-        return held if all((self.directory / name).exists() for name in held.reports.values()) else None
+        return held if all((self.directory / name).exists() for name in held.entry.reports.values()) else None
 
-    def keep(self, key: str, result: Entry) -> None:
-        """Writes a result: from now on the image counts as read."""
-        put(self._entries / f"{key}.json", msgspec.json.encode(result))
+    def keep(self, key: str, result: Entry, asked: Asked) -> None:
+        """Writes a result: from now on the image counts as read. One that was there for the same image is replaced."""
+        put(self._entries / f"{key}.json", msgspec.json.encode(Kept(entry=result, asked=asked)))
 
     def close(self) -> None:
         """Lets others in."""
@@ -201,34 +213,54 @@ def put(path: Path, content: bytes, mode: int = 0o644) -> None:
         raise
 
 
-def asked_of(job: Job) -> str:
-    """A digest of everything but the image that a result depends on: what was asked, the rules and the knowledge."""
-    asked = msgspec.to_builtins(msgspec.structs.replace(job.options, jobs=0, cache=None), enc_hook=str)
-    del asked["limits"]
+def asked_of(job: Job) -> Asked:
+    """Everything but the image that a result depends on, each under a name that can be told.
+
+    Files count by name and content, wherever they lie. Raises InputError when one of them is broken.
+    """
     given = job.options
-    files = (
-        *given.update_keys,
-        *given.vex,
-        *filter(None, (given.product, given.policy, given.waivers, given.baseline)),
-    )
-    state = [
-        [rules_digest(), _knowledge(job.options.database), job.options.limits.published_keys],
-        [asked, job.formats, job.lang, job.show_secrets],
-        [_digest(path) for path in files if path.exists()],
-    ]
-    return hashlib.sha256(msgspec.json.encode(state)).hexdigest()
+    files = {
+        "the product file": given.product,
+        "the policy": given.policy,
+        "the waivers": given.waivers,
+        "the baseline": given.baseline,
+    }
+    empty: dict[str, Any] = dict.fromkeys(("cache", "product", "policy", "waivers", "baseline", "database"))
+    options = msgspec.structs.replace(given, **empty, jobs=0, limits=Limits(), update_keys=(), vex=())
+    what = [msgspec.to_builtins(options, enc_hook=str), given.limits.published_keys, job.show_secrets]
+    return {
+        "fwcheck's version": __version__,
+        "the rules": rules_digest(),
+        "the vulnerability data": knowledge_digest(given.database),
+        "the options": hashlib.sha256(msgspec.json.encode(what)).hexdigest(),
+        "the report formats": ",".join(job.formats),
+        "the language": job.lang,
+        **{name: _named(path) for name, path in files.items() if path is not None},
+        **({"the VEX files": _digests(given.vex)} if given.vex else {}),
+        **({"the update keys": _digests(given.update_keys)} if given.update_keys else {}),
+        **({"the date": dated} if (dated := read_gates(given).dated()) else {}),
+    }
 
 
-def key_of(target: Target, asked: str) -> str:
-    """What makes a result the same: the image's bytes and name, and what was asked. Raises OSError."""
-    return hashlib.sha256(msgspec.json.encode([_digest(target.path), target.label, asked])).hexdigest()[:32]
+def differing(old: Asked, new: Asked) -> list[str]:
+    """What is not the same in both, in their order."""
+    return [name for name in dict.fromkeys((*new, *old)) if old.get(name) != new.get(name)]
 
 
-def _knowledge(path: Path | None) -> str:
-    from fwcheck.vulnerabilities.database import user_file  # noqa: PLC0415
+def key_of(target: Target) -> str:
+    """What makes an image the same: its bytes and its name. Raises OSError."""
+    return hashlib.sha256(msgspec.json.encode([_digest(target.path), target.label])).hexdigest()[:32]
 
-    chosen = path or user_file()
-    return _digest(chosen) if chosen.exists() else "shipped"
+
+def _named(path: Path) -> str:
+    try:
+        return f"{path.name} {_digest(path)}"
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+
+
+def _digests(paths: Sequence[Path]) -> str:
+    return hashlib.sha256("\n".join(map(_named, paths)).encode(errors="backslashreplace")).hexdigest()
 
 
 def _digest(path: Path) -> str:
@@ -246,6 +278,10 @@ class Interrupted(Exception):
 
 def _never() -> bool:
     return False
+
+
+def _silent(_names: list[str], _count: int) -> None:
+    return None
 
 
 def read(target: Target, job: Job, store: Store, progress: Progress, stopped: Callable[[], bool] = _never) -> Entry:
@@ -322,7 +358,7 @@ def _child(target: Target, job: Job, directory: Path, salt: bytes, pipe: Connect
             content = each.render(report, lang=job.lang, show_secrets=job.show_secrets)
             put(directory / file, content if isinstance(content, bytes) else content.encode(errors="backslashreplace"))
             names[name] = file
-        result = entry(told(report, job.lang), target.label, salt, names)
+        result = entry(report, target.label, salt, names)
     except InputError as error:
         result = _failed(target, str(error).removeprefix(f"{target.path}: "))
     except MemoryError:
@@ -356,35 +392,45 @@ def run(
     store: Store,
     progress: Callable[[Target, int], Progress],
     *,
+    changes: Callable[[list[str], int], object] = _silent,
     retry: bool = False,
     stopped: Callable[[], bool] = _never,
 ) -> Iterator[Step]:
     """Goes through the images in their order; results that are there already come first, and at once.
 
+    ``changes`` is told once what has changed since earlier results were made, and how many images are read again for it.
     ``progress`` gives what is called with the stages of an image, by the image and how many are done. ``retry``: images that
     failed before are tried again. Raises Interrupted once ``stopped`` says so.
     """
     todo: list[tuple[Target, str | None]] = []
+    again = 0
+    changed: dict[str, None] = {}
     done = 0
+    check(job.options)
     asked = asked_of(job)
     for target in wanted:
         if stopped():
             raise Interrupted
         try:
-            key: str | None = key_of(target, asked)
+            key: str | None = key_of(target)
         except OSError:
             key = None  # the scan says what is wrong with it
         held = store.find(key) if key is not None else None
-        if held is None or (retry and held.state == "failed"):
-            todo.append((target, key))
+        if held is not None and held.asked != asked:
+            again += 1
+            changed.update(dict.fromkeys(differing(held.asked, asked)))
+        elif held is not None and not (retry and held.entry.state == "failed"):
+            done += 1
+            yield Step(entry=held.entry, known=True)
             continue
-        done += 1
-        yield Step(entry=held, known=True)
+        todo.append((target, key))
+    if again:
+        changes(list(changed), again)
     if todo:
         prepare(job.options)
     for target, key in todo:
         result = read(target, job, store, progress(target, done), stopped)
         if key is not None:
-            store.keep(key, result)
+            store.keep(key, result, asked)
         done += 1
         yield Step(entry=result, known=False)

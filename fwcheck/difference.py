@@ -27,11 +27,23 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     place: str = ""
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an image stands at the level that is compared."""
+
+    level: str
+    refuted: bool
+    contradicted: int  # criteria
+    decidable: int
+    total: int
+    score: int
+
+
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that differs between two reports, in groups."""
 
     old: str
     new: str
+    stands: tuple[Standing, Standing] | None = None  # the old one and the new one, where both were held against one level
     verdicts: tuple[Change, ...] = ()
     findings: tuple[Change, ...] = ()
     components: tuple[Change, ...] = ()
@@ -62,6 +74,7 @@ def compare(old: Report, new: Report) -> Difference:
     return Difference(
         old=f"{old.image.name} ({old.image.sha256[:12]})",
         new=f"{new.image.name} ({new.image.sha256[:12]})",
+        stands=_stands(old, new),
         verdicts=tuple(_verdicts(old, new)),
         findings=tuple(_findings(old, new)),
         components=tuple(_components(old, new)),
@@ -81,6 +94,24 @@ def _paired(old: Iterable[Item], new: Iterable[Item], key: Callable[[Item], Hash
         for item in items:
             held.setdefault(key(item), item)
     return [(before.get(each), after.get(each)) for each in dict.fromkeys((*before, *after))]
+
+
+def _stands(old: Report, new: Report) -> tuple[Standing, Standing] | None:
+    held = [tier for report in (old, new) for tier in report.tiers if tier.id == new.tier.target]
+    if len(held) != 2:
+        return None
+    first, second = (
+        Standing(
+            level=tier.id,
+            refuted=tier.refuted,
+            contradicted=sum(row.verdict == "violation" for row in tier.criteria),
+            decidable=tier.decidable,
+            total=tier.total,
+            score=tier.score,
+        )
+        for tier in held
+    )
+    return first, second
 
 
 def _verdicts(old: Report, new: Report) -> Iterable[Change]:

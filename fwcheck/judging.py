@@ -59,6 +59,12 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True):
             today=today or dt.datetime.now(tz=dt.UTC).date(),
         )
 
+    def dated(self) -> str:
+        """What of the date decides: the waivers that have expired, the day itself where a policy asks for ages; else nothing."""
+        late = [str(at) for at, each in enumerate(self.waivers.entries, 1) if each.expires < self.today] if self.waivers else []
+        day = [self.today.isoformat()] if self.policy is not None and self.policy.dated else []
+        return " ".join(day + late)
+
     def settle(self, findings: Sequence[Finding]) -> Settled:
         """The findings with the waivers applied and the baseline marked."""
         waivers, today = self.waivers, self.today

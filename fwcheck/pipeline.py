@@ -117,6 +117,11 @@ class _Given:
             _knowledge(options.database)
 
 
+def check(options: Options) -> None:
+    """Reads everything that a scan is given beside the image; raises InputError for what is broken of it."""
+    _Given(options)
+
+
 @contextmanager
 def _seldom_collected() -> Iterator[None]:
     """Rare garbage collection: a scan makes hundreds of thousands of values that live to its end, and hardly a cycle.
@@ -308,6 +313,11 @@ def _knowledge(path: Path | None) -> Knowledge:
 def knowledge_date(path: Path | None) -> str:
     """As of when the knowledge is that a scan would use; raises InputError."""
     return _knowledge(path).date
+
+
+def knowledge_digest(path: Path | None) -> str:
+    """The digest of the knowledge that a scan would use; raises InputError."""
+    return _knowledge(path).digest
 
 
 def _statements(paths: Sequence[Path]) -> tuple[Statement, ...]:

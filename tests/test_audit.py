@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import faulthandler
 import json
 import os
@@ -19,6 +20,7 @@ import pytest
 from fwcheck import audit
 from fwcheck.audit import Job, Store, Target, targets
 from fwcheck.fleet import Entry
+from fwcheck.judging import Gates
 from fwcheck.pipeline import InputError, Options
 
 SAMPLES = Path(__file__).parents[1] / "samples"
@@ -86,6 +88,7 @@ def test_an_audit_that_was_ended_goes_on_without_losing_or_repeating_a_result(fo
     again = run(folder, out)
     assert results(out) == after
     assert again.stdout == done.stdout
+    assert "changed since" not in again.stderr
 
 
 def test_the_table_the_page_and_the_reports_are_there(folder: Path, tmp_path: Path) -> None:
@@ -158,10 +161,92 @@ def test_only_what_changed_is_read_again(folder: Path, tmp_path: Path, monkeypat
     assert not any(known for *_, known in entries(folder, out, job(), retry=True))
 
 
+WAIVER = '[[waiver]]\nrule = "NET-001"\nreason = "jig"\nowner = "kim"\nexpires = {}\n'
+
+
+@pytest.mark.parametrize(
+    ("option", "before", "after", "named"),
+    [
+        ("waivers", WAIVER.format("2099-01-01"), WAIVER.format("2099-01-02"), "the waivers"),
+        ("policy", "[all]\nmin_score = 10\n", "[all]\nmin_score = 11\n", "the policy"),
+        ("product", '[product]\nmodel = "a"\n', '[product]\nmodel = "b"\n', "the product file"),
+        ("vex", '{"@context": "https://openvex.dev/ns/v0.2.0", "statements": []}', None, "the VEX files"),
+        ("update_keys", "", None, "the update keys"),
+    ],
+)
+def test_a_change_of_what_is_given_is_noticed_and_named(
+    folder: Path, tmp_path: Path, monkeypatch, option: str, before: str, after: str | None, named: str
+) -> None:
+    def scan(path: Path, *_: object) -> None:
+        raise InputError(f"{path}: looked at")
+
+    def once(place: Path) -> tuple[list[tuple[list[str], int]], bool]:
+        told: list[tuple[list[str], int]] = []
+        given = (place,) if option in ("vex", "update_keys") else place
+        steps = audit.run(
+            found, job(**{option: given}), store, lambda *_: lambda *_: None, changes=lambda *each: told.append(each)
+        )
+        known = [step.known for step in steps]
+        return told, all(known)
+
+    monkeypatch.setattr(audit, "scan", scan)
+    if option == "update_keys":  # what a key file holds is looked at elsewhere
+        monkeypatch.setattr(audit, "check", lambda _options: None)
+    (tmp_path / "elsewhere").mkdir()
+    first, moved = tmp_path / "given.json", tmp_path / "elsewhere" / "given.json"
+    first.write_text(before)
+    found, _ = targets([folder], tmp_path / "out")
+    store = Store(tmp_path / "out")
+    assert once(first) == ([], False)
+    shutil.copy(first, moved)
+    assert once(moved) == ([], True)  # wherever it lies
+    moved.write_text(before + "\n" if after is None else after)
+    assert once(moved) == ([([named], len(found))], False)
+    assert once(moved) == ([], True)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("waivers", "policy", "dated"),
+    [
+        (WAIVER.format("2026-05-01"), "[all]\nmin_score = 1\n", False),
+        (WAIVER.format("2026-05-01"), "[type.router]\nmax_component_age_days = 90\n", True),
+    ],
+)
+def test_the_date_counts_where_it_decides(tmp_path: Path, waivers: str, policy: str, dated: bool) -> None:
+    (tmp_path / "waivers.toml").write_text(waivers)
+    (tmp_path / "policy.toml").write_text(policy)
+    options = Options(waivers=tmp_path / "waivers.toml", policy=tmp_path / "policy.toml")
+    days = [Gates.read(options, dt.date(2026, month, 1)).dated() for month in (3, 4, 6)]
+    assert (days[0] != days[1]) == dated
+    assert days[1] != days[2]  # the waiver has expired
+
+
+def test_programs_get_english_in_every_language(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    shutil.copy(SAMPLES / "planted" / "network-telnet.bin", tmp_path / "images" / "a.bin")
+    held = []
+    for lang in ("en", "ja"):
+        out = tmp_path / lang
+        run(tmp_path / "images", out, "--lang", lang)
+        held.append([msgspec.json.decode((out / "fleet.json").read_bytes()), (out / "fleet.csv").read_text()])
+        assert ("telnetd が" in (out / "fleet.html").read_text()) == (lang == "ja")
+    assert held[0] == held[1]
+
+
+def test_a_broken_policy_stops_the_audit_before_it_begins(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "policy.toml").write_text("[all]\nmin_scor = 1\n")
+    done = run(folder, tmp_path / "out", "--policy", str(tmp_path / "policy.toml"))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "did you mean min_score" in done.stderr
+    assert results(tmp_path / "out") == {}
+
+
 def test_a_result_whose_reports_were_deleted_is_no_result(tmp_path: Path) -> None:
     store = Store(tmp_path)
     (tmp_path / "reports" / "a.html").write_text("x")
-    store.keep("k", Entry(label="a", state="read", reports={"html": "reports/a.html"}))
+    store.keep("k", Entry(label="a", state="read", reports={"html": "reports/a.html"}), {})
     assert store.find("k") is not None
     (tmp_path / "reports" / "a.html").unlink()
     assert store.find("k") is None

@@ -155,7 +155,7 @@ def test_pages_show_every_group_and_an_image_writes_no_markup_into_them(lang):
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {6}
     for name, held in comparison.groups(found):
         assert label(f"diff_{name}", lang) in page
-        assert page.count("<tr>") > len(held)
+        assert page.count("<tr") > len(held)
 
 
 def device(**more):

@@ -111,8 +111,13 @@ def _all(wanted: list[Target], job: Job, store: Any, options: argparse.Namespace
         bars[:] = [Progress(f"[{done + 1}/{len(wanted)}] {target.label}", options.quiet)]
         return bars[0]
 
+    def changes(names: list[str], count: int) -> None:
+        if not options.quiet:
+            images = "one image is" if count == 1 else f"{count} images are"
+            print(f"fwcheck: changed since the last run: {', '.join(names)}; {images} read again", file=sys.stderr)
+
     try:
-        for step in steps(wanted, job, store, progress, retry=options.retry_failed, stopped=lambda: stop.asked):
+        for step in steps(wanted, job, store, progress, changes=changes, retry=options.retry_failed, stopped=lambda: stop.asked):
             entries[step.entry.label] = step.entry
             if step.entry.state == "failed" and not step.known and not options.quiet:
                 print(f"fwcheck: {step.entry.label}: {step.entry.reason}", file=sys.stderr)

@@ -52,6 +52,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             _check(where, part, demands)
         return cls(name=held.name or name, file=held)
 
+    @property
+    def dated(self) -> bool:
+        """Whether it asks for an age, so that it may fail tomorrow what it passes today."""
+        return any(
+            demands.max_component_age_days is not None or demands.max_database_age_days is not None
+            for _, demands in _parts(self.file)
+        )
+
     def demands(self, report: Report) -> Demands:
         """What it asks of this image."""
         declared = report.device.declared

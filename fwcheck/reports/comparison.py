@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from fwcheck.difference import Change, Difference
+from fwcheck.jcstar.catalogue import criteria
 from fwcheck.language.told import said
+from fwcheck.reports import view
 from fwcheck.reports.labels import label
 from fwcheck.reports.markdown import escape
 from fwcheck.reports.page import page
@@ -34,16 +37,44 @@ def markdown(found: Difference, lang: Lang = "en") -> str:
 
 def html(found: Difference, lang: Lang = "en") -> str:
     """One page without anything from elsewhere."""
+    held = groups(found)
+    changes = [change for _, group in held for change in group]
     values = {
         "found": found,
-        "groups": [
-            (name, [(change, _what(change, lang), *_states(change, lang)) for change in held]) for name, held in groups(found)
-        ],
-        "marks": _MARKS,
+        "groups": [(name, [_row(change, lang) for change in sorted(group, key=_urgency)]) for name, group in held],
+        "stands": [(each, view.stand_sentence(each, lang)) for each in found.stands or ()],
+        "worse": sum(change.worse is True for change in changes),
+        "better": sum(change.worse is False for change in changes),
+        "neither": sum(change.worse is None for change in changes),
         "lang": lang,
         "word": lambda key, **more: label(key, lang, **more),
     }
     return page("comparison", values)
+
+
+class Row(NamedTuple):
+    """A change as the page shows it."""
+
+    tone: str
+    mark: str
+    what: str
+    about: str
+    before: str
+    after: str
+    place: str
+
+
+def _row(change: Change, lang: Lang) -> Row:
+    tone = {True: "worse", False: "better", None: "neither"}[change.worse]
+    known = criteria().get(change.what)
+    about = known.title(lang) if known is not None else ""
+    mark = f"{_MARKS[change.kind]} {label(f'diff_{change.kind}', lang)}"
+    return Row(tone, mark, _what(change, lang), about, *_states(change, lang), change.place)
+
+
+def _urgency(change: Change) -> int:
+    """What got worse first, then what got better; their own order within."""
+    return {True: 0, False: 1, None: 2}[change.worse]
 
 
 def groups(found: Difference) -> list[tuple[str, tuple[Change, ...]]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from fwcheck.reports.page import page
 from fwcheck.reports.printable import encodable
 from fwcheck.reports.registry import Lang
 
+_RULE = re.compile("[A-Z]{2,8}-[0-9]{1,4}")
 _ADVERSE = ("critical", "high", "medium", "low")
 COLUMNS = (
     *("image", "product", "state", "reason", "sha256", "size", "format", "platform", "target", "refuted", "score"),
@@ -49,6 +51,7 @@ def html(fleet: Fleet, *, lang: Lang = "en") -> str:
         "lang": lang,
         "word": word,
         "said": lambda text: said(text, lang),
+        "what": lambda text: _what(text, lang),
         "size": size,
         "percent": view.percent,
         "gate": gate,
@@ -56,6 +59,12 @@ def html(fleet: Fleet, *, lang: Lang = "en") -> str:
         "addresses": {each.label: address(each) for each in read if each.reports},
     }
     return page("fleet", values)
+
+
+def _what(text: str, lang: Lang) -> str:
+    """What a shared secret is: its kind, or a rule and its title."""
+    rule, _, title = text.partition(" ")
+    return f"{rule} {said(title, lang)}" if _RULE.fullmatch(rule) else text
 
 
 def table(fleet: Fleet) -> str:

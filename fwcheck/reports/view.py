@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -50,6 +50,29 @@ class Need(NamedTuple):
 def target(report: Report) -> TierVerdict:
     """The tier that was aimed at."""
     return next(tier for tier in report.tiers if tier.id == report.tier.target)
+
+
+class Stands(Protocol):
+    """A level and where an image stands there."""
+
+    @property
+    def level(self) -> str: ...
+    @property
+    def refuted(self) -> bool: ...
+    @property
+    def contradicted(self) -> int: ...
+    @property
+    def decidable(self) -> int: ...
+    @property
+    def total(self) -> int: ...
+
+
+def stand_sentence(stands: Stands, lang: Lang = "en") -> str:
+    """Refuted by how many criteria, or not refuted with what could be decided."""
+    if stands.refuted:
+        key = "refuted_one" if stands.contradicted == 1 else "refuted"
+        return label(key, lang, level=stands.level, count=stands.contradicted)
+    return label("not_refuted", lang, level=stands.level, decidable=stands.decidable, total=stands.total)
 
 
 def level_sentence(tier: TierVerdict, lang: Lang = "en") -> str:
