@@ -116,13 +116,12 @@ def _gate(client: Client, url: str, scan: dict[str, Any], options: argparse.Name
     if not options.quiet:
         target = scan["tier"]["target"]
         print(f"{options.image.name}: scan {scan['id']}, score {scan['score']} at {target}", file=sys.stderr)
-    if options.policy or options.waivers or options.baseline:
-        return _held_here(client, url, options)
-    asked = {"min_tier": options.min_tier, "min_score": options.min_score, "fail_on": options.fail_on}
-    gate = client.get(f"{url}/gate", **asked).json()
-    shared.tell(msgspec.convert(gate, GateResult), f"{options.image.name}: ")
-    status: int = gate["exit_status"]
-    return status
+    here = options.policy or options.waivers or options.baseline
+    asked = {} if here else {"min_tier": options.min_tier, "min_score": options.min_score, "fail_on": options.fail_on}
+    gate = client.get(f"{url}/gate", **asked, lang=options.lang).json()  # with what the server asks of the product
+    shared.tell(msgspec.convert(gate, GateResult), f"{options.image.name}: ", lang=options.lang)
+    statuses = {gate["exit_status"], _held_here(client, url, options) if here else 0}
+    return 1 if 1 in statuses else max(statuses)
 
 
 def _held_here(client: Client, url: str, options: argparse.Namespace) -> int:

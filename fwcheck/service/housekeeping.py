@@ -23,6 +23,7 @@ from fwcheck.service.tables import (
     FoundKey,
     FoundVulnerability,
     Image,
+    Product,
     Scan,
     Upload,
     Visit,
@@ -118,9 +119,12 @@ def _images(context: Context, before: datetime) -> int:
 
 
 def _reports(context: Context, before: datetime) -> int:
-    """Reports that no scan since then refers to, unless they are a product's newest."""
+    """Reports that no scan since then refers to, unless they are a product's newest or a baseline."""
     newest = select(func.max(Scan.id)).where(Scan.state == "done").group_by(Scan.product_id)
-    kept = select(Scan.report).where(Scan.report.is_not(None), (Scan.created >= before) | Scan.id.in_(newest))
+    out = select(func.max(Scan.id)).where(Scan.state == "done", Scan.released.is_not(None)).group_by(Scan.product_id)
+    chosen = select(Product.baseline).where(Product.baseline.is_not(None))
+    needed = Scan.id.in_(newest) | Scan.id.in_(out) | Scan.id.in_(chosen)
+    kept = select(Scan.report).where(Scan.report.is_not(None), (Scan.created >= before) | needed)
     with context.database.read() as session:
         old = list(
             session.scalars(

@@ -84,6 +84,38 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     status: str
 
 
+class GatePolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy that a scan was held against. ``of``: "product", or "server" for the one that holds for all."""
+
+    of: str
+    name: str
+    sha256: str
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy that is kept. ``of``: "product", or "server" for the one that holds for all."""
+
+    of: str
+    file: Attachment
+    text: str
+
+
+class NewBaseline(msgspec.Struct, frozen=True, kw_only=True):
+    """The version since which only what is new counts: a scan, a version, or always the newest that was marked as released."""
+
+    scan: str | None = None
+    version: str | None = None
+    released: bool = False
+
+
+class Baseline(msgspec.Struct, frozen=True, kw_only=True):
+    """What was chosen (``kind``: none, scan, released), and the scan that it is now."""
+
+    kind: str
+    scan: str | None
+    version: str | None
+
+
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a report meets what was asked. ``exit_status``: what ``fwcheck gate`` would end with."""
 
@@ -93,6 +125,8 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
     exit_status: int
+    policy: GatePolicy | None = None  # that of the server
+    baseline: str | None = None  # the scan that the server chose
 
 
 class Product(msgspec.Struct, frozen=True, kw_only=True):

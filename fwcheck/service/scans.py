@@ -14,10 +14,9 @@ from sqlalchemy.orm import Session
 
 from fwcheck.analysers.registry import rules
 from fwcheck.difference import Difference, compare
-from fwcheck.gate import Baseline, Demands, exit_status
 from fwcheck.judging import Gates
 from fwcheck.language.told import told
-from fwcheck.model import GateResult, Report
+from fwcheck.model import Report
 from fwcheck.pipeline import ran
 from fwcheck.reports.json import read
 from fwcheck.reports.registry import Lang
@@ -311,36 +310,6 @@ def comparison(context: Context, principal: Principal, id: str, old: str | None,
     if before is None:
         raise Problem(404, "Not Found", "there is no earlier version with a report")
     return compare(told(report_of(context, before), lang), told(report_of(context, new), lang))
-
-
-def gate(context: Context, principal: Principal, id: str, demands: Demands, baseline: str | None) -> nouns.Gate:
-    """The report of a scan held against demands; ``baseline``: the scan since which only what is new counts."""
-    with context.database.read() as session:
-        row, _, _ = find(session, principal, id)
-        before = find(session, principal, baseline)[0] if baseline is not None else None
-    result, _ = gated(context, row, demands, before)
-    return nouns.Gate(
-        passed=result.passed,
-        undecided=result.undecided,
-        asked=result.asked,
-        reasons=result.reasons,
-        notes=result.notes,
-        exit_status=exit_status(result),
-    )
-
-
-def gated(context: Context, row: Scan, demands: Demands, before: Scan | None) -> tuple[GateResult, Report]:
-    """The gate of a scan with the waivers of its product, and its report with them."""
-    report = read(report_bytes(context, row))
-    with context.database.read() as session:
-        waived = waivers.as_gate(waivers.of(session, row.product_id))
-    earlier = Baseline(report_of(context, before), before.version) if before is not None else None
-    held = Gates(demands=demands, baseline=earlier, waivers=waived, today=now().date())
-    try:
-        judged = held.again(report, ran(rules(), report.device.declared))
-    except ValueError as error:
-        raise Problem(400, "Bad Request", str(error)) from error
-    return judged.gate, judged
 
 
 def report_bytes(context: Context, scan: Scan) -> bytes:

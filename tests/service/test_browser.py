@@ -52,7 +52,7 @@ def test_somebody_checks_two_versions(served: Served, page: Any) -> None:
         page.goto(f"{served.url}/")
         page.get_by_label("Product").fill("camera by browser")
         page.get_by_label("Version").fill(version)
-        page.locator("input[type=file]").set_input_files(image)
+        page.locator("input[name=image]").set_input_files(image)
         shot(page, "upload")
         page.get_by_role("button", name="Upload and check").click()
         page.wait_for_url(re.compile(r"/scans/[0-9a-f]{32}$"))

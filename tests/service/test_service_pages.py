@@ -21,6 +21,8 @@ PAGES = (
     "/scans/{insecure}",
     "/scans/{insecure}/report",
     "/scans/{repaired}/comparison",
+    "/policy",
+    "/products/sample%20router/policy",
 )
 
 
@@ -153,3 +155,49 @@ def test_roles_hold_on_pages_and_a_session_ends(served: Served, scanned: dict[st
         with served.http() as admin:
             admin.delete(f"/api/v1/tokens/{token.split('_')[1]}")
         assert http.get("/").headers["location"] == "/sign-in"
+
+
+def test_a_product_keeps_files_a_policy_and_a_baseline_by_hand(visitor: httpx.Client, served: Served) -> None:
+    ids = [served.upload(INSECURE, product="kept by hand", version=each).json()["id"] for each in ("1", "2")]
+    for id in ids:
+        served.settled(id)
+    mark, url = mark_of(visitor), "/products/kept%20by%20hand"
+    parts = {"mark": (None, mark), "kind": (None, "declaration")}
+    bad = visitor.post(f"{url}/files", files={**parts, "file": ("product.toml", b"[product]\nmodle = 1\n")})
+    assert (bad.status_code, "line 2" in bad.text) == (400, True)
+    good = visitor.post(f"{url}/files", files={**parts, "file": ("<i>.toml", b'[product]\nmodel = "x"\n')})
+    assert (good.status_code, good.headers["location"]) == (303, f"{url}#files"), good.text
+    product = visitor.get(url).text
+    ending = re.search(rf'action="({url}/files/[0-9a-f]{{32}}/end)"', product)
+    assert ending
+    assert "_i_.toml" in product
+    later = visitor.post("/upload", files={
+        "mark": (None, mark), "product": (None, "kept by hand"), "version": (None, "3"),
+        "declaration": ("own.toml", b'[product]\nmodel = "y"\n'), "vex": ("", b""),
+        "image": (INSECURE.name, INSECURE.read_bytes()),
+    })  # fmt: skip
+    assert later.status_code == 303, later.text
+    shown = visitor.get(later.headers["location"]).text
+    assert "own.toml" in shown
+    assert "came with the image" in shown
+    assert visitor.post(ending[1], data={"mark": mark}).status_code == 303
+    wrong = visitor.post(f"{url}/policy", data={"mark": mark, "text": "[all]\r\nmin_scor = 3\r\n"})
+    assert (wrong.status_code, "line 2" in wrong.text, "min_scor = 3" in wrong.text) == (400, True, True)
+    assert visitor.post(f"{url}/policy", data={"mark": mark, "text": '[all]\r\nfail_on = "high"\r\n'}).status_code == 303
+    assert "What is asked is not met" in visitor.get(f"/scans/{ids[1]}").text
+    assert visitor.post(f"/scans/{ids[0]}/release", data={"mark": mark, "out": "true"}).status_code == 303
+    assert visitor.post(f"{url}/baseline", data={"mark": mark, "baseline": "released"}).status_code == 303
+    assert "What is asked is met" in visitor.get(f"/scans/{ids[1]}").text
+    assert "the newest released version (1)" in visitor.get(url).text
+    assert visitor.post(f"{url}/baseline", data={"mark": mark, "baseline": ids[0]}).status_code == 303
+    assert visitor.post(f"{url}/baseline", data={"mark": mark, "baseline": "0" * 32}).status_code == 404
+    assert visitor.post(f"{url}/baseline", data={"mark": mark, "baseline": "none"}).status_code == 303
+    held = re.search('name="end" value="([0-9a-f]{32})"', visitor.get(f"{url}/policy").text)
+    assert held
+    assert visitor.post(f"{url}/policy", data={"mark": mark, "end": held[1]}).status_code == 303
+    assert "No policy is kept" in visitor.get(f"{url}/policy").text
+    for path in (f"{url}/policy", f"{url}/baseline", f"{url}/files", "/policy", f"/scans/{ids[0]}/release"):
+        assert visitor.post(path, data={"text": "[all]"}).status_code == 403, path
+    with httpx.Client(base_url=served.url, timeout=60) as http:
+        http.post("/sign-in", data={"token": served.issue("auditor")})
+        assert http.post("/policy", data={"mark": mark_of(http), "text": "[all]"}).status_code == 403

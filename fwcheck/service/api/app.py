@@ -16,13 +16,14 @@ from litestar.types import ASGIApp
 from fwcheck import __version__
 from fwcheck.service.api.operation import Webhooks, accesses, health, metrics, ready, search
 from fwcheck.service.api.outside import Outside
-from fwcheck.service.api.products import Products
+from fwcheck.service.api.products import Products, ServerPolicy
 from fwcheck.service.api.scans import Scans
 from fwcheck.service.api.security import Authentication
 from fwcheck.service.api.tokens import Tokens
 from fwcheck.service.api.uploads import Uploads
 from fwcheck.service.context import Context
 from fwcheck.service.log import log
+from fwcheck.service.pages.keeping import KEEPING
 from fwcheck.service.pages.routes import PAGES, page
 from fwcheck.service.problems import MEDIA_TYPE, Problem
 
@@ -30,7 +31,21 @@ from fwcheck.service.problems import MEDIA_TYPE, Problem
 def application(context: Context) -> ASGIApp:
     """The service of one installation."""
     app = Litestar(
-        route_handlers=[health, ready, metrics, accesses, search, Scans, Uploads, Products, Tokens, Webhooks, *PAGES],
+        route_handlers=[
+            health,
+            ready,
+            metrics,
+            accesses,
+            search,
+            Scans,
+            Uploads,
+            Products,
+            ServerPolicy,
+            Tokens,
+            Webhooks,
+            *PAGES,
+            *KEEPING,
+        ],
         dependencies={"context": Provide(lambda: context, sync_to_thread=False)},
         middleware=[Authentication],
         exception_handlers={Problem: _problem, HTTPException: _refused, Exception: _defect},

@@ -1,4 +1,4 @@
-"""Products, the history of their versions, their waivers, and the files that they keep."""
+"""Products, the history of their versions, their waivers, and the files that they keep; and the policy for all."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from anyio import to_thread
 from litestar import Controller, Request, Response, delete, get, post, put
 from litestar.params import Parameter
 
-from fwcheck.service import attachments, nouns, scans, waivers
+from fwcheck.service import attachments, gating, nouns, scans, waivers
 from fwcheck.service.api.bodies import RawBody, body
 from fwcheck.service.api.security import needs
 from fwcheck.service.context import Context
+from fwcheck.service.problems import unknown
 from fwcheck.service.receiving import label
 from fwcheck.service.tokens import Principal, Role
 
@@ -118,3 +119,73 @@ class Products(Controller):
         with context.database.write() as session:
             row = attachments.end(session, scans.product(session, request.user, name), file)
             context.tell(request, f"{row.kind} {row.name} {row.sha256[:16]} ended")
+
+    @get("/{name:str}/policy", sync_to_thread=True, operation_id="product_policy", **needs(Role.UPLOADER))
+    def policy(self, request: Request[Principal, None, Any], context: Context, name: str) -> nouns.Policy:
+        """The policy that its scans are held against: its own (a file of the product), else the one for all products."""
+        with context.database.read() as session:
+            return _there(gating.policy(session, scans.product(session, request.user, name)))
+
+    @get("/{name:str}/baseline", sync_to_thread=True, operation_id="baseline", **needs(Role.UPLOADER))
+    def baseline(self, request: Request[Principal, None, Any], context: Context, name: str) -> nouns.Baseline:
+        """The version since which only what is new counts in its gates."""
+        with context.database.read() as session:
+            return gating.baseline(session, scans.product(session, request.user, name))
+
+    @put("/{name:str}/baseline", sync_to_thread=True, operation_id="choose_baseline", **needs(Role.AUDITOR))
+    def choose(
+        self, request: Request[Principal, None, Any], context: Context, name: str, data: nouns.NewBaseline
+    ) -> nouns.Baseline:
+        """Chooses it: a scan, a version, or always the newest that was marked as released."""
+        with context.database.write() as session:
+            chosen = gating.choose(session, scans.product(session, request.user, name), data)
+            context.tell(request, f"baseline {chosen.kind} {chosen.version or ''} {chosen.scan or ''}".strip())
+            return chosen
+
+    @delete("/{name:str}/baseline", status_code=204, sync_to_thread=True, operation_id="end_baseline", **needs(Role.AUDITOR))
+    def end_baseline(self, request: Request[Principal, None, Any], context: Context, name: str) -> None:
+        """Everything counts."""
+        with context.database.write() as session:
+            scans.product(session, request.user, name).baseline = None
+
+
+class ServerPolicy(Controller):
+    """The policy for all products that keep none of their own."""
+
+    path = "/api/v1/policy"
+    tags = ("policy",)
+
+    @get(sync_to_thread=True, operation_id="policy", **needs(Role.UPLOADER))
+    def shown(self, context: Context) -> nouns.Policy:
+        """What it asks."""
+        with context.database.read() as session:
+            return _there(gating.policy(session, None))
+
+    @put(operation_class=RawBody, operation_id="keep_policy", status_code=200, **needs(Role.ADMIN))
+    async def keep(
+        self, request: Request[Principal, None, Any], context: Context, file_name: FileName = "policy.toml"
+    ) -> nouns.Attachment:
+        """Takes another one (policy.toml as the body)."""
+        content = await body(request, attachments.LIMITS["policy"])
+
+        def enter() -> nouns.Attachment:
+            sent = attachments.check("policy", label(file_name, "policy.toml"), content)
+            with context.database.write() as session:
+                kept = attachments.keep(session, request.user, None, sent)
+            context.tell(request, attachments.told(kept))
+            return kept
+
+        return await to_thread.run_sync(enter)
+
+    @delete(status_code=204, sync_to_thread=True, operation_id="end_policy", **needs(Role.ADMIN))
+    def end(self, request: Request[Principal, None, Any], context: Context) -> None:
+        """Nothing is asked of products that keep no policy."""
+        with context.database.write() as session:
+            row = attachments.end(session, None, _there(gating.policy(session, None)).file.id)
+            context.tell(request, f"policy {row.name} {row.sha256[:16]} ended")
+
+
+def _there(policy: nouns.Policy | None) -> nouns.Policy:
+    if policy is None:
+        raise unknown("policy")
+    return policy

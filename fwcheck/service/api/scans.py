@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 from anyio import sleep, to_thread
-from litestar import Controller, Request, Response, get, post
+from litestar import Controller, Request, Response, delete, get, post, put
 from litestar.openapi.spec import OpenAPIMediaType, Operation, Reference, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from litestar.params import Parameter
@@ -19,7 +19,7 @@ from fwcheck.difference import Difference
 from fwcheck.gate import Demands
 from fwcheck.gate.demands import Level, Tier
 from fwcheck.reports.registry import FORMATS, Lang
-from fwcheck.service import attachments, nouns, scans, uploads
+from fwcheck.service import attachments, gating, nouns, scans, uploads
 from fwcheck.service.api.security import needs
 from fwcheck.service.context import Context
 from fwcheck.service.problems import Problem
@@ -144,7 +144,7 @@ class Scans(Controller):
             raise Problem(400, "Bad Request", f"format: one of {', '.join(offered)}")
         with context.database.read() as session:
             row, _, _ = scans.find(session, request.user, scan)
-        content = FORMATS[format].render(scans.report_of(context, row), lang=lang)
+        content = FORMATS[format].render(gating.judged(context, row), lang=lang)
         raw = content if isinstance(content, bytes) else content.encode(errors="backslashreplace")
         headers = {"Content-Disposition": f'attachment; filename="{scan}.{FORMATS[format].suffix}"'}
         return Response(raw, media_type=_media_type(format), headers=headers)
@@ -159,12 +159,29 @@ class Scans(Controller):
         min_score: Annotated[int | None, Parameter(ge=0, le=100)] = None,
         fail_on: Level | None = None,
         baseline: Annotated[
-            str | None, Parameter(pattern="^[0-9a-f]{32}$", description="Fail only on what is new since.")
+            str | None,
+            Parameter(
+                pattern="^([0-9a-f]{32}|none)$",
+                description="Of these demands: fail only on what is new since; none: on everything. Default: the product's.",
+            ),
         ] = None,
+        lang: Lang = "en",
     ) -> nouns.Gate:
-        """Whether the release may pass: 200 either way, with the reasons."""
+        """Whether the release may pass, by these demands and by what the server asks: 200 either way, with the reasons."""
         demands = Demands(min_tier=min_tier, min_score=min_score, fail_on=fail_on)
-        return scans.gate(context, request.user, scan, demands, baseline)
+        return gating.gate(context, request.user, scan, demands, baseline, lang)
+
+    @put("/{scan:str}/release", sync_to_thread=True, operation_id="release", **needs(Role.AUDITOR))
+    def release(self, request: Request[Principal, None, Any], context: Context, scan: ScanId) -> nouns.Scan:
+        """Marks the version as one that went out: the baseline of products that chose the newest of these."""
+        with context.database.write() as session:
+            return gating.release(session, request.user, scan, out=True)
+
+    @delete("/{scan:str}/release", status_code=200, sync_to_thread=True, operation_id="unrelease", **needs(Role.AUDITOR))
+    def unrelease(self, request: Request[Principal, None, Any], context: Context, scan: ScanId) -> nouns.Scan:
+        """Marks the version as one that did not go out."""
+        with context.database.write() as session:
+            return gating.release(session, request.user, scan, out=False)
 
     @get("/{scan:str}/comparison", sync_to_thread=True, operation_id="comparison", **needs(Role.UPLOADER))
     def comparison(

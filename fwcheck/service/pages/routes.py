@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import msgspec
 from anyio import to_thread
@@ -11,12 +12,12 @@ from litestar import Request, Response, get, post
 from litestar.datastructures import Cookie
 from litestar.params import Parameter
 
-from fwcheck.gate import Demands, exit_status
+from fwcheck.gate import Demands, evaluate, exit_status
 from fwcheck.gate.demands import Tier
-from fwcheck.language.told import told
+from fwcheck.language.told import said, told
 from fwcheck.model import Report
 from fwcheck.reports.registry import FORMATS, Lang
-from fwcheck.service import nouns, scans, searching, visits, waivers
+from fwcheck.service import attachments, gating, nouns, scans, searching, visits, waivers
 from fwcheck.service.api.scans import ScanId
 from fwcheck.service.api.security import OPEN, PAGE, needs
 from fwcheck.service.context import Context
@@ -45,9 +46,18 @@ def page(request: Request[Any, Any, Any], template: str, status: int = 200, **va
     user = request.scope.get("user")
     cookie = request.cookies.get(visits.COOKIE, "")
     context: Context = request.app.state.context
-    said = {"user": user, "auditor": user is not None and user.role >= Role.AUDITOR, "here": request.url.path, **values}
+    said = {"user": user, "auditor": _may(user, Role.AUDITOR), "here": request.url.path, **values}
     text = render(template, language(request), mark=visits.mark(context, cookie) if user is not None else "", **said)
     return Response(text, status_code=status, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": POLICY})
+
+
+def _may(user: Principal | None, role: Role) -> bool:
+    return user is not None and user.role >= role
+
+
+def at(product: str, place: str = "") -> str:
+    """The address of the page of a product."""
+    return f"/products/{quote(product, safe='')}{place}"
 
 
 def to(path: str) -> Response[None]:
@@ -55,7 +65,7 @@ def to(path: str) -> Response[None]:
     return Response(None, status_code=303, headers={"Location": path})
 
 
-async def _form(request: Asking, context: Context) -> dict[str, str]:
+async def form(request: Asking, context: Context) -> dict[str, str]:
     """The fields of a small form of this session."""
     if int(request.headers.get("content-length") or 0) > 1 << 16:
         raise Problem(413, "Content Too Large", "a form may have 64 KiB")
@@ -109,7 +119,7 @@ async def sign_in(request: Request[Any, Any, Any], context: Context) -> Response
 @post("/sign-out", opt=PAGE | {"role": Role.UPLOADER}, status_code=303, include_in_schema=False)
 async def sign_out(request: Asking, context: Context) -> Response[None]:
     """Ends the session."""
-    await _form(request, context)
+    await form(request, context)
     await to_thread.run_sync(visits.end, context, request.cookies.get(visits.COOKIE, ""))
     gone = Cookie(key=visits.COOKIE, value="", max_age=0, path="/")
     return Response(None, status_code=303, headers={"Location": "/sign-in"}, cookies=[gone])
@@ -145,17 +155,17 @@ async def upload(request: Asking, context: Context) -> Response[None]:
 
     length = request.headers.get("content-length", "")
     settings = context.settings
-    form = await receive(
+    arriving = await receive(
         request.stream(), request.headers.get("content-type", ""), int(length) if length.isdigit() else None, context.store,
         settings.max_image, settings.reserve, accept,
     )  # fmt: skip
 
     def enter() -> nouns.Scan:
         try:
-            received = form.finish()
+            received = arriving.finish()
             return scans.submit(context, request.user, scans.order(received.fields), received)
         finally:
-            form.abandon()
+            arriving.abandon()
 
     scan = await to_thread.run_sync(enter)
     return to(f"/scans/{scan.id}")
@@ -166,15 +176,22 @@ def product(request: Asking, context: Context, name: str, cursor: str | None = N
     """A product: how its levels went, its versions, its waivers."""
     with context.database.read() as session:
         history = scans.history(session, request.user, name, cursor, 50)
-        rows = [waivers.shown(row) for row in waivers.of(session, scans.product(session, request.user, name).id)]
+        held = scans.product(session, request.user, name)
+        rows = [waivers.shown(row) for row in waivers.of(session, held.id)]
+        more: dict[str, Any] = {
+            "files": [each for each in attachments.kept(session, held) if each.kind != "policy"],
+            "policy": gating.policy(session, held),
+            "baseline": gating.baseline(session, held),
+        }
     drawn = plot(history.items)
-    return page(request, "product", history=history, plot=drawn, width=WIDTH, height=HEIGHT, waivers=rows, targets=scans.TARGETS)
+    more |= {"plot": drawn, "width": WIDTH, "height": HEIGHT, "targets": scans.TARGETS, "kinds": attachments.ALONG}
+    return page(request, "product", history=history, waivers=rows, **more)
 
 
 @post("/products/{name:str}/waivers", status_code=303, include_in_schema=False, **needs(Role.AUDITOR, page=True))
 async def waive(request: Asking, context: Context, name: str) -> Response[None]:
     """A new waiver."""
-    fields = await _form(request, context)
+    fields = await form(request, context)
     back = fields.pop("back", "")
     try:
         wanted = nouns.NewWaiver(
@@ -189,20 +206,20 @@ async def waive(request: Asking, context: Context, name: str) -> Response[None]:
             waivers.add(session, request.user, scans.product(session, request.user, name), wanted)
 
     await to_thread.run_sync(enter)
-    return to(f"/scans/{back}" if len(back) == 32 and back.isalnum() else f"{request.url.path.removesuffix('/waivers')}#waivers")
+    return to(f"/scans/{back}" if len(back) == 32 and back.isalnum() else at(name, "#waivers"))
 
 
 @post("/products/{name:str}/waivers/{waiver:str}/end", status_code=303, include_in_schema=False, **needs(Role.AUDITOR, page=True))
 async def end_waiver(request: Asking, context: Context, name: str, waiver: str) -> Response[None]:
     """Its findings count again."""
-    await _form(request, context)
+    await form(request, context)
 
     def enter() -> None:
         with context.database.write() as session:
             waivers.end(session, scans.product(session, request.user, name), waiver)
 
     await to_thread.run_sync(enter)
-    return to(f"{request.url.path.split('/waivers/')[0]}#waivers")
+    return to(at(name, "#waivers"))
 
 
 @get("/scans/{scan:str}", sync_to_thread=True, include_in_schema=False, **needs(Role.UPLOADER, page=True))
@@ -212,12 +229,16 @@ def scan_page(request: Asking, context: Context, scan: ScanId) -> Response[str]:
         row, product, image = scans.find(session, request.user, scan)
         shown = scans.shown(row, product, image)
         before = scans.previous(session, row)
-    values: dict[str, Any] = {"report": None, "gate": None, "exit": 0, "findings": []}
+        server = gating.asked(session, product, row)
+        given = attachments.of_scan(session, row.id)
+    values: dict[str, Any] = {"report": None, "standing": None, "gate": None, "findings": [], "server": server, "given": given}
     if row.state == "done" and row.report is not None:
-        target = msgspec.convert(row.judged, Tier)
-        gate, report = scans.gated(context, row, Demands(min_tier=target), None)
-        report = told(msgspec.structs.replace(report, gate=gate), language(request))
-        values = {"report": report, "gate": report.gate, "exit": exit_status(gate), "findings": _worst(report)}
+        judged = gating.judged(context, row)
+        level = evaluate(judged, Demands(min_tier=msgspec.convert(row.judged, Tier)))
+        report, lang = told(judged, language(request)), language(request)
+        level = msgspec.structs.replace(level, reasons=tuple(said(each, lang) for each in level.reasons))
+        values |= {"report": report, "standing": level, "gate": report.gate, "findings": _worst(report)}
+        values |= {"level_exit": exit_status(level), "gate_exit": exit_status(report.gate)}
     formats = [name for name, each in FORMATS.items() if each.suffix is not None and name != "html"]
     return page(request, "scan", scan=shown, before=before, formats=formats, today=date.today(), **values)  # noqa: DTZ011
 
@@ -233,7 +254,7 @@ def report(request: Asking, context: Context, scan: ScanId) -> Response[str | by
     """The report as a page of its own, in a sandbox: it is made from what stands in an image."""
     with context.database.read() as session:
         row, _, _ = scans.find(session, request.user, scan)
-    text = FORMATS["html"].render(scans.report_of(context, row), lang=language(request))
+    text = FORMATS["html"].render(gating.judged(context, row), lang=language(request))
     return Response(text, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": _REPORT})
 
 

@@ -2,7 +2,7 @@
 // Uploads with a progress bar, drops, and scans watched as they go on. Every page works without this.
 const form = document.getElementById("upload");
 if (form) {
-  const drop = form.querySelector(".drop"), file = form.querySelector("[type=file]");
+  const drop = form.querySelector(".drop"), file = form.elements.image;
   const [status, problem] = form.querySelectorAll(".progress, .bad");
   for (const name of ["dragover", "dragleave", "drop"]) {
     drop.addEventListener(name, (event) => {
@@ -17,6 +17,9 @@ if (form) {
     for (const name of ["product", "version", "target"]) {
       const value = form.elements[name].value.trim();
       if (value) data.append(name, value);
+    }
+    for (const name of ["declaration", "vex", "update_key"]) {
+      for (const each of form.elements[name].files) data.append(name, each);
     }
     data.append("image", file.files[0]);
     const request = new XMLHttpRequest();
