@@ -31,6 +31,7 @@ def page() -> Iterator[Any]:
         page.set_default_timeout(90_000)
         yield page
         browser.close()
+        problems = [each for each in problems if "status of 400" not in each]  # a broken policy, which a test sends
         assert problems == []  # nothing was blocked by the content policy, no script failed
 
 
@@ -50,7 +51,7 @@ def test_somebody_checks_two_versions(served: Served, page: Any) -> None:
     page.wait_for_url(f"{served.url}/")
     for version, image in (("1.0", INSECURE), ("1.1", REPAIRED)):
         page.goto(f"{served.url}/")
-        page.get_by_label("Product").fill("camera by browser")
+        page.get_by_label("Product", exact=True).fill("camera by browser")
         page.get_by_label("Version").fill(version)
         page.locator("input[name=image]").set_input_files(image)
         shot(page, "upload")
@@ -80,6 +81,31 @@ def test_somebody_checks_two_versions(served: Served, page: Any) -> None:
     page.goto(f"{served.url}/products/camera by browser")
     assert "Laboratory build" in page.locator("main").inner_text()
     shot(page, "product")
+    form = page.locator("form", has_text="Keep a file")
+    form.get_by_label("File").set_input_files({"name": "product.toml", "mimeType": "text/plain", "buffer": b"[product]\n"})
+    with page.expect_navigation():
+        form.get_by_role("button", name="Save").click()
+    page.get_by_label("Baseline").select_option(label="the newest released version")
+    with page.expect_navigation():
+        page.locator("form", has_text="Baseline").get_by_role("button").click()
+    page.get_by_role("link", name="Show or change").click()
+    page.get_by_label("policy.toml").fill("[all]\nmin_scor = 3\n")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("line 2").wait_for()
+    shot(page, "policy-wrong")
+    page.get_by_label("policy.toml").fill('[all]\nfail_on = "high"\n')
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Keep no policy here").wait_for()
+    shot(page, "policy")
+    page.goto(f"{served.url}/products/camera by browser")
+    shot(page, "product-asks")
+    page.get_by_role("link", name="1.0", exact=True).first.click()
+    page.get_by_text("What is asked is not met").wait_for()
+    shot(page, "scan-asked")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Mark as released").click()
+    shot(page, "scan-released")
+    page.goto(f"{served.url}/products/camera by browser")
     page.get_by_role("link", name="日本語").click()
     sync_api.expect(page.locator("html")).to_have_attribute("lang", "ja")
     page.emulate_media(color_scheme="dark")
