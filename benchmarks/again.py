@@ -84,9 +84,9 @@ def measured(work: Path, first: Path, second: Path) -> list[tuple[float, float]]
     cache = work / "cache"
     shutil.rmtree(cache, ignore_errors=True)
     scan(first, work / "warm")  # the tables of the patterns are made once per installation: not what is measured here
-    shutil.copytree(work / "warm", cache)
-    for each in cache.glob("facts*"):
-        each.unlink()
+    cache.mkdir(mode=0o700)
+    for table in (work / "warm").glob("*.db"):
+        shutil.copy(table, cache)
     return [scan(image, cache) for image in (first, first, second)]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from enum import Enum, auto
 
 import msgspec
 
@@ -16,11 +17,12 @@ from fwcheck.extraction.coverage import Class, Paint
 from fwcheck.extraction.errors import ExtractionError
 from fwcheck.extraction.explore import Explorer, Item
 from fwcheck.extraction.limits import Spent
-from fwcheck.extraction.signed_files import signatures
+from fwcheck.extraction.signed_files import named, signatures
 from fwcheck.extraction.source import ByteSource, Memory
 from fwcheck.inspection.cache import FactsCache
 from fwcheck.inspection.inspect import glance, inspect, inspect_stream
 from fwcheck.inspection.text import LIMIT, is_left_out
+from fwcheck.known import Known, Recalled
 from fwcheck.model import Facts, Gap, Node, NodeKind
 
 WHOLE = 64 << 20  # contents up to this size are held in memory as one piece
@@ -61,17 +63,29 @@ class Reading(msgspec.Struct, kw_only=True):
     deferred: bool = False
 
 
+class _Inside(Enum):
+    """What came of looking for containers in a content."""
+
+    UNASKED = auto()
+    NOTHING = auto()
+    OPAQUE = auto()  # nothing, and it looks encrypted
+    SOMETHING = auto()  # or it was not looked through
+
+
 class Reader:
     """Reads items with one explorer and one facts cache (both of this process).
 
     With a sink the contents are wanted, not what they say: facts are limited to what finds archives inside them.
     """
 
-    def __init__(self, explorer: Explorer, cache: FactsCache | None, sink: Sink | None = None) -> None:
+    def __init__(
+        self, explorer: Explorer, cache: FactsCache | None, sink: Sink | None = None, known: Known | None = None
+    ) -> None:
         self._explorer = explorer
         self._meter = explorer.meter
         self._cache = cache
         self._sink = sink
+        self._known = known if sink is None else None
         self._recent: dict[str, Facts] = {}
         self._opened: dict[str, tuple[int, str]] = {}  # by hash: how often, and where first
 
@@ -98,7 +112,9 @@ class Reader:
             content = item.content()
             if content is None:
                 return
-            facts, held = self._inspect(content)
+            packed = self._packed(item, content)
+            recalled = self._known.find(packed, content.size) if self._known is not None and packed is not None else None
+            facts, held = self._inspect(content) if recalled is None else (recalled.facts, None)
             if item.source is None and self._meter.unpacked == counted:  # no decoder has counted it
                 self._meter.add(facts.size)
         except Spent as error:
@@ -114,7 +130,9 @@ class Reader:
             out.gaps.append(Gap(node=node.label, reason=f"not read: {type(error).__name__}: {error}"[:200], bytes=node.size))
             return
         detail = node.detail if self._sink is None else {**node.detail, **self._sink(node, content)}
-        signed = signatures(held, node.path) if held is not None and self._sink is None else ()
+        signed = recalled.signatures if recalled is not None else ()
+        if held is not None and self._sink is None:
+            signed = signatures(held, node.path)
         out.nodes[-1] = msgspec.structs.replace(
             node, sha256=facts.sha256, size=facts.size, detail=detail, signatures=signed or node.signatures
         )
@@ -127,8 +145,20 @@ class Reader:
             and (_DECIDES.search(node.path) or _is_shell(facts))
         ):
             out.gaps.append(Gap(node=node.label, reason=_TOO_LONG, bytes=facts.size))
-        if item.source is None:
-            self._inside(item, content, held, facts, out)
+        if item.source is not None:
+            return
+        if recalled is not None:
+            self._inside_again(item, content, recalled, out)
+            return
+        looked = self._inside(item, content, held, facts, out)
+        if self._known is not None and packed is not None and looked is not _Inside.SOMETHING:
+            self._known.keep(packed, Recalled(facts, signed, looked is not _Inside.UNASKED, looked is _Inside.OPAQUE))
+
+    def _packed(self, item: Item, content: ByteSource) -> str | None:
+        """What a content is known by before it is decoded; None where that would not do, or cannot be told."""
+        if self._known is None or item.source is not None or content.size > WHOLE or named(item.node.path):
+            return None
+        return None if item.depth >= self._explorer.limits.depth else self._known.digest(content)
 
     def _twin(self, node: Node, facts: Facts, depth: int) -> str | None:
         """Where the very same content was opened already, when that was deep inside or often enough.
@@ -162,7 +192,7 @@ class Reader:
         held = content.view(0, content.size)
         return self._once(held), held
 
-    def _inside(self, item: Item, content: ByteSource, held: memoryview | None, facts: Facts, out: Reading) -> None:
+    def _inside(self, item: Item, content: ByteSource, held: memoryview | None, facts: Facts, out: Reading) -> _Inside:
         """Containers inside a file; and a gap when the file looks encrypted and nothing was found in it."""
         node = item.node
         head = held[: self._explorer.head] if held is not None else content.peek(0, self._explorer.head)
@@ -170,15 +200,12 @@ class Reader:
         carve = facts.kind == "binary" and facts.size >= CARVE and not announced
         kernel = held is not None and facts.kind == "elf" and facts.size >= KERNEL and _BANNER.search(held) is not None
         if not announced and not carve and not kernel:
-            return
-        twin = self._twin(node, facts, item.depth)
-        if twin is not None:
-            detail = {**out.nodes[-1].detail, "same_bytes_as": twin}
-            out.nodes[-1] = msgspec.structs.replace(out.nodes[-1], detail=detail)
-            return
+            return _Inside.UNASKED
+        if self._is_twin(item, facts, out):
+            return _Inside.SOMETHING
         if held is None or (announced and facts.size > DEFER):
             out.deferred = out.deferred or announced
-            return
+            return _Inside.SOMETHING
         inner = self._explorer.explore(Memory(held), (*node.chain, node.path), item.depth + 1, carve=carve)
         out.gaps += inner.gaps
         if kernel:
@@ -186,9 +213,31 @@ class Reader:
         if any(each.node.kind is NodeKind.CONTAINER for each in inner.items):
             for each in inner.items:
                 self._read(each, out)
-        elif carve and facts.size >= OPAQUE and (facts.entropy or 0.0) >= OPAQUE_ENTROPY:
-            out.gaps.append(Gap(node=node.label, reason="file as even as a cipher's output: not read", bytes=facts.size))
-            out.paints += [(begin, length, Class.ENCRYPTED) for begin, length in content.extents(0, content.size)]
+            return _Inside.SOMETHING
+        opaque = carve and facts.size >= OPAQUE and (facts.entropy or 0.0) >= OPAQUE_ENTROPY
+        if opaque:
+            _tell_opaque(node, content, out)
+        return _Inside.SOMETHING if inner.gaps else _Inside.OPAQUE if opaque else _Inside.NOTHING
+
+    def _inside_again(self, item: Item, content: ByteSource, recalled: Recalled, out: Reading) -> None:
+        """The same for a content in which no container was found when it was decoded."""
+        if recalled.searched and not self._is_twin(item, recalled.facts, out) and recalled.opaque:
+            _tell_opaque(item.node, content, out)
+
+    def _is_twin(self, item: Item, facts: Facts, out: Reading) -> bool:
+        """Whether the content was opened elsewhere, which its node then says."""
+        twin = self._twin(item.node, facts, item.depth)
+        if twin is None:
+            return False
+        detail = {**out.nodes[-1].detail, "same_bytes_as": twin}
+        out.nodes[-1] = msgspec.structs.replace(out.nodes[-1], detail=detail)
+        return True
+
+
+def _tell_opaque(node: Node, content: ByteSource, out: Reading) -> None:
+    """A gap for a file that looks encrypted."""
+    out.gaps.append(Gap(node=node.label, reason="file as even as a cipher's output: not read", bytes=content.size))
+    out.paints += [(begin, length, Class.ENCRYPTED) for begin, length in content.extents(0, content.size)]
 
 
 def _is_shell(facts: Facts) -> bool:

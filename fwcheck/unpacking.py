@@ -18,6 +18,7 @@ from fwcheck.extraction.source import Mapped
 from fwcheck.model import Gap
 from fwcheck.opinions.ask import Unavailable, ask, chosen, unknown
 from fwcheck.reading import Reader, Reading, Sink
+from fwcheck.remembered import code
 from fwcheck.workers import Failure, Pool
 
 LARGEST = 32 << 30  # bytes of an image: a sparse file claims any size, and every byte of it is hashed
@@ -120,12 +121,16 @@ def _read_all(
     touched = 0
 
     from fwcheck.inspection.cache import FactsCache  # noqa: PLC0415  # imported after the structure was read
+    from fwcheck.known import Known  # noqa: PLC0415
+
+    version = code() if options.cache is not None and sink is None else ""
 
     def task(number: int) -> Reading | Whole:
         if number == len(items):
             return look(source)
         if not reader:  # in the worker: a cache connection must not cross a fork
-            reader.append(Reader(explorer, FactsCache.open(options.cache) if options.cache is not None else None, sink))
+            cache = FactsCache.open(options.cache) if options.cache is not None else None
+            reader.append(Reader(explorer, cache, sink, Known(cache, version) if cache is not None else None))
         nonlocal touched
         touched += items[number].node.size
         if touched > RELEASE:

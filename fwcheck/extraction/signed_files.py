@@ -49,6 +49,11 @@ def signatures(content: memoryview, path: str) -> tuple[SignedBlock, ...]:
     return _appended(content) or (_detached(bytes(content), path) if _SMALLEST <= len(content) <= _LIMIT else ())
 
 
+def named(path: str) -> bool:
+    """Whether a file's name is one by which :func:`signatures` takes it for a signature."""
+    return path.lower().endswith((*_SUFFIXES, *_PGP_SUFFIXES))
+
+
 def _armoured(content: bytes, path: str) -> tuple[SignedBlock, ...]:
     """A clear-signed text with its signatures, or signatures in armour, over the file that they are named after."""
     text = content.decode("latin-1")  # one character for each byte

@@ -70,6 +70,15 @@ class ByteSource(ABC):
         """Whether any of these bytes stand in the image as they are."""
         return next(self.extents(0, self.size), None) is not None
 
+    def packed_digest(self) -> str | None:
+        """A digest of the packed bytes and of everything else that decides what they unpack to, found without unpacking them.
+
+        Sources with equal digests hold equal bytes, in this image and in any other, wherever they were read to their end without
+        an error: what such a digest was met with once need not be unpacked to be known again. None where a source has no packed
+        bytes, cannot read them, or may not be unpacked; never raises.
+        """
+        return None
+
     def release(self, offset: int, length: int) -> None:  # noqa: B027  # most sources mirror no file: nothing to give back
         """Tells that a range will not be needed soon: memory that mirrors a file may be given back."""
 

@@ -108,6 +108,27 @@ class FactsCache:
             self._add(sha256, row[0])
         return facts
 
+    def note(self, key: str, version: str) -> bytes | None:
+        """What another stage has kept under a key of its own; None when there is nothing."""
+        if self._connection is None:
+            return None
+        try:
+            row = self._connection.execute(
+                "SELECT data, used FROM facts WHERE sha256 = ? AND version = ?", (key, version)
+            ).fetchone()
+        except sqlite3.Error:
+            return None
+        if row is None or not isinstance(row[0], bytes):
+            return None
+        if row[1] != _today():
+            self._add(key, row[0], version)
+        return row[0]
+
+    def put_note(self, key: str, version: str, data: bytes) -> None:
+        """Keeps what another stage wants to find again. ``key`` must not look like the digest of a content."""
+        if self._connection is not None:
+            self._add(key, data, version)
+
     def put(self, facts: Facts) -> None:
         """Keeps facts, without text and tables. Facts with problems are not kept: another run may read what was not read."""
         if self._connection is not None and not facts.problems:
@@ -151,11 +172,11 @@ class FactsCache:
             self._pending = []
             connection.close()
 
-    def _add(self, sha256: str, data: bytes) -> None:
+    def _add(self, key: str, data: bytes, version: str | None = None) -> None:
         now = time.monotonic()
         if not self._pending:
             self._since = now
-        self._pending.append((sha256, self._version, _today(), data))
+        self._pending.append((key, version or self._version, _today(), data))
         if len(self._pending) >= _BATCH or now - self._since > _DELAY:
             self.flush()
 

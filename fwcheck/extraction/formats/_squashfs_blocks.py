@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Callable
 from itertools import chain
@@ -17,6 +18,7 @@ METADATA_LIMIT = 96 << 20  # unpacked bytes of all tables: some two million inod
 CACHE_LIMIT = 4 << 20  # unpacked fragments kept
 REMEMBERED = 4096  # damaged blocks, so that each is tried once
 TRIALS = 256 << 20  # bytes that may be unpacked per image in search of a stream without header
+HASHED = 4  # times the size of an image that its packed bytes may be hashed: files may claim the same blocks over and over
 REFUSALS = 16  # superblocks per source whose metadata may be searched for such a stream in vain
 
 _STORED = 1 << 15  # in a metadata block's length: not compressed
@@ -39,6 +41,9 @@ class Blocks:
         self._data_codec: Codec | None = None
         self._data_settled = False
         self._trials = TRIALS
+        self._mixed = False  # whether a block was unpacked by another codec than the usual one
+        self._hashable = HASHED * head.size
+        self._digests: dict[int, bytes] = {}  # of fragments, as they are stored
         self._used: dict[str, None] = {}
         self._metadata: dict[int, tuple[bytes, int]] = {}
         self._metadata_bytes = 0
@@ -176,6 +181,7 @@ class Blocks:
             if found is None:
                 raise FormatError(f"block at 0x{at:x}: {error}") from None
             codec, data = found
+        self._mixed = self._mixed or codec is not usual
         if not self._data_settled:
             self._data_codec, self._data_settled = codec, True
         self._used[codec.name] = None
@@ -194,6 +200,33 @@ class Blocks:
             except FormatError:
                 continue
         return None
+
+    def stored(self, at: int, word: int) -> memoryview:
+        """The bytes of a data block as they are stored, to be hashed.
+
+        Raises FormatError where they lie outside the image, are more than a block can be packed to, or too much was hashed.
+        """
+        size, limit = word & ~_STORED_DATA, self.head.block_size
+        self._hashable -= size
+        if size > limit or self._hashable < 0:
+            raise FormatError(f"block at 0x{at:x} claims {size} packed bytes")
+        return self.view(at, size)
+
+    def digest_of_codec(self) -> bytes | None:
+        """What every data block is unpacked with, by name; None where that is not known, or differs from block to block."""
+        usual = self._data_codec or self._declared
+        return None if usual is None or self._mixed else b"%s\0" % usual.name.encode()
+
+    def digest_of_fragment(self, index: int) -> bytes:
+        """A digest of what decides the content of a fragment. Raises FormatError."""
+        known = self._digests.get(index)
+        if known is None:
+            start, word = self.fragment_entry(index)
+            digest = hashlib.sha256(b"%d %d\0" % (word, self._end_of_fragment(index) or 0))
+            digest.update(self.stored(start, word))
+            known = digest.digest()
+            self._digests[index] = known
+        return known
 
     def fragment_entry(self, index: int) -> tuple[int, int]:
         """Where a fragment block lies, and its stored-size word. Raises FormatError."""
@@ -229,10 +262,12 @@ class Blocks:
         data = self._as_stored(start, word, limit)
         if data is not None:
             return bytes(data)
-        # Only a codec that cannot find the end by itself is told where the files say it is: files may lie.
+        return self._unpack_data(start, word, limit, self._end_of_fragment(index))
+
+    def _end_of_fragment(self, index: int) -> int | None:
+        """Only a codec that cannot find the end by itself is told where the files say it is: files may lie."""
         codec = self._data_codec or self._declared
-        exact = None if codec is not None and codec.certain else self.fragment_ends.get(index)
-        return self._unpack_data(start, word, limit, exact)
+        return None if codec is not None and codec.certain else self.fragment_ends.get(index)
 
     def identities(self) -> tuple[list[int], list[int]]:
         """User ids and group ids by index (version 4 has one table for both). Raises FormatError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from array import array
 from collections.abc import Iterator
 from itertools import accumulate
@@ -75,6 +76,27 @@ class _Content(ByteSource):
             data = memoryview(self._block(index, keep=False))
             for begin in range(0, len(data), size):
                 yield data[begin : begin + size]
+
+    def packed_digest(self) -> str | None:
+        """Over the codec, the size words and stored bytes of all blocks, and the fragment with the place of the tail in it."""
+        if not 0 < self.size <= self._allowed:
+            return None
+        blocks, inode = self._blocks, self._inode
+        step = blocks.head.block_size
+        codec = blocks.digest_of_codec()
+        if codec is None:
+            return None
+        digest = hashlib.sha256(b"squashfs %d %d %d\0" % (self.size, step, len(self._words)) + codec)
+        digest.update(self._words.tobytes())
+        try:
+            for index, word in enumerate(self._words):
+                if word:
+                    digest.update(blocks.stored(self._start(index), word))
+            if len(self._words) * step < self.size:
+                digest.update(b"tail %d\0" % inode.offset + blocks.digest_of_fragment(inode.fragment))
+        except FormatError:
+            return None
+        return digest.hexdigest()
 
     def _block(self, index: int, *, keep: bool = True) -> bytes | memoryview:
         if self._last is not None and self._last[0] == index:
