@@ -41,7 +41,7 @@ def shot(page: Any, name: str) -> None:
         page.screenshot(path=f"{folder}/{name}.png", full_page=True)
 
 
-def test_somebody_checks_two_versions(served: Served, page: Any) -> None:
+def sign_in(served: Served, page: Any) -> None:
     page.goto(f"{served.url}/")
     assert page.url.endswith("/sign-in")
     shot(page, "sign-in")
@@ -49,6 +49,24 @@ def test_somebody_checks_two_versions(served: Served, page: Any) -> None:
     page.keyboard.type(served.token)
     page.keyboard.press("Enter")
     page.wait_for_url(f"{served.url}/")
+
+
+def both_ways(page: Any, name: str) -> None:
+    """Pictures of a page in Japanese, in the dark, and on a narrow screen, which it fits."""
+    page.get_by_role("link", name="日本語").click()
+    sync_api.expect(page.locator("html")).to_have_attribute("lang", "ja")
+    page.emulate_media(color_scheme="dark")
+    shot(page, f"{name}-ja-dark")
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 390, "height": 800})
+    shot(page, f"{name}-ja-narrow")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.set_viewport_size({"width": 1200, "height": 900})
+    page.get_by_role("link", name="English").click()
+
+
+def test_somebody_checks_two_versions(served: Served, page: Any) -> None:
+    sign_in(served, page)
     for version, image in (("1.0", INSECURE), ("1.1", REPAIRED)):
         page.goto(f"{served.url}/")
         page.get_by_label("Product", exact=True).fill("camera by browser")
@@ -81,6 +99,25 @@ def test_somebody_checks_two_versions(served: Served, page: Any) -> None:
     page.goto(f"{served.url}/products/camera by browser")
     assert "Laboratory build" in page.locator("main").inner_text()
     shot(page, "product")
+    page.get_by_role("link", name="日本語").click()
+    sync_api.expect(page.locator("html")).to_have_attribute("lang", "ja")
+    page.emulate_media(color_scheme="dark")
+    shot(page, "product-ja-dark")
+    page.goto(f"{served.url}/search?q=busybox")
+    shot(page, "search")
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(f"{served.url}/")
+    shot(page, "phone")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_somebody_says_what_is_asked_of_a_product(served: Served, page: Any) -> None:
+    for version, image in (("1.0", INSECURE), ("1.1", REPAIRED)):
+        served.settled(served.upload(image, product="asked by browser", version=version).json()["id"])
+    sign_in(served, page)
+    page.get_by_text("Declaration, VEX, update keys").click()
+    shot(page, "upload-along")
+    page.goto(f"{served.url}/products/asked by browser")
     form = page.locator("form", has_text="Keep a file")
     form.get_by_label("File").set_input_files({"name": "product.toml", "mimeType": "text/plain", "buffer": b"[product]\n"})
     with page.expect_navigation():
@@ -97,22 +134,14 @@ def test_somebody_checks_two_versions(served: Served, page: Any) -> None:
     page.get_by_role("button", name="Save").click()
     page.get_by_role("button", name="Keep no policy here").wait_for()
     shot(page, "policy")
-    page.goto(f"{served.url}/products/camera by browser")
+    both_ways(page, "policy")
+    page.goto(f"{served.url}/products/asked by browser")
     shot(page, "product-asks")
+    both_ways(page, "product-asks")
     page.get_by_role("link", name="1.0", exact=True).first.click()
     page.get_by_text("What is asked is not met").wait_for()
     shot(page, "scan-asked")
     with page.expect_navigation():
         page.get_by_role("button", name="Mark as released").click()
     shot(page, "scan-released")
-    page.goto(f"{served.url}/products/camera by browser")
-    page.get_by_role("link", name="日本語").click()
-    sync_api.expect(page.locator("html")).to_have_attribute("lang", "ja")
-    page.emulate_media(color_scheme="dark")
-    shot(page, "product-ja-dark")
-    page.goto(f"{served.url}/search?q=busybox")
-    shot(page, "search")
-    page.set_viewport_size({"width": 390, "height": 800})
-    page.goto(f"{served.url}/")
-    shot(page, "phone")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    both_ways(page, "scan-released")
