@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import mmap
 import multiprocessing
 import resource
 import signal
@@ -41,10 +42,12 @@ class _Worker(Generic[Result]):
     def __init__(self, task: Callable[[int], Result], context: Any, memory: int) -> None:
         self.unit: deque[int] = deque()  # items handed out whose results are not back
         self.sent: deque[int] = deque()  # of these, how many per unit
-        self.at = context.RawArray(ctypes.c_double, [-1.0, 0.0])  # item number, monotonic time it was begun
+        # Item number, monotonic time it was begun; in memory without a file, which a sandbox would not let us make.
+        self.at = (ctypes.c_double * 2).from_buffer(mmap.mmap(-1, mmap.PAGESIZE))
+        self.at[0] = -1.0
         here, there = context.Pipe()
         self.pipe: Connection = here
-        self.process = context.Process(target=_serve, args=(task, there, here, self.at, memory), daemon=True)
+        self.process = context.Process(target=_serve, args=(task, there, here, self.at, _written() + memory), daemon=True)
         self.process.start()
         there.close()
 
@@ -87,13 +90,17 @@ def _work(task: Callable[[int], Any], unit: list[int], pipe: Connection, at: Any
     pipe.send(done)
 
 
+def _written() -> int:
+    """Bytes of memory that this process could have written to, as RLIMIT_DATA counts them; what it forks begins with as many."""
+    with contextlib.suppress(OSError, IndexError):
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * resource.getpagesize()
+    return 0
+
+
 def _confine(memory: int) -> None:
     """Limits that the kernel enforces: no core files, no new privileges, bounded memory; the worker dies with its parent."""
-    data = 0
-    with contextlib.suppress(OSError, IndexError):
-        data = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * resource.getpagesize()
     # RLIMIT_DATA counts what is written to (private memory, since Linux 4.7), not mappings of the image.
-    for limit, value in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_DATA, data + memory), (resource.RLIMIT_NOFILE, 256)):
+    for limit, value in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_DATA, memory), (resource.RLIMIT_NOFILE, 256)):
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(limit, (value, value))
     with contextlib.suppress(OSError, AttributeError):

@@ -1,7 +1,7 @@
-"""The process that reads one image, and dies with it. It gets a job, and neither settings nor secrets nor the database.
+"""What the process that reads one image does. It knows its job, and neither settings nor secrets nor the database.
 
-``python -m fwcheck.service.child``: the job as one line of JSON on standard input; progress as lines of JSON on standard output;
-the report in the file ``report`` of its working directory, or the reason why there is none as the last line.
+Progress goes to standard output as lines of JSON; the report becomes the file ``report`` of the job's folder, or the
+reason why there is none stands in the last line. The process is forked by :mod:`fwcheck.service.preloaded`.
 """
 
 from __future__ import annotations
@@ -12,52 +12,26 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import msgspec
 
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38  # linux/prctl.h
+from fwcheck import sandbox
+from fwcheck.model import Image
+from fwcheck.pipeline import InputError, Options, scan, unread
+from fwcheck.reports.json import render
+from fwcheck.service.jobs import Job, Said
+from fwcheck.vulnerabilities.database import user_file
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _EVERY = 0.2  # seconds between two lines of progress
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What to read, and how."""
-
-    image: str
-    name: str
-    size: int
-    sha256: str
-    target: str | None = None
-    jobs: int = 2
-    cache: str | None = None
-    knowledge: str | None = None
-    memory: int = 4 << 30
-    parent: int = 0
-    unread: str = ""  # why the image is not to be read any more
-    declaration: str | None = None  # files in the working directory
-    vex: tuple[str, ...] = ()
-    update_keys: tuple[str, ...] = ()
-
-
-class Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One line from the child."""
-
-    stage: str = ""
-    done: int = 0
-    total: int = 0
-    end: str = ""  # "report", or "refused" with a reason
-    reason: str = ""
-
-
-def main() -> int:
-    """Does the job that comes on standard input."""
-    job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
-    _confine(job)
-    os.set_blocking(1, True)
-    from fwcheck.pipeline import InputError, Options, scan, unread  # noqa: PLC0415  # after the limits are set
-    from fwcheck.reports.json import render  # noqa: PLC0415
-
+def work(job: Job, parent: int) -> int:
+    """Does the job, in a process that was forked for it; gives its exit status."""
+    confine(job, parent)
     options = Options(
         name=job.name,
         target=job.target,
@@ -70,15 +44,13 @@ def main() -> int:
     )
     try:
         if job.unread:
-            from fwcheck.model import Image  # noqa: PLC0415
-
             report = unread(Image(name=job.name, size=job.size, sha256=job.sha256, format="unread"), job.unread, options)
         else:
             report = scan(Path(job.image), options, _Teller())
     except InputError as error:
         _say(Said(end="refused", reason=str(error).replace(job.image, job.name)))
         return 0
-    Path("report").write_text(render(report), encoding="utf-8")
+    Path(job.folder, "report").write_text(render(report), encoding="utf-8")
     _say(Said(end="report"))
     return 0
 
@@ -102,20 +74,26 @@ def _say(said: Said) -> None:
     sys.stdout.buffer.flush()
 
 
-def _confine(job: Job) -> None:
-    """It ends with the worker that started it, gains no privileges, leaves no core, and writes to no more memory than it may."""
+def confine(job: Job, parent: int) -> None:
+    """It ends with the process that forked it, leaves no core, writes to no more memory than it may, and enters the sandbox."""
     with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    if job.parent and os.getppid() != job.parent:
-        os._exit(1)  # the worker ended before we could ask to be told
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)  # it ended before we could ask to be told
+    os.chdir(job.folder)
+    tempfile.tempdir = os.environ["TMPDIR"] = job.folder  # what is unpacked lies in the folder and goes with it
     for limit, value in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_DATA, job.memory)):
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(limit, (value, value))
+    if job.sandbox == "off":
+        return
+    entered = sandbox.enter(permissions(job))
+    if job.sandbox == "required" and not entered.whole:
+        os._exit(1)
 
 
-if __name__ == "__main__":
-    status = main()
-    sys.stdout.flush()
-    os._exit(status)  # native libraries need not be taken down piece by piece
+def permissions(job: Job) -> sandbox.Permissions:
+    """The image and the knowledge may be read; the folder and the cache may be written."""
+    knowledge = Path(job.knowledge) if job.knowledge else user_file()
+    writing = (Path(job.folder), *([Path(job.cache)] if job.cache else ()))
+    return sandbox.Permissions(read=(Path(job.image), knowledge), write=writing)

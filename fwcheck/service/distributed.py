@@ -20,6 +20,7 @@ from fwcheck.service.log import log
 from fwcheck.service.runner import Runner
 from fwcheck.service.settings import Settings
 from fwcheck.service.tables import Scan, now
+from fwcheck.service.worker import sandboxed
 
 _TASK = "fwcheck.scan"
 _EVERY = 1.0  # seconds between two looks for scans that no message was sent for
@@ -115,6 +116,8 @@ class Dispatcher:
 
 def work(settings: Settings, concurrency: int) -> int:
     """A worker: takes messages until it is told to stop; the scan at hand is finished first."""
+    if not sandboxed(settings):
+        return 1
     app = application(settings)
 
     @cache

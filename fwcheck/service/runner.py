@@ -9,8 +9,6 @@ import contextlib
 import os
 import selectors
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,8 +24,9 @@ from sqlalchemy.orm import Session
 from fwcheck.model import Report
 from fwcheck.reports.json import read
 from fwcheck.service import attachments, hooks
-from fwcheck.service.child import Job, Said
+from fwcheck.service.children import Children
 from fwcheck.service.database import Database
+from fwcheck.service.jobs import Job, Said
 from fwcheck.service.queue import Claimed, Lost, Queue
 from fwcheck.service.searching import index
 from fwcheck.service.settings import Settings
@@ -38,17 +37,6 @@ _TELL = 0.5  # seconds between two notes of progress in the database
 _POLL = 0.25
 _LINE = 1 << 16  # bytes of one line from the child
 _REPORT = 512 << 20  # bytes of a report
-_KEPT = (
-    "PATH",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "HOME",
-    "TMPDIR",
-    "XDG_DATA_HOME",
-    "FWCHECK_DB",
-)  # of the environment; no secret is in it
-
 Ending = Literal["report", "refused", "crashed", "late", "stopped"]
 
 
@@ -68,6 +56,14 @@ class Runner:
         self._database = database
         self._store = store
         self._queue = queue
+        self._children = Children(
+            cache=str(settings.data.resolve() / "cache") if settings.cache else None,
+            knowledge=str(settings.knowledge.resolve()) if settings.knowledge else None,
+        )
+
+    def close(self) -> None:
+        """Ends the process that has everything loaded."""
+        self._children.close()
 
     def run(self, held: Claimed, expired: Callable[[], bool] = lambda: False) -> Ending:
         """Does one scan. ``expired``: whether the time that running scans get when a worker stops is over."""
@@ -113,15 +109,16 @@ class Runner:
             given = self._given(held, Path(folder))
             job = Job(
                 image=str(image.resolve()),
+                folder=str(Path(folder).resolve()),
                 name=held.name,
                 size=held.size,
                 sha256=held.sha256,
                 target=held.target,
                 jobs=self._settings.jobs,
-                cache=str(self._settings.data.resolve() / "cache") if self._settings.cache else None,
-                knowledge=str(self._settings.knowledge) if self._settings.knowledge else None,
+                cache=self._children.cache,
+                knowledge=self._children.knowledge,
                 memory=self._settings.scan_memory,
-                parent=os.getpid(),
+                sandbox=self._settings.sandbox,
                 unread=unread,
                 declaration=next(iter(given["declaration"]), None),
                 vex=given["vex"],
@@ -145,35 +142,19 @@ class Runner:
         return contextlib.nullcontext(Path("unread")) if unread else self._store.local(image_key(held.sha256))
 
     def _watch(self, held: Claimed, job: Job, folder: Path, expired: Callable[[], bool]) -> Outcome:
-        environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        environment["PYTHONPATH"] = os.pathsep.join(sys.path)
         with (folder / "errors").open("wb") as errors:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "fwcheck.service.child"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, cwd=folder, env=environment, start_new_session=True,
-            )  # fmt: skip
+            child = self._children.start(job, errors.fileno())
         try:
-            assert process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.write(msgspec.json.encode(job) + b"\n")
-                process.stdin.close()
-            outcome = self._listen(held, process, expired)
+            outcome = self._listen(held, child.output, expired)
         finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            status = child.end()
         if outcome.ending == "report":
             return self._checked(held, folder)
         if outcome.ending == "crashed":
-            return msgspec.structs.replace(outcome, reason=_how(process.returncode))
+            return msgspec.structs.replace(outcome, reason=_how(status))
         return outcome
 
-    def _listen(self, held: Claimed, process: subprocess.Popen[bytes], expired: Callable[[], bool]) -> Outcome:
-        assert process.stdout is not None
-        output = process.stdout.fileno()
-        os.set_blocking(output, False)
+    def _listen(self, held: Claimed, output: int, expired: Callable[[], bool]) -> Outcome:
         until = time.monotonic() + self._settings.scan_seconds
         told, said, buffer = 0.0, Said(stage="starting"), b""
         renewing = min(_TELL, self._settings.lease / 3)
@@ -194,7 +175,6 @@ class Runner:
                 for line in lines:
                     said = _parsed(line) or said
                 if said.end:
-                    process.wait()
                     return Outcome(ending="report" if said.end == "report" else "refused", reason=said.reason[:1000])
                 if not piece or len(buffer) > _LINE:
                     return Outcome(ending="crashed")

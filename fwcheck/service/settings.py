@@ -10,6 +10,8 @@ import msgspec
 
 PREFIX = "FWCHECK_"
 
+Strictness = Literal["on", "required", "off"]
+
 
 class SettingsError(Exception):
     """A setting that is none: one line that names it."""
@@ -33,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     lease: float = 30.0  # seconds without a sign of life after which a worker counts as lost
     scan_seconds: float = 3600.0  # wall time of one scan
     scan_memory: int = 4 << 30  # bytes that the process of one scan may write to
+    sandbox: Strictness = "on"  # around the processes that touch images; "required": no scan without all of it; "off"
     grace: float = 20.0  # seconds that running scans get to finish when a worker is told to stop
     secret: str = ""  # what signatures follow from, when several servers share a database; "": kept in the data folder
     requests_per_minute: float = 1200.0  # of one token

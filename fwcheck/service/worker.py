@@ -14,6 +14,7 @@ import time
 import msgspec
 from sqlalchemy.exc import DBAPIError
 
+from fwcheck import sandbox
 from fwcheck.service.database import Database
 from fwcheck.service.log import log
 from fwcheck.service.queue import Queue
@@ -59,6 +60,7 @@ class Worker:
             except DBAPIError as error:
                 log("database", error=type(error.orig).__name__)
                 self._stop.wait(_TROUBLE)
+        self._runner.close()
         self._database.close()
 
     def _one(self) -> bool:
@@ -79,12 +81,25 @@ def run(settings: Settings, parent: int | None = None, scans: int = 0) -> int:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             return 1
+    if not sandboxed(settings):
+        return 1
     worker = Worker(settings, scans)
     signal.signal(signal.SIGTERM, worker.stop)
     signal.signal(signal.SIGINT, worker.stop)
     log("worker", name=worker.name)
     worker.loop()
     return 0
+
+
+def sandboxed(settings: Settings) -> bool:
+    """Tells in the log what this kernel can hold the processes of images to; whether that is enough to begin."""
+    found = sandbox.probe()
+    if settings.sandbox == "off":
+        log("sandbox", state="off")
+        return True
+    state = "whole" if found.whole else "partial"
+    log("sandbox", state=state, landlock=found.landlock, seccomp=found.seccomp, gaps=found.gaps)
+    return found.whole or settings.sandbox == "on"
 
 
 class _Hiring(msgspec.Struct, frozen=True):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,13 +17,17 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from sqlalchemy import update
 from support.backends import Redis, missing, postgres
 from support.serving import INSECURE, REPAIRED, Served
 
+from fwcheck.service import runner
+from fwcheck.service.children import Children
 from fwcheck.service.context import Context
 from fwcheck.service.queue import Lost
 from fwcheck.service.settings import Settings
-from fwcheck.service.tables import Image, Product, Scan
+from fwcheck.service.storage import image_key
+from fwcheck.service.tables import Image, Product, Scan, now
 
 MANY = int(os.environ.get("FWCHECK_MANY", "10"))  # docs/reliability.md has the figures for fifty
 
@@ -202,36 +206,70 @@ def test_a_scan_is_claimed_once_however_many_ask(tmp_path: Path) -> None:
     context.close()
 
 
-def test_a_child_that_lies_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A report on another image, or none at all, counts as a crash: two tries, then a report that says so."""
-    liar = tmp_path / "liar.sh"
-    liar.write_text('#!/bin/sh\nread job\necho "{}" > report\necho \'{"end":"report"}\'\n')
-    liar.chmod(0o755)
-    service = Served(tmp_path, workers=-1)
-    try:
-        id = service.upload(REPAIRED).json()["id"]
-    finally:
-        service.stop()
-    from fwcheck.service import runner
+LIAR = """
+import os, sys, time
+from pathlib import Path
+from fwcheck.service import child, preloaded
 
-    context = Context(Settings(data=service.data))
-    honest = sys.executable
+honest = child.work
+
+def lie(job, parent):
+    if job.unread:
+        return honest(job, parent)
+    report = Path(job.folder, "report")
+    {lie}
+    child._say(child.Said(end="report"))
+    return 0
+
+child.work, preloaded.rehearse = lie, lambda *_: None
+sys.exit(preloaded.main(sys.argv[1:]))
+"""
+LIES = {
+    "no report at all": "pass",
+    "something else": "report.write_text('{}')",
+    "a link to what it may not read": "report.symlink_to('/etc/passwd')",
+    "a line without end": "os.write(1, bytes(1 << 20))",
+    "an end that is none": "report.write_text('{}'); child._say(child.Said(end='report')); time.sleep(3600)",
+    "a crash": "os.abort()",
+}
+
+
+def test_a_child_that_lies_is_not_believed(tmp_path: Path) -> None:
+    """What is no report on this image counts as a crash: two tries, then a report that says so."""
+    context = Context(Settings(data=tmp_path / "data"))
+    context.database.migrate()
+    digest = queued(context, len(LIES))
     mine = runner.Runner(context.settings, context.database, context.store, context.queue)
-    attempt = mine._attempt
-
-    def with_honest(claimed: object, expired: object, unread: str) -> object:
-        monkeypatch.setattr(runner.sys, "executable", honest if unread else str(liar))
-        return attempt(claimed, expired, unread)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(mine, "_attempt", with_honest)
-    for ending in ("crashed", "report"):
-        until = time.monotonic() + 30
-        while (held := context.queue.claim("w")) is None:
-            assert time.monotonic() < until
-            time.sleep(0.2)
-        assert mine.run(held) == ending
-    with context.database.read() as session:
-        scan = session.get(Scan, id)
-        assert scan is not None
-        assert (scan.state, scan.tries) == ("done", 2)
+    for said, lie in LIES.items():
+        program = tmp_path / "liar.py"
+        program.write_text(LIAR.format(lie=lie))
+        mine._children.close()
+        mine._children = Children(None, None, ("-P", str(program)))
+        held = context.queue.claim("w")
+        assert held is not None
+        assert mine.run(held) == "crashed", said
+        with context.database.write() as session:
+            session.execute(update(Scan).where(Scan.id == held.id).values(not_before=now()))
+        held = context.queue.claim("w", held.id)
+        assert held is not None
+        assert mine.run(held) == "report", said
+        with context.database.read() as session:
+            scan = session.get_one(Scan, held.id)
+        assert (scan.state, scan.tries, scan.image_sha256) == ("done", 2, digest)
+    mine.close()
     context.close()
+
+
+def queued(context: Context, count: int, image: Path = REPAIRED) -> str:
+    """Scans of one image that wait, without a server; gives the digest of the image."""
+    content = image.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    path = context.settings.data / image_key(digest)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    with context.database.write() as session:
+        product = Product(name="p")
+        session.add_all([product, Image(sha256=digest, size=len(content))])
+        session.flush()
+        session.add_all(Scan(product_id=product.id, image_sha256=digest, image_name="i", version=str(at)) for at in range(count))
+    return digest
