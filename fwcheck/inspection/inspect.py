@@ -10,11 +10,11 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from fwcheck.inspection import call_roles, calls, catalogue, databases, keys, kinds, packages, text, traits, yara_rules
+from fwcheck.inspection import call_roles, calls, catalogue, databases, keys, kinds, packages, sonames, text, traits, yara_rules
 from fwcheck.inspection.patterns import Needle, Scan
 from fwcheck.model import BannerHit, CertificateFact, ElfFacts, Facts, KeyFact, PatternHit
 
-CODE_VERSION = 18  # raised by hand when the same bytes give other facts
+CODE_VERSION = 19  # raised by hand when the same bytes give other facts
 _MATCHES = 512  # matches of one pattern that are looked at
 _HITS = 256  # hits of one kind that are kept
 _PIECE = 4 << 20  # bytes of a large content that are looked at together
@@ -40,7 +40,8 @@ def _version() -> str:
     digest = hashlib.sha256(f"code {CODE_VERSION}\n".encode())
     for name, data in sorted({**catalogue.data_files(), **yara_rules.rule_files()}.items()):
         digest.update(f"{name} {len(data)}\n".encode() + data)
-    digest.update(repr(keys.SHAPES).encode() + calls.table_bytes() + call_roles.table_bytes() + traits.table_bytes())
+    digest.update(repr(keys.SHAPES).encode() + calls.table_bytes() + call_roles.table_bytes())
+    digest.update(traits.table_bytes() + sonames.table_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -60,6 +61,8 @@ def inspect(content: bytes | memoryview, sha256: str | None = None) -> Facts:
     elf = _guarded("elf", lambda: _elf(raw), None, problems) if kind.kind == "elf" else None
     rows = databases.read_tables(raw) if kind.kind == "sqlite" else databases.Read()
     problems += rows.problems
+    told = frozenset(hit.component for hit in hits.banners)
+    alone = _guarded("sonames", lambda: tuple(sonames.read(raw, elf, told)), tuple[BannerHit, ...](), problems)
     code = _guarded("calls", lambda: calls.read_calls(raw, elf), calls.Read(), problems) if elf is not None else calls.Read()
     return Facts(
         sha256=sha256 or hashlib.sha256(raw).hexdigest(),
@@ -73,12 +76,12 @@ def inspect(content: bytes | memoryview, sha256: str | None = None) -> Facts:
         check_words=code.check_words,
         keys=hits.keys,
         certificates=hits.certificates,
-        banners=hits.banners,
+        banners=(*hits.banners, *alone),
         packages=_guarded("packages", lambda: packages.read_packages(raw, kind.kind), (), problems),
         spans=_guarded("traits", lambda: traits.read(raw, hits.seen, elf), (), problems)
         if kind.kind in ("elf", "binary")
         else (),
-        parts=traits.parts(raw, {hit.component for hit in hits.banners}) if kind.kind == "elf" else (),
+        parts=traits.parts(raw, {hit.component for hit in (*hits.banners, *alone)}) if kind.kind == "elf" else (),
         patterns=hits.patterns,
         yara=_confirmed(_guarded("yara", lambda: yara_rules.scan(raw, kind.kind, problems, hits.seen), (), problems), hits.keys),
         problems=tuple(problems),
