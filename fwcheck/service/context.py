@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fwcheck.service.audit import Audit
 from fwcheck.service.database import Database
@@ -14,6 +14,9 @@ from fwcheck.service.secret import InstallationKey
 from fwcheck.service.settings import Settings
 from fwcheck.service.store import opened
 from fwcheck.service.tokens import Tokens
+
+if TYPE_CHECKING:
+    from fwcheck.service.oidc import Provider
 
 
 class Context:
@@ -55,6 +58,15 @@ class Context:
         from fwcheck.pipeline import knowledge_date, rules_digest  # noqa: PLC0415  # half a second that the first upload waits
 
         return rules_digest(), knowledge_date(self.settings.knowledge)
+
+    @cached_property
+    def provider(self) -> Provider | None:
+        """The identity provider that people may sign in by."""
+        if not self.settings.oidc_issuer:
+            return None
+        from fwcheck.service.oidc import Provider  # noqa: PLC0415  # few installations have one
+
+        return Provider(self.settings, self.key)
 
     def close(self) -> None:
         """Lets everything go."""

@@ -173,6 +173,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     expires: datetime | None
     revoked: datetime | None
     used: datetime | None
+    signed_on: bool = False  # it stands for somebody who signs in by the identity provider, and has no secret
 
 
 class IssuedToken(msgspec.Struct, frozen=True, kw_only=True):

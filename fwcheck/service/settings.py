@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -15,6 +16,14 @@ Strictness = Literal["on", "required", "off"]
 
 class SettingsError(Exception):
     """A setting that is none: one line that names it."""
+
+
+class OidcGrant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What somebody may do whose claim has this value; ``*``: everybody that the provider knows."""
+
+    value: str
+    role: Literal["uploader", "auditor", "admin"]
+    products: tuple[str, ...] = ()  # none: all
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,6 +51,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     failures_per_minute: float = 30.0  # bad tokens from one address
     trusted_proxies: str = ""  # addresses, separated by commas, whose X-Forwarded-For is believed
     hooks_inside: bool = False  # whether webhooks may be on this machine
+    public_url: str = ""  # where browsers find the service, when it cannot tell from their requests
+    oidc_issuer: str = ""  # an OpenID Connect provider that people may sign in by; its discovery document says the rest
+    oidc_name: str = ""  # what the page to sign in calls it
+    oidc_client: str = ""
+    oidc_secret: str = ""  # "": a public client (PKCE is used in any case)
+    oidc_scope: str = "openid profile email"
+    oidc_claim: str = "groups"  # of the ID token, that grants are by; dots go into objects
+    oidc_grants: tuple[OidcGrant, ...] = ()
     attach_role: Literal["uploader", "auditor", "admin"] = "uploader"  # who may send declarations, VEX and keys with an image
     keep_images_days: int = 0  # 0: for ever
     keep_reports_days: int = 0
@@ -85,7 +102,7 @@ def load(file: Path | None, given: dict[str, Any] | None = None, environment: di
     for name in Settings.__struct_fields__:
         text = surroundings.get(PREFIX + name.upper())
         if text is not None:
-            values[name] = text
+            values[name] = _listed(name, text)
     values.update({name: value for name, value in (given or {}).items() if value is not None})
     try:
         settings = msgspec.convert(values, Settings, strict=False, dec_hook=as_path)
@@ -94,4 +111,30 @@ def load(file: Path | None, given: dict[str, Any] | None = None, environment: di
     for name in ("max_image", "tries", "lease", "scan_seconds", "scan_memory", "jobs"):
         if getattr(settings, name) <= 0:
             raise SettingsError(f"settings: {name} has to be more than 0")
+    _check_addresses(settings)
     return settings
+
+
+def _listed(name: str, text: str) -> Any:
+    """A list in an environment variable is JSON."""
+    if name != "oidc_grants":
+        return text
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise SettingsError(f"settings: {name}: {error}") from error
+
+
+def _check_addresses(settings: Settings) -> None:
+    for name in ("oidc_issuer", "public_url"):
+        address = getattr(settings, name)
+        parts = urlsplit(address)
+        inside = parts.hostname in {"127.0.0.1", "::1", "localhost"}
+        if address and (parts.scheme not in {"https", "http"} or not parts.hostname or parts.query or parts.fragment):
+            raise SettingsError(f"settings: {name} has to be https://...")
+        if name == "oidc_issuer" and parts.scheme == "http" and not inside:
+            raise SettingsError(f"settings: {name} has to be https://...")
+    if settings.oidc_issuer and not settings.oidc_client:
+        raise SettingsError("settings: oidc_issuer needs oidc_client")
+    if settings.oidc_issuer and not settings.oidc_grants:
+        raise SettingsError("settings: oidc_issuer needs oidc_grants, else nobody may do anything")

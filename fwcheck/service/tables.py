@@ -174,6 +174,7 @@ class Token(Base):
     expires: Mapped[datetime | None]
     revoked: Mapped[datetime | None]
     used: Mapped[datetime | None]
+    subject: Mapped[str | None] = mapped_column(String(64), unique=True)  # digest over issuer and subject: it cannot be presented
 
 
 class Grant(Base):

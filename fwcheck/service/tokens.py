@@ -96,8 +96,14 @@ class Tokens:
             grants = frozenset(session.scalars(select(Grant.product).where(Grant.token_id == id)))
         return _standing(token, grants) if token is not None else None
 
+    def signed_on(self, id: str) -> bool:
+        """Whether it stands for somebody who signed in by the identity provider."""
+        with self._database.read() as session:
+            token = session.get(Token, id)
+        return token is not None and token.subject is not None
+
     def _fits(self, presented: str, secret: str, token: Token | None) -> bool:
-        if token is None:
+        if token is None or not token.digest:
             _hash(secret, b"0123456789abcdef")  # the time taken does not tell which ids there are
             return False
         seal = hashlib.sha256(presented.encode()).digest()

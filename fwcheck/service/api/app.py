@@ -25,6 +25,7 @@ from fwcheck.service.context import Context
 from fwcheck.service.log import log
 from fwcheck.service.pages.keeping import KEEPING
 from fwcheck.service.pages.routes import PAGES, page
+from fwcheck.service.pages.signing_in import SIGNING_IN
 from fwcheck.service.problems import MEDIA_TYPE, Problem
 
 
@@ -45,6 +46,7 @@ def application(context: Context) -> ASGIApp:
             Webhooks,
             *PAGES,
             *KEEPING,
+            *SIGNING_IN,
         ],
         dependencies={"context": Provide(lambda: context, sync_to_thread=False)},
         middleware=[Authentication],

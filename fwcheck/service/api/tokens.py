@@ -68,5 +68,5 @@ class Tokens(Controller):
 def _shown(token: Token, products: list[str]) -> nouns.Token:
     return nouns.Token(
         id=token.id, name=token.name, role=token.role, products=products, created=token.created, expires=token.expires,
-        revoked=token.revoked, used=token.used,
+        revoked=token.revoked, used=token.used, signed_on=token.subject is not None,
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 from anyio import to_thread
@@ -14,7 +14,7 @@ from litestar.params import Parameter
 
 from fwcheck.gate import Demands, evaluate, exit_status
 from fwcheck.gate.demands import Tier
-from fwcheck.language.told import said, told
+from fwcheck.language.told import told
 from fwcheck.model import Report
 from fwcheck.reports.registry import FORMATS, Lang
 from fwcheck.service import attachments, gating, nouns, scans, searching, visits, waivers
@@ -46,9 +46,14 @@ def page(request: Request[Any, Any, Any], template: str, status: int = 200, **va
     user = request.scope.get("user")
     cookie = request.cookies.get(visits.COOKIE, "")
     context: Context = request.app.state.context
-    said = {"user": user, "auditor": _may(user, Role.AUDITOR), "here": request.url.path, **values}
+    said = {"user": user, "auditor": _may(user, Role.AUDITOR), "here": request.url.path}
+    said |= {"oidc": context.settings.oidc_issuer and (context.settings.oidc_name or "OpenID Connect"), **values}
     text = render(template, language(request), mark=visits.mark(context, cookie) if user is not None else "", **said)
-    return Response(text, status_code=status, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": POLICY})
+    policy = POLICY
+    if context.provider is not None:  # signing out may lead there, and browsers hold forms to the policy on the way
+        parts = urlsplit(context.settings.oidc_issuer)
+        policy = POLICY.replace("form-action 'self'", f"form-action 'self' {parts.scheme}://{parts.netloc}")
+    return Response(text, status_code=status, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": policy})
 
 
 def _may(user: Principal | None, role: Role) -> bool:
@@ -109,11 +114,20 @@ async def sign_in(request: Request[Any, Any, Any], context: Context) -> Response
         context.failures.take(client)
         return page(request, "sign-in", 401, problem="token_bad")
     value = await to_thread.run_sync(visits.begin, context, principal)
+    return Response(None, status_code=303, headers={"Location": "/"}, cookies=[session_cookie(request, value)])
+
+
+def session_cookie(request: Request[Any, Any, Any], value: str) -> Cookie:
+    """The cookie of a session: for our pages alone, and out of reach of scripts."""
     secure = request.url.scheme == "https"
-    cookie = Cookie(
+    return Cookie(
         key=visits.COOKIE, value=value, httponly=True, samesite="lax", secure=secure, max_age=3600 * visits.HOURS, path="/"
     )  # fmt: skip
-    return Response(None, status_code=303, headers={"Location": "/"}, cookies=[cookie])
+
+
+def home(request: Request[Any, Any, Any], context: Context) -> str:
+    """The address of the service as browsers know it, without a slash at its end."""
+    return (context.settings.public_url or str(request.base_url)).rstrip("/")
 
 
 @post("/sign-out", opt=PAGE | {"role": Role.UPLOADER}, status_code=303, include_in_schema=False)
@@ -122,7 +136,10 @@ async def sign_out(request: Asking, context: Context) -> Response[None]:
     await form(request, context)
     await to_thread.run_sync(visits.end, context, request.cookies.get(visits.COOKIE, ""))
     gone = Cookie(key=visits.COOKIE, value="", max_age=0, path="/")
-    return Response(None, status_code=303, headers={"Location": "/sign-in"}, cookies=[gone])
+    elsewhere = None
+    if context.provider is not None and await to_thread.run_sync(context.tokens.signed_on, request.user.token):
+        elsewhere = await to_thread.run_sync(context.provider.leaving, f"{home(request, context)}/sign-in")
+    return Response(None, status_code=303, headers={"Location": elsewhere or "/sign-in"}, cookies=[gone])
 
 
 @get("/language/{lang:str}", opt=OPEN, sync_to_thread=False, include_in_schema=False)
@@ -236,7 +253,7 @@ def scan_page(request: Asking, context: Context, scan: ScanId) -> Response[str]:
         judged = gating.judged(context, row)
         level = evaluate(judged, Demands(min_tier=msgspec.convert(row.judged, Tier)))
         report, lang = told(judged, language(request)), language(request)
-        level = msgspec.structs.replace(level, reasons=tuple(said(each, lang) for each in level.reasons))
+        level = told(msgspec.structs.replace(judged, gate=level), lang).gate
         values |= {"report": report, "standing": level, "gate": report.gate, "findings": _worst(report)}
         values |= {"level_exit": exit_status(level), "gate_exit": exit_status(report.gate)}
     formats = [name for name, each in FORMATS.items() if each.suffix is not None and name != "html"]
