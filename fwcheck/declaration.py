@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from fwcheck.handwritten import Misread, decode
+
 _SIZE_LIMIT = 1 << 20
 
 ProductType = Literal["router", "network-camera", "smart-lock", "smart-home", "sensor", "gateway", "energy", "generic"]
@@ -131,11 +133,9 @@ def load(path: Path) -> Declaration:
 def parse(content: bytes, name: str) -> Declaration:
     """The declaration in these bytes. Raises DeclarationError with one line, which begins with ``name``, when they are none."""
     try:
-        declared = msgspec.toml.decode(content, type=Declaration)
-    except (msgspec.DecodeError, ValueError) as error:
-        raise DeclarationError(f"{name}: {' '.join(str(error).split())}") from error
-    except RecursionError as error:
-        raise DeclarationError(f"{name}: nested too deeply") from error
+        declared = decode(content, Declaration)
+    except Misread as error:
+        raise DeclarationError(error.of(name)) from error
     empty = [name for name, reason in declared.not_applicable.items() if not reason.strip()]
     if empty:
         raise DeclarationError(f"{name}: not_applicable.{empty[0]} needs a reason")

@@ -95,7 +95,9 @@ def open_image(path: Path) -> Mapped:
         if path.is_dir():
             raise InputError(f"{path}: is a directory, not an image")
         if path.exists() and not path.is_file():
-            raise InputError(f"{path}: is not a regular file")
+            raise InputError(f"{path}: is not a regular file: an image is read from a file that can be gone back in")
+        if str(path) == "-":
+            raise InputError("-: an image is not read from standard input: write it to a file first")
         source = Mapped.open(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}") from error

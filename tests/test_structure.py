@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "fwcheck"
 # Lower rooms first; a room imports itself and what stands before it.
 ORDER = (
-    "declaration", "model", "extraction", "inspection", "device", "analysers", "quotation", "listing",
+    "handwritten", "declaration", "model", "extraction", "inspection", "device", "analysers", "quotation", "listing",
     "vulnerabilities", "jcstar", "gate", "difference",
     "fleet", "language", "reports", "judging", "attestation", "remembered",
     "sandbox", "workers", "known", "reading", "writing", "opinions", "assembly", "unpacking", "pipeline", "audit", "service", "cli",

@@ -28,7 +28,11 @@ def add(commands: Any) -> None:
         help="where results are kept; the same command goes on where an earlier run ended (default: %(default)s)",
     )  # fmt: skip
     command.add_argument(
-        "--target", choices=shared.TIERS, default="STAR-1", help="the level to hold images against (default: %(default)s)"
+        "--target",
+        type=str.upper,
+        choices=shared.TIERS,
+        default="STAR-1",
+        help="the level to hold images against (default: %(default)s)",
     )
     command.add_argument(
         "--format", metavar="F,F", default="html,json", help="reports of each image, comma separated (default: %(default)s)"

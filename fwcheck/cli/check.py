@@ -74,6 +74,7 @@ def _kind(path: Path) -> Kind:
     """By its name, else by its first table: waivers are a list of their own, product files have tables that policies have not."""
     import tomllib  # noqa: PLC0415
 
+    from fwcheck.gate import Policy  # noqa: PLC0415
     from fwcheck.gate.files import BrokenFile  # noqa: PLC0415
 
     name = path.name.lower()
@@ -88,6 +89,7 @@ def _kind(path: Path) -> Kind:
     except OSError as error:
         raise BrokenFile(f"{path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
+        Policy.read(path)  # says where it is broken
         raise BrokenFile(f"{path}: {' '.join(str(error).split())}") from error
     if "waiver" in keys:
         return "waivers"

@@ -21,7 +21,9 @@ def add(commands: Any) -> None:
     command: argparse.ArgumentParser = commands.add_parser("diff", help="what changed between two images or two JSON reports")
     command.add_argument("old", metavar="OLD", type=Path, help="an image, or the JSON report of one")
     command.add_argument("new", metavar="NEW", type=Path, help="an image, or the JSON report of one")
-    command.add_argument("--target", choices=shared.TIERS, default="STAR-1", help="the level to compare (default: %(default)s)")
+    command.add_argument(
+        "--target", type=str.upper, choices=shared.TIERS, default="STAR-1", help="the level to compare (default: %(default)s)"
+    )
     command.add_argument("--format", choices=("terminal", "json", "markdown", "html"), default="terminal")
     command.add_argument("--lang", choices=("en", "ja"), default="en", help="language of the output for people")
     command.add_argument("--quiet", action="store_true", help="no progress")
@@ -65,6 +67,12 @@ def _report(path: Path, options: argparse.Namespace) -> Report:
         raise InputError(f"{path}: {error.strerror}") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: is not a report of this version: {error}") from error
-    asked = Options(target=options.target, jobs=options.jobs, cache=shared.cache(options), limits=shared.limits(options))
+    asked = Options(
+        target=options.target,
+        jobs=options.jobs,
+        cache=shared.cache(options),
+        second_opinions=shared.opinions(options),
+        limits=shared.limits(options),
+    )
     with Progress(path.name, options.quiet) as progress:
         return scan(path, asked, progress)

@@ -40,15 +40,17 @@ def run(options: argparse.Namespace) -> int:
     from fwcheck.writing import CannotWrite, Writer  # noqa: PLC0415
 
     open_image(options.image)
+    stop = shared.interruptible()
     try:
         writer = Writer(options.output)
         with Progress(options.image.name, options.quiet) as progress:
-            wanted = Options(jobs=options.jobs, second_opinions=shared.opinions(options), limits=shared.limits(options))
+            wanted = Options(jobs=options.jobs, second_opinions=shared.opinions(options), limits=shared.limits(options, stop))
             firmware = extract(options.image, wanted, progress, sink=writer.content)
         manifest = writer.finish(firmware.nodes, firmware.image, firmware.coverage)
     except CannotWrite as error:
         raise InputError(str(error)) from error
-    return _told(manifest, options)
+    status = _told(manifest, options)
+    return 130 if stop.asked else status
 
 
 def _told(manifest: Manifest, options: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def add(commands: Any) -> None:
     """Adds the command to the parser."""
     command: argparse.ArgumentParser = commands.add_parser("gate", help="hold an earlier JSON report against gates")
-    command.add_argument("report", metavar="REPORT.json", type=Path)
+    command.add_argument("report", metavar="REPORT.json", type=Path, help="the JSON report; - for standard input")
     shared.gates(command)
     command.add_argument(
         "--format", metavar="F,F", default="", help="write the report anew, with this gate's result (default: nothing is written)"
@@ -47,7 +47,7 @@ def judged(options: argparse.Namespace) -> Report:
 
     asked = Options(**shared.gate_options(options))
     try:
-        report = read_report(options.report)
+        report = read_report(Path("/dev/stdin") if str(options.report) == "-" else options.report)
         return read_gates(asked).again(report, ran(rules(), report.device.declared))
     except BrokenFile as error:
         raise InputError(str(error)) from error

@@ -97,11 +97,11 @@ def reading(command: argparse.ArgumentParser) -> None:
 
 def gates(command: argparse.ArgumentParser) -> None:
     """Which gates decide the exit status."""
-    command.add_argument("--min-tier", choices=TIERS, help="fail when the image refutes this level")
+    command.add_argument("--min-tier", type=str.upper, choices=TIERS, help="fail when the image refutes this level")
     command.add_argument(
         "--min-score", metavar="N", type=_percent, help="fail when the score at the target is below N (0 to 100)"
     )
-    command.add_argument("--fail-on", choices=SEVERITIES, help="fail on any finding of this severity or worse")
+    command.add_argument("--fail-on", type=str.lower, choices=SEVERITIES, help="fail on any finding of this severity or worse")
     command.add_argument("--policy", metavar="FILE", type=Path, help="fail where this policy is not met (policy.toml)")
     command.add_argument(
         "--baseline", metavar="REPORT.json", type=Path, help="fail only on what an earlier report does not know already"
@@ -145,7 +145,7 @@ def formats(options: argparse.Namespace, images: int) -> list[str]:
         try:
             options.output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"{options.output}: {error.strerror}") from error
+            raise InputError(f"--output {options.output}: {_unusable(error)}") from error
     return names
 
 
@@ -168,15 +168,41 @@ def write(report: Report, name: str, formats: list[str], options: argparse.Names
             continue
         target = options.output / f"{name}.{each.suffix}"
         try:
-            target.write_bytes(raw)
+            _put(target, raw)
         except OSError as error:
             raise InputError(f"{target}: {error.strerror}") from error
 
 
+def _put(target: Path, raw: bytes) -> None:
+    """Writes a file in one step: a run that is ended leaves no half of a report that looks like one."""
+    fresh = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        fresh.write_bytes(raw)
+        fresh.replace(target)
+    except OSError:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        raise
+
+
 def cache(options: argparse.Namespace) -> Path | None:
-    """The directory of the facts cache, None when none is wanted."""
+    """The directory of the facts cache, None when none is wanted; raises InputError for one that was named and is none."""
+    from fwcheck.pipeline import InputError  # noqa: PLC0415
+
     chosen: Path | None = None if options.no_cache else options.cache
+    if chosen is not None and chosen != _home():
+        try:
+            chosen.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise InputError(f"--cache {chosen}: {_unusable(error)}") from error
     return chosen
+
+
+def _unusable(error: OSError) -> str:
+    """Why a directory cannot be used."""
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        return "is not a directory"
+    return f"cannot be made: {error.strerror}"
 
 
 def limits(options: argparse.Namespace, stop: Stop | None = None) -> Limits:
@@ -210,14 +236,14 @@ def _home() -> Path:
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 256:
-        raise argparse.ArgumentTypeError("takes 1 to 256")
-    return value
+    return _within(text, 1, 256)
 
 
 def _percent(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= 100:
-        raise argparse.ArgumentTypeError("takes 0 to 100")
-    return value
+    return _within(text, 0, 100)
+
+
+def _within(text: str, least: int, most: int) -> int:
+    if not text.isascii() or not text.isdigit() or not least <= int(text[:6]) <= most:
+        raise argparse.ArgumentTypeError(f"takes a whole number from {least} to {most}, not {text!r}")
+    return int(text)

@@ -6,7 +6,6 @@ import argparse
 import difflib
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -43,18 +42,32 @@ class Parser(argparse.ArgumentParser):
         return options
 
     def error(self, message: str) -> NoReturn:
-        """The usage in short, the error, and what was probably meant; exit status 2."""
+        """The error, what was probably meant, and how to use it, in one line; exit status 2."""
         given = " ".join(str(each.metavar or each.dest) for each in self._actions if not each.option_strings)
-        print(f"usage: {self.prog} [options] {given}", file=sys.stderr)
         meant = next(self._meant(message), "")
-        hint = f" Did you mean {meant}?" if meant else ""
-        self.exit(2, f"{self.prog}: {message}.{hint} '{self.prog} --help' tells more.\n")
+        hint = f"; did you mean {meant}?" if meant else ""
+        usage = f"usage: {self.prog} [options] {given}".rstrip()
+        self.exit(2, f"{self.prog}: {_plainly(message)}{hint} ({usage}; {self.prog} --help tells more)\n")
 
     def _meant(self, message: str) -> Iterator[str]:
         if found := _CHOICE.search(message):
             names = [str(choice) for action in self._actions for choice in action.choices or ()]
-            yield from difflib.get_close_matches(found[1], names, 1, 0.6)
+            yield from _only(difflib.get_close_matches(found[1], names, 2, 0.6), found[1])
         if found := _UNKNOWN.search(message):
             options = [name for action in self._actions for name in action.option_strings]
             for word in found[1].split():
                 yield from difflib.get_close_matches(word.partition("=")[0], options, 1, 0.6)
+
+
+def _only(close: list[str], word: str) -> list[str]:
+    """The nearest name, unless another is as near."""
+    ratios = [difflib.SequenceMatcher(None, each, word).ratio() for each in close]
+    return [] if len(close) > 1 and ratios[0] == ratios[1] else close[:1]
+
+
+def _plainly(message: str) -> str:
+    """The parser's message without quotes around choices and on one line; names of commands are not listed: --help does."""
+    message = " ".join(message.replace("argument COMMAND: invalid choice", "no such command").split())
+    if message.startswith("no such command"):
+        return message.partition(" (choose from")[0]
+    return message

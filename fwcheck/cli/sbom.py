@@ -24,13 +24,21 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints the bill of materials; exit status 0."""
+    """Prints the bill of materials; exit status 0, or 130 when it was interrupted and holds what was read until then."""
     from fwcheck.pipeline import Options, scan  # noqa: PLC0415
     from fwcheck.reports.registry import named  # noqa: PLC0415
 
+    stop = shared.interruptible()
     with Progress(options.image.name, options.quiet) as progress:
-        wanted = Options(jobs=options.jobs, cache=shared.cache(options), database=options.database, vex=tuple(options.vex))
+        wanted = Options(
+            jobs=options.jobs,
+            cache=shared.cache(options),
+            second_opinions=shared.opinions(options),
+            limits=shared.limits(options, stop),
+            database=options.database,
+            vex=tuple(options.vex),
+        )
         report = scan(options.image, wanted, progress)
     content = named(options.format).render(report)
     sys.stdout.buffer.write(content if isinstance(content, bytes) else content.encode())
-    return 0
+    return 130 if stop.asked else 0

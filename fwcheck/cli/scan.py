@@ -24,7 +24,10 @@ def add(commands: Any) -> None:
     command: argparse.ArgumentParser = commands.add_parser("scan", help="analyse images against a level, and gate on the result")
     command.add_argument("images", metavar="IMAGE", type=Path, nargs="+", help="firmware images")
     command.add_argument(
-        "--target", choices=shared.TIERS, help="the level to hold the image against (default: the product's target, else STAR-1)"
+        "--target",
+        type=str.upper,
+        choices=shared.TIERS,
+        help="the level to hold the image against (default: the product's target, else STAR-1)",
     )
     command.add_argument("--product", metavar="FILE", type=Path, help="what the maker states of the product (product.toml)")
     command.add_argument(
@@ -93,7 +96,7 @@ def _formats(options: argparse.Namespace) -> list[str]:
 
     names = shared.formats(options, len(options.images))
     if not names:
-        raise InputError("--format: several reports at once need --output DIR")
+        raise InputError("--format: names no format")
     if options.output is not None:
         twice = sorted(name for name, count in Counter(path.name for path in options.images).items() if count > 1)
         if twice:

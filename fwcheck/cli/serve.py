@@ -54,3 +54,7 @@ def run(options: argparse.Namespace) -> int:
         return serve(chosen, address)
     except Taken as error:
         raise InputError(str(error)) from error
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise InputError(
+            f"{error.filename or options.data}: cannot be used as the directory of a service: {error.strerror}"
+        ) from error

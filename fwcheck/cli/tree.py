@@ -34,15 +34,16 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints the tree; exit status 0."""
+    """Prints the tree; exit status 0, or 130 when it was interrupted and holds what was read until then."""
     from fwcheck.pipeline import Options, extract  # noqa: PLC0415
 
+    stop = shared.interruptible()
     with Progress(options.image.name, options.quiet) as progress:
         wanted = Options(
             jobs=options.jobs,
             cache=shared.cache(options),
             second_opinions=shared.opinions(options),
-            limits=shared.limits(options),
+            limits=shared.limits(options, stop),
         )
         firmware = extract(options.image, wanted, progress)
     if options.format == "json":
@@ -50,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         print()
     else:
         _print(firmware)
-    return 0
+    return 130 if stop.asked else 0
 
 
 def as_json(node: Node) -> dict[str, Any]:

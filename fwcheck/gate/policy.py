@@ -14,7 +14,7 @@ import msgspec
 
 from fwcheck.declaration import ProductType
 from fwcheck.gate.demands import Demands, Tier, Word, accepted, together
-from fwcheck.gate.files import BrokenFile, load, nearest, parse
+from fwcheck.gate.files import Unfit, load, nearest, parse
 from fwcheck.model import Report
 
 
@@ -39,17 +39,21 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def read(cls, path: Path) -> Policy:
         """The policy of a file. Raises BrokenFile with one line when it cannot be read or is none."""
-        return cls._checked(load(path, _File, _KEYS), str(path), path.name)
+        return cls._checked(load(path), str(path), path.name)
 
     @classmethod
     def parse(cls, content: bytes, name: str) -> Policy:
         """The policy in these bytes. Raises BrokenFile with one line when they are none."""
-        return cls._checked(parse(content, name, _File, _KEYS), name, name)
+        return cls._checked(content, name, name)
 
     @classmethod
-    def _checked(cls, held: _File, where: str, name: str) -> Policy:
-        for part, demands in _parts(held):
-            _check(where, part, demands)
+    def _checked(cls, content: bytes, where: str, name: str) -> Policy:
+        held = parse(content, where, _File, _KEYS)
+        try:
+            for part, demands in _parts(held):
+                _check(part, demands)
+        except Unfit as error:
+            raise error.of(where, content) from error
         return cls(name=held.name or name, file=held)
 
     @property
@@ -81,22 +85,24 @@ def _parts(held: _File) -> Iterator[tuple[str, Demands]]:
     yield from ((f"tier, {name}", demands) for name, demands in held.tier.items())
 
 
-def _check(path: str, part: str, demands: Demands) -> None:
+def _check(part: str, demands: Demands) -> None:
     """Rules and criteria that do not exist would be demands that every image meets."""
     if demands.forbidden_rules:
         known = rules()
         for each in demands.forbidden_rules:
             if not _matches(each, known):
-                raise BrokenFile(f"{path}: {part}, forbidden_rules: there is no rule {each}{nearest(each, known)}")
+                words = f"{part}, forbidden_rules: there is no rule {each}{nearest(each, known)}"
+                raise Unfit(words, *part.split(", "), "forbidden_rules")
     if demands.verdicts:
         from fwcheck.jcstar.catalogue import criteria  # noqa: PLC0415  # few policies ask for verdicts
 
         ids = criteria().keys()
         for id, held in demands.verdicts.items():
             if not _matches(id, ids):
-                raise BrokenFile(f"{path}: {part}, verdicts: there is no criterion {id}{nearest(id, ids)}")
+                words = f"{part}, verdicts: there is no criterion {id}{nearest(id, ids)}"
+                raise Unfit(words, *part.split(", "), "verdicts", id)
             if not accepted(held):
-                raise BrokenFile(f"{path}: {part}, verdicts: {id} accepts no verdict at all")
+                raise Unfit(f"{part}, verdicts: {id} accepts no verdict at all", *part.split(", "), "verdicts", id)
 
 
 def rules() -> Collection[str]:

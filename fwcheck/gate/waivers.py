@@ -14,7 +14,7 @@ from typing import Annotated
 
 import msgspec
 
-from fwcheck.gate.files import BrokenFile, load, nearest
+from fwcheck.gate.files import Unfit, load, nearest, parse
 from fwcheck.gate.policy import rules
 from fwcheck.model import Finding, Waiver
 
@@ -67,9 +67,13 @@ class Waivers(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def read(cls, path: Path) -> Waivers:
         """The waivers of a file. Raises BrokenFile with one line when it cannot be read or is none."""
-        held = load(path, _File, (*_File.__struct_fields__, *Entry.__struct_fields__))
+        content = load(path)
+        held = parse(content, str(path), _File, (*_File.__struct_fields__, *Entry.__struct_fields__))
         for number, entry in enumerate(held.waiver, 1):
-            _check(f"{path}: waiver {number}", entry)
+            try:
+                _check(entry)
+            except ValueError as error:
+                raise Unfit(f"waiver {number}: {error}", "waiver", number - 1).of(str(path), content) from error
         return cls(name=path.name, entries=held.waiver)
 
     def settle(self, findings: Sequence[Finding], today: dt.date) -> Settled:
@@ -142,15 +146,16 @@ def fits(path: str, pattern: str) -> bool:
     return all(each == "**" for each in wanted[want:])
 
 
-def _check(where: str, entry: Entry) -> None:
+def _check(entry: Entry) -> None:
+    """Raises ValueError with what is wrong."""
     if not entry.rule and not entry.fingerprint:
-        raise BrokenFile(f"{where}: names neither a rule nor a fingerprint")
+        raise ValueError("names neither a rule nor a fingerprint")
     if entry.rule and entry.rule not in (known := rules()):
-        raise BrokenFile(f"{where}: there is no rule {entry.rule}{nearest(entry.rule, known)}")
+        raise ValueError(f"there is no rule {entry.rule}{nearest(entry.rule, known)}")
     if entry.path and not entry.path.startswith(("/", "**", "0x")):
-        raise BrokenFile(f"{where}: path has to begin with / or ** (it is compared with the whole path)")
+        raise ValueError("path has to begin with / or ** (it is compared with the whole path)")
     if entry.path.count("*") > _STARS:
-        raise BrokenFile(f"{where}: path has more than {_STARS} stars")
+        raise ValueError(f"path has more than {_STARS} stars")
 
 
 def _late(label: str, day: str, findings: Sequence[Finding]) -> str:

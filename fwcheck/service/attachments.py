@@ -7,6 +7,7 @@ there when its image came. What is no such file is refused at once, with its lin
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from typing import Literal, get_args
 
@@ -73,7 +74,7 @@ def check(kind: Kind, name: str, content: bytes) -> Sent:
     try:
         _read(kind, name, content)
     except (DeclarationError, BrokenFile, InputError, NotVex, NoKey) as error:
-        reason = str(error).removeprefix(f"{name}: ")
+        reason = re.sub(rf"^{re.escape(name)}(:\d+)?: ", "", str(error))
         line = line_of(content, error)
         where = f", line {line}" if line is not None else ""
         raise Problem(400, "Bad Request", f"{kind} {name}{where}: {reason}", field=kind, file=name, line=line) from error

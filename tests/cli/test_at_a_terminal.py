@@ -111,6 +111,24 @@ def test_ctrl_c_ends_with_a_report_of_what_was_read(large: Path, tmp_path: Path)
     assert (tmp_path / "out" / "large.tar.html").read_text().rstrip().endswith("</html>")
 
 
+@pytest.mark.parametrize(
+    ("command", "holds"),
+    [("tree", "interrupted by the user"), ("sbom", '"bomFormat"'), ("extract", "")],
+)
+def test_ctrl_c_ends_other_commands_with_what_was_read(large: Path, tmp_path: Path, command: str, holds: str) -> None:
+    more = ["-o", tmp_path / "out"] if command == "extract" else ["--no-cache"]
+    seen = Terminal(command, large, "--jobs", "1", *more)
+    seen.until("reading contents")
+    os.kill(seen.process.pid, signal.SIGINT)
+    assert seen.end() == 130
+    assert "interrupted: reporting what was read so far" in seen.text
+    assert "Traceback" not in seen.text
+    assert holds in seen.text
+    if command == "extract":
+        gaps = json.loads((tmp_path / "out" / "manifest.json").read_text())["coverage"]["gaps"]
+        assert any("interrupted by the user" in gap["reason"] for gap in gaps)
+
+
 def test_a_second_ctrl_c_ends_at_once(large: Path, tmp_path: Path) -> None:
     seen = Terminal("scan", large, "--no-cache", "--format", "json", "--output", tmp_path / "out")
     seen.until("reading contents")
@@ -180,11 +198,11 @@ def test_help_of_every_command_fits_and_ends_with_examples(command: str, monkeyp
 @pytest.mark.parametrize(
     ("arguments", "meant"),
     [
-        (["sacn", "x"], "Did you mean scan?"),
-        (["scan", "x", "--min-tire", "STAR-1"], "Did you mean --min-tier?"),
-        (["scan", "x", "--fail-on", "hgih"], "Did you mean high?"),
-        (["audit", "x", "--outptu=y"], "Did you mean --output?"),
-        (["completion", "bsh"], "Did you mean bash?"),
+        (["sacn", "x"], "did you mean scan?"),
+        (["scan", "x", "--min-tire", "STAR-1"], "did you mean --min-tier?"),
+        (["scan", "x", "--fail-on", "hgih"], "did you mean high?"),
+        (["audit", "x", "--outptu=y"], "did you mean --output?"),
+        (["completion", "bsh"], "did you mean bash?"),
     ],
 )
 def test_a_slip_is_told_with_what_was_meant(arguments: list[str], meant: str, capsys) -> None:

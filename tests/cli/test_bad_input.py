@@ -66,6 +66,7 @@ def test_bad_usage_is_status_2(arguments: list[str]) -> None:
     done = fwcheck(*arguments)
     assert done.returncode == 2
     assert "usage:" in done.stderr
+    assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
 
 

@@ -106,7 +106,7 @@ WRONG = [
         "declaration",
         b'[[services]]\nname = "a"\nreason = "b"\n\n[[services]]\nname = "a"\nreason = "c"\nport = 70000\n',
         8,
-        "70000",
+        "65535",
     ),
     ("declaration", b"\xff\xfe", None, ""),
     ("declaration", b"a." * 20000 + b"b = 1\n", 1, "line of more"),
