@@ -211,7 +211,7 @@ def test_a_slip_is_told_with_what_was_meant(arguments: list[str], meant: str, ca
     assert end.value.code == 2
     told = capsys.readouterr().err
     assert meant in told
-    assert len(told.splitlines()) == 2
+    assert len(told.splitlines()) == 1
 
 
 def test_other_slips_name_what_is_near() -> None:
