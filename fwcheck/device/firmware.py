@@ -6,6 +6,7 @@ import fnmatch
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import itemgetter
 
 from fwcheck.model import Coverage, Evidence, Facts, Image, Location, Node, NodeKind
 
@@ -31,6 +32,8 @@ class FileSystem:
         self.nodes: dict[str, Node] = {}
         self._children: dict[str, list[str]] = {}
         self._facts = facts
+        self._sorted: list[Node] = []  # the regular files by path, and of how many nodes they are
+        self._sorted_of = 0
         for node in nodes:
             if node.path not in self.nodes:
                 self.nodes[node.path] = node
@@ -116,9 +119,12 @@ class FileSystem:
 
     def files(self) -> Iterator[tuple[Node, Facts]]:
         """Every regular file that was read, with its facts, sorted by path."""
-        for path in sorted(self.nodes):
-            node = self.nodes[path]
-            if node.kind is NodeKind.FILE and (facts := self.facts_of(node)) is not None:
+        if len(self.nodes) != self._sorted_of:
+            self._sorted = [node for _, node in sorted(self.nodes.items(), key=itemgetter(0)) if node.kind is NodeKind.FILE]
+            self._sorted_of = len(self.nodes)
+        for node in self._sorted:
+            facts = self._facts.get(node.sha256) if node.sha256 else None
+            if facts is not None:
                 yield node, facts
 
     def location(self, path: str, offset: int | None = None, line: int | None = None) -> Location:

@@ -21,7 +21,7 @@ from fwcheck.inspection.inspect import INSPECTOR_VERSION, inspect, secret_patter
 from fwcheck.inspection.text import text_of
 from fwcheck.model import Facts
 
-WORTHWHILE = 16 << 10  # bytes: smaller contents are inspected faster than they are found here
+WORTHWHILE = 512  # bytes: smaller contents are inspected as fast as they are found here
 LIMIT = 256 << 20  # bytes of the file; above it the entries unused for longest go
 UNUSED_DAYS = 30
 _NAME = "facts.sqlite"

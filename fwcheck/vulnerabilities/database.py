@@ -80,6 +80,7 @@ class Knowledge:
             raise ValueError("not a knowledge file of this release: import again into a new one")
         self._ranges: dict[str, tuple[_Said, ...]] = {}
         self._ends: dict[str, tuple[tuple[str, str, str], ...]] = {}
+        self._released: dict[str, dict[object, str]] = {}
 
     @classmethod
     def open(cls, path: Path | None = None) -> Knowledge:
@@ -111,10 +112,12 @@ class Knowledge:
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    @cached_property
-    def _released(self) -> dict[tuple[str, object], str]:
-        rows = self._base.execute("SELECT component, version, date FROM release ORDER BY component, version")
-        return {(component, key(version)): date for component, version, date in rows}
+    def _dates(self, component: str) -> dict[object, str]:
+        """When the releases of a component came out."""
+        if component not in self._released:
+            rows = self._base.execute("SELECT version, date FROM release WHERE component = ? ORDER BY version", (component,))
+            self._released[component] = {key(version): date for version, date in rows}
+        return self._released[component]
 
     def vulnerabilities(
         self, component: Component, present: Mapping[str, Iterable[str | None]] | None = None
@@ -227,7 +230,7 @@ class Knowledge:
 
     def released(self, component: Component) -> str | None:
         """ISO date on which this version was released, None when it is not known."""
-        return self._released.get((component.name, key(component.version))) if component.version is not None else None
+        return self._dates(component.name).get(key(component.version)) if component.version is not None else None
 
     def components(self) -> Iterator[str]:
         """Names of the components that something is known of, sorted."""
