@@ -17,7 +17,8 @@ ORDER = (
     "handwritten", "declaration", "model", "extraction", "inspection", "device", "analysers", "quotation", "listing",
     "vulnerabilities", "jcstar", "gate", "difference",
     "fleet", "language", "reports", "judging", "attestation", "remembered",
-    "sandbox", "workers", "known", "reading", "writing", "opinions", "assembly", "unpacking", "pipeline", "audit", "service", "cli",
+    "sandbox", "workers", "known", "reading", "writing", "opinions", "assembly", "unpacking", "pipeline", "audit",
+    "service", "cli",
 )  # fmt: skip
 FORBIDDEN = {
     ("inspection", "extraction"), ("device", "extraction"), ("device", "inspection"), ("jcstar", "analysers"),

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
@@ -41,6 +42,7 @@ _END = re.compile(r"[.!?](?= )")
 _SHAPES = {"d": re.compile(r"[0-9]+"), "w": re.compile(r"\S+")}
 _MAY_BE_NAMES = frozenset({"any", "names"})
 _REMEMBERED = 20_000
+_BEGINNING = 6  # characters that phrases are found by
 
 
 class _Blank(NamedTuple):
@@ -160,15 +162,15 @@ class Phrasebook:
 
     def __init__(self, phrases: Iterable[tuple[str, str]]) -> None:
         self._whole: dict[str, str] = {}
-        self._by_letter: dict[str, list[Phrase]] = {}
+        self._by_beginning: dict[str, list[tuple[int, Phrase]]] = {}
+        held: list[Phrase] = []
         for english, other in phrases:
             if _BLANK.search(english):
-                phrase = Phrase(english, other)
-                self._by_letter.setdefault(phrase.literals[0][:1], []).append(phrase)
+                held.append(Phrase(english, other))
             else:
                 self._whole[english] = other
-        for held in self._by_letter.values():
-            held.sort(key=lambda phrase: -phrase.weight)
+        for rank, phrase in enumerate(sorted(held, key=lambda each: -each.weight)):
+            self._by_beginning.setdefault(phrase.literals[0][:_BEGINNING], []).append((rank, phrase))
         self._said: dict[str, _Told] = {}
 
     def say(self, text: str, also: Mapping[str, str] | None = None) -> str:
@@ -207,13 +209,25 @@ class Phrasebook:
     def _by_phrase(self, text: str, call: _Call, depth: int) -> _Told:
         lower = text[:1].lower() + text[1:]
         best = _Told(text, known=False)
-        for letter, tried in dict.fromkeys(((text[:1], text), (lower[:1], lower), ("", text))):
-            for phrase in self._by_letter.get(letter, ()):
+        for begun, tried in dict.fromkeys(((True, text), (True, lower), (False, text))):
+            for phrase in self._beginning(tried) if begun else self._anyhow:
                 for values in phrase.values(tried):
                     told = self._filled(phrase, values, call, depth)
                     if told.worth > best.worth and (told.known or phrase.weight >= _TELLING):
                         best = told
         return best
+
+    def _beginning(self, text: str) -> list[Phrase]:
+        """The phrases whose fixed beginning may be that of the text, the heaviest first."""
+        held: list[tuple[int, Phrase]] = []
+        for length in range(1, _BEGINNING + 1):
+            held += self._by_beginning.get(text[:length], ()) if length <= len(text) else ()
+        return [phrase for _, phrase in sorted(held)]
+
+    @cached_property
+    def _anyhow(self) -> list[Phrase]:
+        """The phrases that begin with a blank."""
+        return [phrase for _, phrase in self._by_beginning.get("", ())]
 
     def _filled(self, phrase: Phrase, values: list[str], call: _Call, depth: int) -> _Told:
         told = [self._value(value, blank.kind, call, depth) for value, blank in zip(values, phrase.blanks, strict=True)]

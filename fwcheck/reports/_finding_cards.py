@@ -17,6 +17,7 @@ Word = Callable[..., str]
 
 SHOWN = 5  # findings of a group that are seen at once; the others are folded away
 _WITNESSES = 50
+_PRINTED = bytes(each if 32 <= each < 127 else 0x2E for each in range(256))
 
 
 def cards(findings: Sequence[Finding], word: Word, known: set[str], *, show_secrets: bool) -> str:
@@ -58,19 +59,18 @@ def quoted(quote: Quote) -> str:
     """Lines with their numbers, or bytes as a dump; the row that counts is marked."""
     rows: list[str] = []
     width = len(str(quote.start + len(quote.rows)))
-    for index, row in enumerate(quote.rows):
-        if quote.kind == "lines":
-            line = f'<span class="n">{quote.start + index:{width}}</span>  {text(row)}'
-        else:
-            at = quote.start + 16 * index
-            line = f'<span class="n">{at:08x}</span>  {row:47}  {escape(_characters(row))}'
+    lines = quote.kind == "lines"
+    shown = [plain(row) if lines else f"{plain(row):47}  {_characters(row)}" for row in quote.rows]
+    for index, row in enumerate(escape("\n".join(shown)).split("\n")):  # no row holds a line feed by now
+        number = f"{quote.start + index:{width}}" if lines else f"{quote.start + 16 * index:08x}"
+        line = f'<span class="n">{number}</span>  {row}'
         rows.append(f"<mark>{line}</mark>" if index == quote.mark else line)
     return "\n".join(rows)
 
 
 def _characters(row: str) -> str:
     try:
-        return "".join(chr(each) if 32 <= each < 127 else "." for each in bytes.fromhex(row))
+        return bytes.fromhex(row).translate(_PRINTED).decode("ascii")
     except ValueError:  # a report that somebody else wrote
         return ""
 

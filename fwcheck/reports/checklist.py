@@ -17,7 +17,8 @@ from fwcheck.jcstar.catalogue import STANDARDS, Criterion, criteria
 from fwcheck.language.told import told
 from fwcheck.model import CriterionVerdict, Finding, Report, TierVerdict, Verdict
 from fwcheck.reports import ics, ixit, sheets, view
-from fwcheck.reports.labels import label
+from fwcheck.reports._long_sheet import LongSheet
+from fwcheck.reports.labels import label, labels
 from fwcheck.reports.printable import plain
 from fwcheck.reports.registry import Lang
 from fwcheck.reports.table import Column, Table
@@ -203,13 +204,15 @@ def _header(sheet: Any, report: Report, tier: TierVerdict, lang: Lang, bold: Any
 
 def _evidence(book: Any, report: Report, lang: Lang, *, show_secrets: bool) -> None:
     """Every finding with its place, for whoever follows a row up."""
-    sheet = book.add_worksheet("証拠" if lang == "ja" else "Evidence")
+    sheet = book.add_worksheet("証拠" if lang == "ja" else "Evidence", LongSheet)
     head = book.add_format({"bold": True, "bg_color": "#E8EBEE", "border": 1})
     cell = book.add_format({"text_wrap": True, "valign": "top"})
     for at, (name, width) in enumerate(zip(_EVIDENCE, (18, 10, 18, 12, 11, 34, 34, 14, 60, 50), strict=True)):
         sheet.set_column(at, at, width)
         sheet.write_string(0, at, label(name, lang), head)
-    for number, finding in enumerate(report.findings[:_EVIDENCE_ROWS], 1):
+    words = labels(lang)
+    held: list[tuple[str, ...]] = []
+    for finding in report.findings[:_EVIDENCE_ROWS]:
         where = finding.location
         place = (
             label("line", lang, number=where.line)
@@ -220,14 +223,14 @@ def _evidence(book: Any, report: Report, lang: Lang, *, show_secrets: bool) -> N
         )
         values = (
             *(finding.fingerprint, finding.rule, " ".join(finding.criteria)),
-            *(label(finding.verdict, lang), label(finding.confidence, lang)),
+            *(words.get(finding.verdict, finding.verdict), words.get(finding.confidence, finding.confidence)),
             *(" › ".join(where.chain), where.path, place, _shown(finding, show_secrets=show_secrets), finding.refuted_by),
         )
-        for at, value in enumerate(values):
-            sheet.write_string(number, at, _text(value), cell)
+        held.append(tuple(map(_text, values)))
     if len(report.findings) > _EVIDENCE_ROWS:
         more = label("more", lang, count=len(report.findings) - _EVIDENCE_ROWS)
-        sheet.write_string(_EVIDENCE_ROWS + 1, 0, f"{more} (--format csv)", cell)
+        held.append((f"{more} (--format csv)",))
+    sheet.below(1, held, cell)
     sheet.freeze_panes(1, 2)
     sheet.set_landscape()
     sheet.fit_to_pages(1, 0)

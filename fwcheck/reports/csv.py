@@ -37,13 +37,20 @@ _STARTS = frozenset(("", *" \u3000=+-@＝＋－＠"))  # other white space is an
 
 def render(report: Report, *, lang: Lang = "en", show_secrets: bool = False) -> str:  # noqa: ARG001  # one signature for all formats
     """The findings in report order. Column names do not depend on the language; no cell can start a formula."""
+    known: dict[str, str] = {}  # many cells are those of the row before
+
+    def shown(text: str) -> str:
+        if text not in known:
+            known[text] = cell(text)
+        return known[text]
+
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for finding in report.findings:
         where = finding.location
         writer.writerow(
-            cell(each)
+            shown(each)
             for each in (
                 finding.fingerprint,
                 finding.rule,

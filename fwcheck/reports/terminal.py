@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+_TALL = 1000
 WIDTH = 110  # columns when there is no terminal to ask
 _NARROW = 72
 _PER_RULE = 4
@@ -68,7 +69,9 @@ def show(report: Report, out: IO[str], *, lang: Lang = "en", show_secrets: bool 
 
     terminal = out.isatty()
     held = out if terminal else io.StringIO()  # plain text loses the spaces that fill its lines
-    console = Console(file=held, width=width or (None if terminal else WIDTH), highlight=False, markup=False, emoji=False)
+    wide = width or (None if terminal else WIDTH)
+    tall = None if terminal else _TALL  # one that is known is not asked for at each line
+    console = Console(file=held, width=wide, height=tall, highlight=False, markup=False, emoji=False)
     blocks = (getattr(out, "encoding", None) or "utf-8").lower().startswith("utf")
     _Printer(console, lang, show_secrets=show_secrets, blocks=blocks).report(told(report, lang))
     if isinstance(held, io.StringIO) and held is not out:

@@ -5,6 +5,7 @@ import io
 import msgspec
 import openpyxl
 import pytest
+from support.reports import finding_of
 from support.reports import report_of as report
 
 from fwcheck.declaration import Declaration, Product
@@ -104,3 +105,17 @@ def test_secrets_are_shown_on_request_only():
 
     assert "hunter2" not in cells(render(named))
     assert "hunter2" in cells(render(named, show_secrets=True))
+
+
+def test_the_sheet_of_evidence_holds_texts_as_they_are() -> None:
+    hostile = '=1+1 & <b>"x"</b> \x00\ud800 ]]>'
+    found = [finding_of("NET-001", "S1.1-13", path=f"/{number}", evidence=hostile, cause=str(number)) for number in range(2100)]
+    book = opened(render(report(found)))
+    held = list(book["Evidence"].iter_rows())
+    assert len(held) == 2002
+    assert [cell.value for cell in held[0]][:3] == ["Fingerprint", "Rule", "Criteria"]
+    assert held[7][6].value == "/6"
+    assert held[7][8].value == hostile.replace("\x00", "\\x00").replace("\ud800", "\\ud800")
+    assert held[7][8].data_type == "s"
+    assert {cell.alignment.wrap_text for cell in held[9]} == {True}
+    assert held[2001][0].value == "and 100 more (--format csv)"

@@ -46,7 +46,21 @@ def test_no_label_claims_a_positive_verdict(lang) -> None:
 
 def test_both_languages_hold_the_same_placeholders() -> None:
     for key in labels("en"):
-        values = dict.fromkeys(("count", "rule", "level", "decidable", "total", "date", "name", "products", "number"), "1")
+        names = (
+            "count",
+            "rule",
+            "level",
+            "decidable",
+            "total",
+            "date",
+            "name",
+            "products",
+            "number",
+            "worse",
+            "better",
+            "neither",
+        )
+        values = dict.fromkeys(names, "1")
         assert label(key, "en", **values)
         assert label(key, "ja", **values)
 
