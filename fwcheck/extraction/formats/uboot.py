@@ -4,7 +4,10 @@ It begins with the exception vectors of its processor (arch/*/cpu/start.S, arch/
 
 ARM      a branch, then seven times ``ldr pc, [pc, #20]`` (0xe59ff014); before 2014 words follow at 0x40: link address, then
          offsets of BSS and of the end, or (before 2010) absolute addresses
-ARM64    ``b reset``, ``nop``, then 64-bit words: link address, end, begin and end of BSS, counted from the beginning
+ARM64    ``b reset``, ``nop``, and before that label 64-bit words: link address, end, begin and end of BSS, counted from the
+         beginning. Rockchip's first stages have a branch over a tag, or the tag, in front (arch-rockchip/boot0.h); Allwinner's
+         64-bit ones begin with code that a 32-bit processor takes for a branch, and switches by (arch-sunxi/boot0.h).
+         Others have the header of a Linux image in front (linux-kernel-image-header.h)
 MIPS     at least six branches with a NOP in their delay slot, newer ones a single one; Ingenic: ``bal`` over a GP word and
          ``lw gp, 0(ra)``
 PowerPC  the magic of U-Boot images, then the banner
@@ -36,7 +39,10 @@ _FILLINGS: Final = (b"\xff", b"\0")
 _BLOCK: Final = 4096
 _BANNER: Final = re.compile(rb"U-Boot (?:SPL |TPL )?(?:20[0-9]{2}\.[01][0-9]|1\.[0-9]\.[0-9])[\x20-\x7e]{0,100}")
 _DATED: Final = re.compile(rb"\([A-Z][a-z]{2} [ 0-3][0-9] 20[0-9]{2} - [0-9]{2}:[0-9]{2}:[0-9]{2}[^)]{0,16}\)")
-_FDT: Final = re.compile(rb"\xd0\x0d\xfe\xed\x00[\x00-\x0f][\x00-\xff]{14}\x00\x00\x00[\x10\x11]\x00\x00\x00\x10", re.DOTALL)
+# version 16 or 17; dtc writes that 16 can be read, libfdt (and so mkimage) that 2 can
+_FDT: Final = re.compile(
+    rb"\xd0\x0d\xfe\xed\x00[\x00-\x0f][\x00-\xff]{14}\x00\x00\x00[\x10\x11]\x00\x00\x00[\x02\x10]", re.DOTALL
+)
 # what begins the next flash partition
 _NEXT: Final = (
     b"\x27\x05\x19\x56",
@@ -50,12 +56,21 @@ _NEXT: Final = (
     b"\x45\x3d\xcd\x28",
 )
 _INSIDE: Final = re.compile(rb"(?:\x10\x00[\x00-\x0f][\x00-\xff]|[\x00-\xff][\x00-\x0f]\x00\x10)\x00{4}", re.DOTALL)
+_OVER_TAG: Final = b"\x01\0\0\x14"  # b .+4
+_SWITCH: Final = b"\x1f\0\0\xea"  # tst x0, x0; for a 32-bit processor b .+0x84
+# entries of .rel.dyn: an address, and R_ARM_RELATIVE (ELF for the Arm Architecture, 5.6.3)
+_RELATIVE: Final = re.compile(rb"(?:[\x00-\xff]{4}\x17\x00{3}){64,}")
+_BSS_WITHIN: Final = 1 << 20  # a first stage has it elsewhere in memory
+_HEAD: Final = 1024
 _UIMAGE: Final = b"\x27\x05\x19\x56"
 _MIPS_BIG: Final = rb"(?:\x10\x00[\x00-\x0f][\x00-\xff]\x00\x00\x00\x00){6}"
 _MIPS_LITTLE: Final = rb"(?:[\x00-\xff][\x00-\x0f]\x00\x10\x00\x00\x00\x00){6}"
 _STARTS: Final = (
     ("ARM", rb"[\x00-\xff]{2}\x00\xea(?:\x14\xf0\x9f\xe5){7}", 32),
     ("ARM64", rb"[\x00-\xff]{2}[\x00-\x0f]\x14\x1f\x20\x03\xd5[\x00-\xff]{5}\x00{3}(?:[\x00-\xff]{3}\x00{5}){3}", 40),
+    ("ARM64", rb"(?:\x01\x00\x00\x14|RK[0-9]{2})[\x00-\xff]{2}\x00\x14[\x00-\xff]{5}\x00{3}(?:[\x00-\xff]{3}\x00{5}){3}", 40),
+    ("ARM64", rb"[\x00-\xff]{2}\x00\x14\x00{4}[\x00-\xff]{48}ARM\x64", 60),
+    ("ARM64", rb"\x1f\x00\x00\xea[\x00-\xff]{2}\x00\x14\x00{32}", 40),
     ("MIPS, big-endian", _MIPS_BIG, 48),
     ("MIPS, little-endian", _MIPS_LITTLE, 48),
     ("MIPS, little-endian", rb"\x02\x00\x11\x04\x00\x00\x00\x00[\x00-\xff]{3}\x80\x00\x00\xfc\x8f", 16),
@@ -89,7 +104,7 @@ class UBoot(Format):
     priority = 60
 
     def open(self, source: ByteSource, offset: int, limits: Limits = DEFAULT) -> Container:
-        head = source.peek(offset, 128)
+        head = source.peek(offset, _HEAD)
         if offset >= 8 and _INSIDE.fullmatch(source.read(offset - 8, 8)) and head.startswith((b"\x10\0", head[:2] + b"\0\x10")):
             raise FormatError("inside a table of branches, not at its beginning")
         starts = _STARTS if offset else (*_STARTS, *_WEAK)
@@ -101,14 +116,15 @@ class UBoot(Format):
         if banner is None:
             raise FormatError("no banner of U-Boot behind the vectors")
         announced = _announced(architecture, head)
-        tree = _FDT.search(data, banner.end())
-        limit = _image(data, banner.end(), tree.start() if tree else len(data))
-        size = announced if banner.end() <= announced <= limit else _reach(source, offset, banner.end(), limit)
+        least = _relocated(data, banner.end()) if architecture == "ARM" else banner.end()
+        tree = _appended(data, max(least, min(announced, len(data)) - _BLOCK))
+        limit = _image(data, least, tree)
+        size = announced if banner.end() <= announced <= limit else _reach(source, offset, least, limit)
         detail: dict[str, str | int] = {
             "version": banner[0].decode("ascii", "replace").strip(),
             "architecture": architecture,
             "extent": "announced by the code" if size == announced else "up to what follows",
-            "device_tree_appended": "yes" if tree and tree.start() == limit and limit - size < _BLOCK else "no",
+            "device_tree_appended": "yes" if limit == tree < len(data) and limit - size < _BLOCK else "no",
         }
         said, environment = defaults(data[:size])
         return Container(
@@ -141,8 +157,7 @@ def _banner(data: memoryview) -> re.Match[bytes] | None:
 def _announced(architecture: str, head: bytes) -> int:
     """The size that words behind the vectors give; 0 where there are none."""
     if architecture == "ARM64":
-        words: tuple[int, ...] = struct.unpack_from("<4Q", head, 8)
-        return max(words[1], words[2])
+        return _announced_64(head)
     if architecture != "ARM" or len(head) < 0x60:
         return 0
     fields: tuple[int, ...] = struct.unpack_from("<4I", head, 0x40)
@@ -152,6 +167,29 @@ def _announced(architecture: str, head: bytes) -> int:
     if base % 4096 == 0 and 0 < second <= third <= _LARGEST:  # offsets: begin of BSS, its end, end of the relocations
         return max(second, fourth) if 0 < fourth <= _LARGEST else second
     return 0
+
+
+def _announced_64(head: bytes) -> int:
+    """The end of the image, or the begin of a BSS close behind it: words before the label that the first branch leads to."""
+    at = 4 if head.startswith((_OVER_TAG, b"RK", _SWITCH)) else 0
+    reset = at + (int.from_bytes(head[at : at + 4], "little") & 0x3FFFFFF) * 4
+    if not 32 <= reset <= len(head):
+        return 0
+    words: tuple[int, ...] = struct.unpack_from("<2Q", head, reset - 24)
+    end, bss = words
+    return max(end, bss) if bss - end < _BSS_WITHIN else end
+
+
+def _relocated(data: memoryview, begin: int) -> int:
+    """The end of the table of relocations behind ``begin``, which the linker script of ARM puts last; else ``begin``."""
+    found = _RELATIVE.search(data, begin)
+    return found.end() if found else begin
+
+
+def _appended(data: memoryview, begin: int) -> int:
+    """Where the first device tree from ``begin`` on lies; those in front of the end of the code are part of it."""
+    tree = _FDT.search(data, begin)
+    return tree.start() if tree else len(data)
 
 
 def _image(data: memoryview, begin: int, end: int) -> int:

@@ -53,13 +53,51 @@ def begun(start: str) -> bytes:
     return (bytes.fromhex(start) + code(8000) + BANNER + DEFAULTS).ljust(20_000, b"\7")
 
 
+def words_64(end: int, bss: int) -> bytes:
+    return struct.pack("<4Q", 0x4A000000, end, bss, bss + 0x3000)
+
+
+def first_stage(tag: bytes) -> bytes:
+    """Rockchip's: a branch over a tag, or the tag; its BSS is elsewhere in memory."""
+    return (tag + b"\x09\0\0\x14" + words_64(20_000, 0x400000) + code(8000) + BANNER).ljust(20_000, b"\7")
+
+
+def switching() -> bytes:
+    """Allwinner's for 64 bits: entered by a 32-bit processor, which switches."""
+    head = bytes.fromhex("1f0000ea 41000014").ljust(0x84, b"\0") + code(0x64) + words_64(20_000, 20_000)
+    return (head + code(8000) + BANNER).ljust(20_000, b"\7")
+
+
+def headed() -> bytes:
+    """With the header of a Linux image in front."""
+    head = bytes.fromhex("18000014 00000000") + struct.pack("<3Q", 0x80000, 0x11F488, 10)
+    return ((head.ljust(56, b"\0") + b"ARM\x64\0\0\0\0" + words_64(20_000, 20_000)) + code(8000) + BANNER).ljust(20_000, b"\7")
+
+
+def relocated(tree: bytes) -> bytes:
+    """An ARM binary with a device tree inside: code and its relocations go on behind it."""
+    return arm(size=12_000) + tree + code(3000, 2) + struct.pack("<II", 0x4A000100, 0x17) * 200 + b"end"
+
+
 RISCV = begun("732540f1 2a82ae84 93010000 97520800")
 X86 = begun("fafc0f20 c00d0000 00600f22 c00f09bd 00000000")
 NEW_MIPS = begun("3f010010 00000000 20040000 00000000")
 
 
 def seeds() -> list[bytes]:
-    return [arm(), arm((0x87800000, 19_000, 30_000, 20_000)), arm64(), mips(True), ingenic(), powerpc(), RISCV, X86, NEW_MIPS]
+    return [
+        arm(),
+        arm((0x87800000, 19_000, 30_000, 20_000)),
+        arm64(),
+        mips(True),
+        ingenic(),
+        powerpc(),
+        RISCV,
+        X86,
+        NEW_MIPS,
+        switching(),
+        headed(),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -74,6 +112,10 @@ def seeds() -> list[bytes]:
         (RISCV, "RISC-V"),
         (RISCV[4:] + b"\7" * 4, "RISC-V"),
         (X86, "x86"),
+        (first_stage(b"\x01\0\0\x14"), "ARM64"),
+        (first_stage(b"RK33"), "ARM64"),
+        (switching(), "ARM64"),
+        (headed(), "ARM64"),
     ],
 )
 def test_it_reaches_to_the_filling_behind_it(data, architecture):
@@ -111,6 +153,27 @@ def test_the_size_in_an_arm64_binary_is_taken():
 
 def fdt() -> bytes:
     return struct.pack(">10I", 0xD00DFEED, 500, 56, 400, 40, 17, 16, 0, 20, 300).ljust(500, b"\0")
+
+
+@pytest.mark.parametrize("data", [first_stage(b"\x01\0\0\x14"), first_stage(b"RK33"), switching(), headed()])
+def test_the_words_stand_before_the_label_that_the_first_branch_leads_to(data):
+    container = UBOOT.open(Memory(data + fdt() + code(9000)), 0)
+    assert (container.size, container.detail["extent"]) == (20_000, "announced by the code")
+    assert container.detail["device_tree_appended"] == "yes"
+
+
+def test_a_device_tree_inside_the_code_does_not_end_it():
+    data = relocated(fdt())
+    assert UBOOT.open(Memory(data + bytes(30_000)), 0).size == len(data)
+    appended = UBOOT.open(Memory(data + fdt() + code(9000)), 0)
+    assert (appended.size, appended.detail["device_tree_appended"]) == (len(data), "yes")
+    inside = arm64()[:12_000] + fdt()
+    assert UBOOT.open(Memory(inside.ljust(20_000, b"\7") + code(9000)), 0).size == 20_000
+
+
+def test_a_tree_that_libfdt_wrote_ends_it_too():
+    written = fdt()[:24] + struct.pack(">I", 2) + fdt()[28:]  # the oldest version that can read it
+    assert UBOOT.open(Memory(arm(size=20_480) + written + code(9000)), 0).size == 20_480
 
 
 def uimage() -> bytes:
