@@ -57,9 +57,10 @@ def test_the_reference_names_every_command_rule_and_key() -> None:
 
 
 def _blocks() -> list[tuple[str, list[str]]]:
-    """Each command of the tutorial and what it says that is shown."""
+    """Each command of the README and the tutorial, and what it says that is shown."""
     out: list[tuple[str, list[str]]] = []
-    for block in BLOCK.findall((ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")):
+    pages = (ROOT / name for name in ("README.md", "docs/tutorial.md"))
+    for block in (block for page in pages for block in BLOCK.findall(page.read_text(encoding="utf-8"))):
         for line in block.splitlines():
             if line.startswith("$ "):
                 out.append((line[2:], []))
@@ -69,7 +70,7 @@ def _blocks() -> list[tuple[str, list[str]]]:
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
-def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
+def test_the_readme_and_the_tutorial_do_what_they_say(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "samples", tmp_path / "samples", ignore=shutil.ignore_patterns("planted", "*.py", "__pycache__"))
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "fwcheck"
@@ -79,7 +80,7 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
         **os.environ,
         "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
-        "COLUMNS": "100",
+        "COLUMNS": "110",
     }
     assert len(_blocks()) > 8
     for command, shown in _blocks():

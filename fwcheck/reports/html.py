@@ -92,6 +92,7 @@ def _values(report: Report, lang: Lang, *, show_secrets: bool) -> dict[str, Any]
         "cards": _markup(cards(findings, word, {row.id for row in report.tiers[-1].criteria}, show_secrets=show_secrets)),
         "tree": _markup(tree(report.tree, places, word)),
         "listed": sum(len(branch.leaves) + branch.more for branch in report.tree),
+        "nothing_read": view.nothing_read(report),
         "steps": view.fix_first(report, groups),
         "number": number,
         "graph": boot_graph.graph(drawn),

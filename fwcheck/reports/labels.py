@@ -211,6 +211,10 @@ _WORDS: dict[str, tuple[str, str]] = {
     "skip": ("Skip to the findings", "検出事項へ移動"),
     "contents": ("Contents", "目次"),
     "fix_first": ("What to mend first", "最初に直すべきこと"),
+    "nothing_read": (
+        "Nothing in it could be analysed: is it a firmware image, and the plain one (not encrypted, not packed by the vendor)?",
+        "解析できる内容が見つからない。ファームウェアイメージか、また暗号化やベンダー独自の圧縮がされていないかを確認する。",
+    ),
     "fix_nothing": ("Nothing that was read speaks against the image.", "読み取れた範囲に不利な検出事項はない。"),
     "refutes": ("refutes {level}", "{level} と矛盾"),
     "places": ("{count} places", "{count} か所"),

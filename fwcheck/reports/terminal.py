@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+_FIRST = 5  # things to mend first
 _TALL = 1000
 WIDTH = 110  # columns when there is no terminal to ask
 _NARROW = 72
@@ -99,6 +100,7 @@ class _Printer:
         self._findings(report)
         self._criteria(view.target(report))
         self._needs(view.target(report))
+        self._first(report)
         self._verdict(report)
 
     def word(self, key: str, **values: str | int) -> str:
@@ -165,6 +167,8 @@ class _Printer:
         self.console.print()
         style = "bold red" if tier.refuted else "bold"
         self._line((view.level_sentence(tier, self.lang), style))
+        if view.nothing_read(report):
+            self._line((self.word("nothing_read"), "bold yellow"))
         if not tier.official:
             self._line((f"{self.word('proxy')}{self.colon}{tier.note}", "dim"))
 
@@ -331,6 +335,7 @@ class _Printer:
 
     def _finding(self, finding: Finding, severity: str) -> None:
         note = f"  {self.word('concern')}" if finding.verdict == "concern" else ""
+        note += f"  {self.word('new')}" if finding.baseline == "new" else ""
         self.console.print()
         self._line(
             (f"{self.word(severity)} ", _STYLES.get(severity, "")),
@@ -369,6 +374,22 @@ class _Printer:
             self._add(grid, "\n".join(need.criteria), (self.word(need.kind), "dim"), need.text)
         self._rows(grid)
 
+    def _first(self, report: Report) -> None:
+        """What to mend first: the end of the output is what stays on the screen."""
+        steps = view.fix_first(report, most=_FIRST)
+        if not steps:
+            return
+        self._section(self.word("fix_first"))
+        grid = self._grid(2, None)
+        for number, step in enumerate(steps, 1):
+            marks = [self.word(step.finding.severity.value)]
+            marks += [self.word("refutes", level=report.tier.target)] if step.refutes else []
+            marks += [self.word("new")] if step.fresh else []
+            marks += [self.word("places", count=step.places)] if step.places > 1 else []
+            words = f"{plain(step.finding.title)}  {_short(step.finding)}".rstrip() + f"  {self.comma.join(marks)}"
+            self._add(grid, (f"{number}.", "bold"), (words, "red" if step.refutes else ""))
+        self._rows(grid)
+
     def _verdict(self, report: Report) -> None:
         tier = view.target(report)
         self.console.print()
@@ -376,6 +397,8 @@ class _Printer:
         style = "bold red" if tier.refuted else "bold"
         tail = f"{self.colon}{', '.join(refuting)}" if refuting else ""
         self._line((view.level_sentence(tier, self.lang) + tail, style))
+        if view.nothing_read(report):
+            self._line((self.word("nothing_read"), "bold yellow"))
         self._line((f"{self.word('score')} {tier.score}/100", "bold"), (f"  {self.word('score_note')}", "dim"))
         self._line((tier.formula, "dim"), indent=2)
         state = view.gate_state(report.gate)

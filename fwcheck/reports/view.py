@@ -83,6 +83,11 @@ def level_sentence(tier: TierVerdict, lang: Lang = "en") -> str:
     return label("not_refuted", lang, level=tier.id, decidable=tier.decidable, total=tier.total)
 
 
+def nothing_read(report: Report) -> bool:
+    """Whether nothing in the image could be analysed: it is no firmware image, or one of a kind that is not known."""
+    return not report.coverage.files and not report.findings and not report.components and not target(report).decidable
+
+
 def adverse(findings: Sequence[Finding]) -> list[tuple[Severity, list[Finding]]]:
     """Findings that speak against the image and are not waived, by severity, worst first; within a rule, certain ones first."""
     held = [each for each in findings if each.verdict in {"violation", "concern"} and not each.waived]
