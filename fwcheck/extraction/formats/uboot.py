@@ -38,6 +38,7 @@ _BANNER_WITHIN: Final = 2 << 20
 _FILLINGS: Final = (b"\xff", b"\0")
 _BLOCK: Final = 4096
 _BANNER: Final = re.compile(rb"U-Boot (?:SPL |TPL )?(?:20[0-9]{2}\.[01][0-9]|1\.[0-9]\.[0-9])[\x20-\x7e]{0,100}")
+_FIRST_STAGE: Final = re.compile(rb"U-Boot [ST]PL ")
 _DATED: Final = re.compile(rb"\([A-Z][a-z]{2} [ 0-3][0-9] 20[0-9]{2} - [0-9]{2}:[0-9]{2}:[0-9]{2}[^)]{0,16}\)")
 # version 16 or 17; dtc writes that 16 can be read, libfdt (and so mkimage) that 2 can
 _FDT: Final = re.compile(
@@ -126,7 +127,8 @@ class UBoot(Format):
             "extent": "announced by the code" if size == announced else "up to what follows",
             "device_tree_appended": "yes" if limit == tree < len(data) and limit - size < _BLOCK else "no",
         }
-        said, environment = defaults(data[:size])
+        # a first stage (SPL, TPL) has no command line: what an environment would say of one is not true of it
+        said, environment = ({}, b"") if _FIRST_STAGE.match(banner[0]) else defaults(data[:size])
         return Container(
             format=self.name,
             size=size,

@@ -26,6 +26,9 @@ _DEFAULTS: Final = re.compile(rb"(?:[\x21-\x3c\x3e-\x7e]{1,64}=[\t\n\r\x20-\x7e]
 _SEVERAL: Final = 3
 _FIRST: Final = 4096  # bytes within which the first variable ends
 _COMMAND: Final = b"\0bootcmd="
+_DELAY: Final = b"bootdelay="
+# a text that nothing ends, with the first variable of env_default.h behind it
+_JOINED: Final = re.compile(rb"[^=]+?((?:bootargs|bootcmd|ramboot|nfsboot|bootdelay|baudrate|\.flags|\.callbacks)=[\x00-\xff]*)")
 _ALIGNED: Final = 256  # where environments begin in flash and files
 _NEAR: Final = 8 << 10  # how far from bootcmd a default environment may begin
 # how the first variable of an environment begins, sorted by name or in the order of the board
@@ -77,15 +80,21 @@ def is_environment(source: ByteSource, offset: int) -> bool:
 
 def defaults(data: memoryview) -> tuple[dict[str, str | int], bytes]:
     """The default environment inside a boot loader's code: what it says of booting, and its text; empty when there is none."""
-    command = bytes(data).find(_COMMAND)
-    if command < 0:
-        return {}, b""
-    near = bytes(data[max(0, command - _NEAR) : command + _NEAR])
-    inside = command - max(0, command - _NEAR) + 1
-    found = next((each[0] for each in _DEFAULTS.finditer(near) if each.start() <= inside < each.end()), b"")
+    found = next((text for anchor in (_COMMAND, _DELAY) if (text := _listed(data, bytes(data).find(anchor)))), b"")
     variables = found.rstrip(b"\0").split(b"\0")
+    joined = _JOINED.fullmatch(variables[0])
+    if joined:
+        variables[0] = joined[1]
     values = _values(variables)
     return {f"default_{name}": values[name][:300] for name in _SHOWN if name in values}, b"\n".join(variables)
+
+
+def _listed(data: memoryview, at: int) -> bytes:
+    """The variables one after the other around the place of one of them."""
+    begin = max(0, at - _NEAR)
+    inside = at - begin + 1
+    near = bytes(data[begin : at + _NEAR]) if at >= 0 else b""
+    return next((each[0] for each in _DEFAULTS.finditer(near) if each.start() <= inside < each.end()), b"")
 
 
 def _from_inside(source: ByteSource, offset: int) -> Container:

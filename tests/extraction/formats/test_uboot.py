@@ -202,6 +202,17 @@ def test_default_environment_is_told():
     assert (detail["default_bootdelay"], detail["default_bootargs"]) == ("3", "console=ttyS1 mem=39M")
 
 
+def test_defaults_without_a_command_and_joined_to_another_text_are_found():
+    text = b"SunMonSatbootdelay=4\0baudrate=9600\0stdin=serial\0\0"
+    container = UBOOT.open(Memory((arm()[:8000] + BANNER + text).ljust(20_000, b"\7")), 0)
+    assert container.detail["default_bootdelay"] == "4"
+
+
+def test_a_first_stage_has_no_command_line():
+    data = arm().replace(b"U-Boot 2013.07", b"U-Boot SPL 2013.07")
+    assert not [key for key in UBOOT.open(Memory(data), 0).detail if key.startswith("default_")]
+
+
 def test_vectors_without_a_banner_and_a_banner_without_vectors_are_refused():
     for data in (arm().replace(b"U-Boot", b"u-boot"), code(9000) + BANNER, mips(True)[8:].replace(b"U-Boot", b"Redboo")):
         with pytest.raises(FormatError):
