@@ -15,12 +15,12 @@ from celery import Celery
 from sqlalchemy import or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
+from fwcheck.service.confinement import sandboxed
 from fwcheck.service.context import Context
 from fwcheck.service.log import log
 from fwcheck.service.runner import Runner
 from fwcheck.service.settings import Settings
 from fwcheck.service.tables import Scan, now
-from fwcheck.service.worker import sandboxed
 
 _TASK = "fwcheck.scan"
 _EVERY = 1.0  # seconds between two looks for scans that no message was sent for

@@ -14,7 +14,7 @@ import time
 import msgspec
 from sqlalchemy.exc import DBAPIError
 
-from fwcheck import sandbox
+from fwcheck.service.confinement import sandboxed
 from fwcheck.service.database import Database
 from fwcheck.service.log import log
 from fwcheck.service.queue import Queue
@@ -89,17 +89,6 @@ def run(settings: Settings, parent: int | None = None, scans: int = 0) -> int:
     log("worker", name=worker.name)
     worker.loop()
     return 0
-
-
-def sandboxed(settings: Settings) -> bool:
-    """Tells in the log what this kernel can hold the processes of images to; whether that is enough to begin."""
-    found = sandbox.probe()
-    if settings.sandbox == "off":
-        log("sandbox", state="off")
-        return True
-    state = "whole" if found.whole else "partial"
-    log("sandbox", state=state, landlock=found.landlock, seccomp=found.seccomp, gaps=found.gaps)
-    return found.whole or settings.sandbox == "on"
 
 
 class _Hiring(msgspec.Struct, frozen=True):

@@ -19,9 +19,9 @@ from fwcheck.pipeline import Options, scan
 from fwcheck.reports.json import read, render
 from fwcheck.service import children
 from fwcheck.service.children import Child, Children
+from fwcheck.service.confinement import confinement, sandboxed
 from fwcheck.service.jobs import Job, Said
 from fwcheck.service.settings import Settings
-from fwcheck.service.worker import sandboxed
 
 BACKDOOR = ROOT / "samples" / "planted" / "debug-backdoor.bin"
 QUICK = """
@@ -199,3 +199,4 @@ def test_a_kernel_that_cannot_is_told_and_refused_where_that_was_asked(
     assert "no Landlock" in capfd.readouterr().err
     assert not sandboxed(Settings(sandbox="required"))
     assert sandboxed(Settings(sandbox="off"))
+    assert [confinement(Settings(sandbox=each)) for each in ("on", "off")] == ["partial", "off"]

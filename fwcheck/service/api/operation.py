@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from fwcheck.service import audit, hooks, nouns, searching
 from fwcheck.service.api.products import Cursor, Limit
 from fwcheck.service.api.security import OPEN, needs
+from fwcheck.service.confinement import confinement
 from fwcheck.service.context import Context
 from fwcheck.service.problems import Problem, unknown
 from fwcheck.service.tables import Webhook
@@ -28,14 +29,17 @@ def health() -> dict[str, str]:
 
 @get("/ready", opt=OPEN, sync_to_thread=True, operation_id="ready", tags=["operation"])
 def ready(context: Context) -> dict[str, str]:
-    """Uploads can be taken: the database answers and there is room."""
+    """Uploads can be taken: the database answers and there is room. With local workers also how whole their sandbox is."""
     try:
         good = context.database.alive() and context.store.free() > context.settings.reserve
     except (SQLAlchemyError, OSError):
         good = False
     if not good:
         raise Problem(503, "Service Unavailable", "not ready", headers={"Retry-After": "10"})
-    return {"status": "ready"}
+    told = {"status": "ready"}
+    if context.settings.local and context.settings.worker_count:
+        told["sandbox"] = confinement(context.settings)
+    return told
 
 
 @get(
