@@ -215,7 +215,7 @@ class Scans(Controller):
                     return
                 if quiet >= _SILENCE:
                     quiet = 0.0
-                    yield ServerSentEventMessage(comment="still here")
+                    yield ServerSentEventMessage(comment="still here", data=None)
                 await sleep(_LOOK)
                 quiet += _LOOK
                 current = await to_thread.run_sync(look)
