@@ -108,6 +108,12 @@ class Entry(Value, frozen=True, kw_only=True):
         """At the target."""
         return any(each.refuted for each in self.levels if each.id == self.target)
 
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing in it could be analysed: it is no firmware image, or one of a kind that is not known."""
+        decidable = sum(each.decidable for each in self.levels if each.id == self.target)
+        return self.state == "read" and not (self.files or self.components or self.counts or decidable)
+
 
 class Holder(Value, frozen=True, kw_only=True):
     """One image that holds a shared secret, and where."""

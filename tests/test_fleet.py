@@ -129,3 +129,13 @@ def test_the_page_links_to_the_reports_and_tells_what_is_left() -> None:
     assert '<a href="reports/a.html">a.bin</a>' in source
     assert "Images not looked at yet: 1." in source
     assert "%s" not in pages.html(fleet_of(of("a.bin", "a")), lang="ja")
+
+
+def test_a_file_that_is_no_firmware_is_told_apart_from_one_that_is_not_refuted() -> None:
+    blank = msgspec.structs.replace(of("notes", "b"), files=0, components=0, counts={}, held=(), outdated=(), worst=())
+    level = msgspec.structs.replace(blank.levels[0], refuted=False, decidable=0)
+    blank = msgspec.structs.replace(blank, levels=(level,))
+    assert (blank.nothing, of("a.bin", "a").nothing) == (True, False)
+    shown = pages.html(fleet_of(blank))
+    assert "nothing could be analysed" in shown
+    assert "STAR-1 not refuted" not in shown

@@ -176,7 +176,7 @@ def _show(fleet: Fleet, directory: Path) -> None:
             print(f"{'not read':22} {'':5}  {'':19}  {plain(each.label)}: {plain(each.reason)}")
             continue
         counts = " ".join(f"{each.counts.get(name, 0):4}" for name in _ADVERSE)
-        state = f"{each.target} {'refuted' if each.refuted else 'not refuted'}"
+        state = "nothing readable" if each.nothing else f"{each.target} {'refuted' if each.refuted else 'not refuted'}"
         print(f"{state:22} {each.score:5}  {counts}  {plain(each.label)}")
     for name in fleet.pending:
         print(f"{'not looked at yet':22} {'':5}  {'':19}  {plain(name)}")

@@ -211,6 +211,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "skip": ("Skip to the findings", "検出事項へ移動"),
     "contents": ("Contents", "目次"),
     "fix_first": ("What to mend first", "最初に直すべきこと"),
+    "nothing_in_it": ("nothing could be analysed", "解析できる内容なし"),
     "nothing_read": (
         "Nothing in it could be analysed: is it a firmware image, and the plain one (not encrypted, not packed by the vendor)?",
         "解析できる内容が見つからない。ファームウェアイメージか、また暗号化やベンダー独自の圧縮がされていないかを確認する。",
@@ -233,7 +234,7 @@ _WORDS: dict[str, tuple[str, str]] = {
         "{count} more services are left out of the picture: the JSON report has all of them",
         "図に含まれないサービスが他に {count} 件：JSON の報告書にはすべてある",
     ),
-    "traits": ("How it protects itself", "機器の保護機能"),
+    "traits": ("Other properties", "その他の特性"),
     "may_start": ("may start", "起動する可能性あり"),
     "as_user": ("as {name}", "実行者 {name}"),
     "no_ports": ("no port seen", "ポートなし"),

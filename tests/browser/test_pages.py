@@ -13,10 +13,11 @@ import msgspec
 import pytest
 from support.reports import MIB, ROOT, coverage_of, device_of, finding_of, findings_of_router, report_of
 
-from fwcheck.fleet import entry, gather
+from fwcheck.difference import compare
+from fwcheck.fleet import Fleet, entry, gather
 from fwcheck.model import Branch, Component, Device, Gap, Leaf, Quote, Report, Service, Severity, Span, Waiver
+from fwcheck.reports import comparison, html
 from fwcheck.reports import fleet as fleet_pages
-from fwcheck.reports import html
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
@@ -75,6 +76,16 @@ def whole() -> Report:
     leaves = tuple(Leaf(path=f"/etc/file-{number}", mode="-rw-r--r--", size=1) for number in range(30))
     report = report_of([*found, *many], coverage)
     return msgspec.structs.replace(report, tree=(Branch(chain=ROOT, leaves=leaves),))
+
+
+def fleet() -> Fleet:
+    entries = [
+        msgspec.structs.replace(
+            entry(report_of(findings_of_router()), "bad.bin", b"s", {"html": "reports/bad.html"}), sha256="a"
+        ),
+        msgspec.structs.replace(entry(report_of([], device=Device()), "good.bin", b"s", {}), sha256="b"),
+    ]
+    return gather(entries, tool="1", rules_digest="d", target="STAR-1", database_date=None)
 
 
 def shown(page: Any, what: str = "article") -> int:
@@ -184,6 +195,41 @@ def test_a_check_for_accessibility_finds_nothing(show, how) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
+@pytest.mark.parametrize("width", [1280, 390], ids=["wide", "narrow"])
+@pytest.mark.parametrize("name", ["comparison", "fleet"])
+def test_the_other_pages_are_accessible_and_fit(show, name: str, width: int) -> None:
+    pytest.importorskip("axe_playwright_python")
+    (axe,) = [each for each in files("axe_playwright_python").iterdir() if each.name == "axe.min.js"]
+    source = (
+        comparison.html(compare(whole(), report_of([], name="new.bin"))) if name == "comparison" else fleet_pages.html(fleet())
+    )
+    page = show(source, bypass_csp=True, viewport={"width": width, "height": 800})
+    page.locator("details").evaluate_all("all => all.forEach(each => each.open = true)")
+    page.evaluate(axe.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_what_got_worse_is_shown_alone(show) -> None:
+    old, new = report_of([]), report_of(findings_of_router(), device=device_of(), name="new.bin")
+    page = show(comparison.html(compare(old, new)))
+    worse = page.locator("tr[data-tone=worse]").count()
+    page.get_by_role("button", name="worse", exact=True).press("Enter")
+    told(page, f"{worse} shown")
+    assert shown(page, "tbody tr") == worse > 0
+
+
+def test_the_graph_shows_what_starts_and_opens_by_keyboard(show) -> None:
+    page = show(html.render(whole()))
+    node = page.locator("details.node", has_text="telnetd")
+    assert not node.locator("code").first.is_visible()
+    node.locator("summary").press("Enter")
+    assert node.get_by_text("/usr/sbin/telnetd -l /bin/login").is_visible()
+    boxes = [page.locator(each).first.bounding_box() for each in (".starter", "details.node", ".opens .port")]
+    assert [round(each["x"]) for each in boxes] == sorted(round(each["x"]) for each in boxes)  # from left to right
+
+
 def test_five_thousand_findings_are_searched_in_good_time(show) -> None:
     found = [
         finding_of(f"FS-{number % 40:03}", "S1.1-11", path=f"/etc/{number}", evidence="y" * 90, cause=str(number),
@@ -206,14 +252,7 @@ def test_on_paper_all_criteria_and_findings_are_there(show) -> None:
 
 
 def test_the_fleet_is_sorted_and_searched(show) -> None:
-    entries = [
-        msgspec.structs.replace(
-            entry(report_of(findings_of_router()), "bad.bin", b"s", {"html": "reports/bad.html"}), sha256="a"
-        ),
-        msgspec.structs.replace(entry(report_of([], device=Device()), "good.bin", b"s", {}), sha256="b"),
-    ]
-    fleet = gather(entries, tool="1", rules_digest="d", target="STAR-1", database_date=None)
-    page = show(fleet_pages.html(fleet))
+    page = show(fleet_pages.html(fleet()))
     names = page.locator("tbody th[scope=row]")
     assert "bad.bin" in names.first.inner_text()
     page.get_by_role("button", name="Score").click()
