@@ -40,7 +40,8 @@ _EXITS = """exit status:
   0  analysed; every gate asked for held
   1  analysed; a gate failed
   2  bad usage or unreadable input
-  3  analysed, but too little of the image could be read for the gate asked for"""
+  3  analysed, but too little of the image could be read for the gate asked for
+  130  interrupted: what was read until then is reported"""
 
 
 def parser() -> argparse.ArgumentParser:
