@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ def add(commands: Any) -> None:
     command.add_argument("--key", metavar="FILE", type=Path, help="TLS: its key (PEM)")
     settings(command)
     command.add_argument("--workers", metavar="N", type=int, help="local workers (default: one per two cores; -1: none)")
+    command.add_argument("--reindex", action="store_true", help="make the search anew from the reports that are kept, and end")
     command.set_defaults(run=run)
 
 
@@ -47,6 +49,8 @@ def run(options: argparse.Namespace) -> int:
     from fwcheck.pipeline import InputError  # noqa: PLC0415
 
     chosen = loaded(options, workers=options.workers)
+    if options.reindex:
+        return _reindex(chosen)
     from fwcheck.service.serve import Address, Taken, serve  # noqa: PLC0415
 
     address = Address(host=options.host, port=options.port, certificate=options.certificate, key=options.key)
@@ -58,3 +62,20 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(
             f"{error.filename or options.data}: cannot be used as the directory of a service: {error.strerror}"
         ) from error
+
+
+def _reindex(chosen: Any) -> int:
+    from fwcheck.cli.progress import Progress  # noqa: PLC0415
+    from fwcheck.service.context import Context  # noqa: PLC0415
+    from fwcheck.service.indexing import catch_up, forget  # noqa: PLC0415
+
+    context = Context(chosen)
+    try:
+        context.database.migrate()
+        forget(context)
+        with Progress("reindex", quiet=False) as progress:
+            count = catch_up(context, told=lambda done: progress("reports", done, 0))
+    finally:
+        context.close()
+    print(f"fwcheck: {count} reports indexed", file=sys.stderr)
+    return 0

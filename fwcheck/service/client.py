@@ -15,7 +15,9 @@ from urllib.parse import quote, urlencode, urlsplit
 _PIECE = 256 << 10
 RESUMED = 8 << 20  # bytes from which an upload is sent so that it can go on after a broken connection
 _TIMEOUT = 60.0
+_GATHERING = 900.0  # for the request that makes a scan of an upload: the service reads all of its bytes
 _RETRIES = 6  # of one request, over about a minute
+_LOST = {404, 410}  # statuses after which an upload has to be begun again
 _PASSING = {408, 425, 429, 500, 502, 503, 504}  # statuses after which the same request may succeed
 
 Along = Sequence[tuple[str, str, bytes]]  # what each file is, its name, its content
@@ -70,12 +72,12 @@ class Client:
         size = image.stat().st_size
         key = {"Idempotency-Key": secrets.token_hex(16)}  # a request whose answer was lost is sent again without doing more
         if size >= RESUMED:
-            fields = {**fields, "upload": self._in_parts(image, size, sent)}
+            fields = {**fields, "upload": self._whole(image, size, sent)}
             boundary = secrets.token_hex(24)
             form = _fields(boundary, fields) + _files(boundary, along) + f"--{boundary}--\r\n".encode()
             kind = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Content-Length": str(len(form))}
             entered: dict[str, Any] = self._patiently(
-                lambda: self._once("POST", "/api/v1/scans", {**kind, **key}, lambda: iter((form,)))
+                lambda: self._once("POST", "/api/v1/scans", {**kind, **key}, lambda: iter((form,)), _GATHERING)
             ).json()
             return entered
 
@@ -91,6 +93,17 @@ class Client:
 
         found: dict[str, Any] = self._patiently(attempt).json()
         return found
+
+    def _whole(self, image: Path, size: int, sent: Callable[[int, int], None]) -> str:
+        """The id of a finished upload. One that the service has lost is begun again, once."""
+        try:
+            return self._in_parts(image, size, sent)
+        except ServiceError as error:
+            if error.status not in _LOST:
+                raise
+            if self._retry is not None:
+                self._retry(0.0, str(error))
+            return self._in_parts(image, size, sent)
 
     def _in_parts(self, image: Path, size: int, sent: Callable[[int, int], None]) -> str:
         """Sends the bytes and gives the upload's id; after a broken connection it goes on where the service is."""
@@ -146,13 +159,18 @@ class Client:
         raise AssertionError
 
     def _once(
-        self, method: str, path: str, headers: dict[str, str] | None = None, body: Callable[[], Iterator[bytes]] | None = None
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str] | None = None,
+        body: Callable[[], Iterator[bytes]] | None = None,
+        wait: float = _TIMEOUT,
     ) -> Answer:
         connection: http.client.HTTPConnection
         if self._secure:
-            connection = http.client.HTTPSConnection(self._host, self._port, timeout=_TIMEOUT, context=self._trust)
+            connection = http.client.HTTPSConnection(self._host, self._port, timeout=wait, context=self._trust)
         else:
-            connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT)
+            connection = http.client.HTTPConnection(self._host, self._port, timeout=wait)
         sending = {"Authorization": f"Bearer {self._token}", "User-Agent": "fwcheck", "Connection": "close", **(headers or {})}
         try:
             try:

@@ -10,6 +10,7 @@ from fwcheck.service.database import Database
 from fwcheck.service.metrics import Metrics
 from fwcheck.service.queue import Queue
 from fwcheck.service.rates import Rate
+from fwcheck.service.readiness import Readiness
 from fwcheck.service.secret import InstallationKey
 from fwcheck.service.settings import Settings
 from fwcheck.service.store import opened
@@ -58,6 +59,11 @@ class Context:
         from fwcheck.pipeline import knowledge_date, rules_digest  # noqa: PLC0415  # half a second that the first upload waits
 
         return rules_digest(), knowledge_date(self.settings.knowledge)
+
+    @cached_property
+    def readiness(self) -> Readiness:
+        """Whether everything that is needed answers."""
+        return Readiness(self.settings, self.database, self.store)
 
     @cached_property
     def provider(self) -> Provider | None:

@@ -26,6 +26,7 @@ _TASK = "fwcheck.scan"
 _EVERY = 1.0  # seconds between two looks for scans that no message was sent for
 _AGAIN = timedelta(seconds=120)  # after which a message counts as lost
 _BATCH = 500
+_PROBE = 3  # seconds that a broker has to answer
 _RECYCLED = 200  # scans after which a worker process is replaced
 
 
@@ -59,6 +60,15 @@ def application(settings: Settings) -> Celery:
         task_publish_retry=False,
     )
     return app
+
+
+def broker_alive(settings: Settings) -> bool:
+    """Whether the broker takes a connection and answers on it; raises what its library raises when not."""
+    waits = {"socket_connect_timeout": _PROBE, "socket_timeout": _PROBE} if settings.broker.startswith("redis") else {}
+    with application(settings).connection_for_write(connect_timeout=_PROBE, transport_options=waits) as broker:
+        broker.connect()  # one try
+        broker.channel().close()  # Redis is asked here for the first time
+    return True
 
 
 class Dispatcher:

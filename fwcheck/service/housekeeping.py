@@ -13,15 +13,14 @@ from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from fwcheck.service.context import Context
+from fwcheck.service.indexing import catch_up
 from fwcheck.service.log import log
+from fwcheck.service.searching import TABLES
 from fwcheck.service.storage import image_key
 from fwcheck.service.tables import (
     Access,
     Answered,
     Delivery,
-    FoundComponent,
-    FoundKey,
-    FoundVulnerability,
     Image,
     Product,
     Scan,
@@ -60,6 +59,8 @@ class Housekeeper:
             try:
                 gone = tidy(self._context, orphans=rounds % _DAILY == 0)
                 rounds += 1
+                if count := catch_up(self._context, self._stop.is_set):
+                    log("indexed", reports=count)
                 if any(gone.values()):
                     log("housekeeping", **gone)
             except (SQLAlchemyError, OSError) as error:
@@ -82,7 +83,11 @@ def tidy(context: Context, moment: datetime | None = None, *, orphans: bool = Tr
         session.execute(delete(Delivery).where(Delivery.state != "waiting", Delivery.due < at - _KEYS))
         if settings.keep_accesses_days:
             session.execute(delete(Access).where(Access.at < at - timedelta(days=settings.keep_accesses_days)))
-        session.execute(delete(Upload).where(Upload.created < at - timedelta(hours=settings.keep_uploads_hours)))
+        late = Upload.created < at - timedelta(hours=settings.keep_uploads_hours)
+        unfinished = list(session.scalars(select(Upload.id).where(late)))
+        session.execute(delete(Upload).where(Upload.id.in_(unfinished)))
+    for id in unfinished:
+        context.store.drop(id)
     gone["uploads"] = context.store.sweep(time.time() - 3600 * settings.keep_uploads_hours)
     if orphans:
         gone["orphans"] = _orphans(context)
@@ -135,7 +140,7 @@ def _reports(context: Context, before: datetime) -> int:
         assert key is not None
         with context.database.write() as session:
             session.execute(update(Scan).where(Scan.report == key).values(report=None))
-            for table in (FoundComponent, FoundVulnerability, FoundKey):
+            for table in TABLES:
                 session.execute(delete(table).where(table.report == key))
         context.store.remove(key)
     return len(old)

@@ -28,7 +28,7 @@ from fwcheck.service.children import Children
 from fwcheck.service.database import Database
 from fwcheck.service.jobs import Job, Said
 from fwcheck.service.queue import Claimed, Lost, Queue
-from fwcheck.service.searching import index
+from fwcheck.service.searching import INDEX, index
 from fwcheck.service.settings import Settings
 from fwcheck.service.storage import Folder, image_key, report_key
 from fwcheck.service.tables import Product, Scan
@@ -197,7 +197,7 @@ class Runner:
         report, key = read(content), report_key(held.id)
         self._store.put(key, zstandard.compress(content, 9))
         with self._database.write() as session:
-            self._queue.finish(session, held, state="done", report=key, problem="", **summary(report))
+            self._queue.finish(session, held, state="done", report=key, problem="", indexed=INDEX, **summary(report))
             index(session, key, report)
             self._announce(session, held)
 

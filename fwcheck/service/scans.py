@@ -123,6 +123,14 @@ def _entry(context: Context, principal: Principal, wanted: Order, received: Rece
     raise Problem(503, "Service Unavailable", "the database is busy", headers={"Retry-After": "1"})
 
 
+def answered(context: Context, principal: Principal, key: str, wanted: Order) -> nouns.Scan | None:
+    """The scan that a request of this key became before, when it was for this version."""
+    with context.database.read() as session:
+        held = session.scalar(select(Answered).where(Answered.token_id == principal.token, Answered.key == key))
+        before = shown(*find(session, principal, held.scan_id)) if held is not None else None
+    return before if before is not None and (before.product, before.version) == (wanted.product, wanted.version) else None
+
+
 def _answered(session: Session, principal: Principal, key: str, digest: str) -> nouns.Scan | None:
     held = session.scalar(select(Answered).where(Answered.token_id == principal.token, Answered.key == key))
     if held is None:
@@ -149,7 +157,7 @@ def _entered(context: Context, session: Session, principal: Principal, wanted: O
     earlier = None if wanted.fresh else _same(context, session, scan)
     if earlier is not None:
         scan.state, scan.finished, scan.stage = "done", now(), "answered from history"
-        for copied in ("report", "highest", "score", "judged", "rules", "knowledge", "findings", "components"):
+        for copied in ("report", "highest", "score", "judged", "rules", "knowledge", "findings", "components", "indexed"):
             setattr(scan, copied, getattr(earlier, copied))
     session.add(scan)
     session.flush()

@@ -12,6 +12,8 @@ from fwcheck.service import nouns
 from fwcheck.service.tables import FoundComponent, FoundKey, FoundVulnerability, Product, Scan
 from fwcheck.service.tokens import Principal
 
+INDEX = 1  # what the tables hold of a report: raised when that changes, so that reports are indexed again
+TABLES = (FoundComponent, FoundVulnerability, FoundKey)
 _MOST = 500  # rows of one answer
 _ROWS = 20_000  # that one report adds to each table
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_PIECE = 1 << 20
 _ID = re.compile(r"[0-9a-f]{32}")
 _KEY = re.compile(r"(images/[0-9a-f]{64}|reports/[0-9a-f]{32}\.json\.zst)")
 
@@ -26,8 +27,8 @@ def report_key(scan: str) -> str:
     return f"reports/{scan}.json.zst"
 
 
-class Full(Exception):
-    """There is no room for what is to be stored."""
+class Incomplete(Exception):
+    """An upload is not what it was a moment ago: somebody else writes to it."""
 
 
 class Staged:
@@ -76,6 +77,8 @@ class Staged:
 class Folder:
     """The store in a local folder."""
 
+    piece = _PIECE  # bytes of an upload in several requests that are kept at once
+
     def __init__(self, root: Path) -> None:
         self._root = root
         for name in ("images", "reports", "incoming"):
@@ -89,8 +92,38 @@ class Folder:
         """A place for bytes that are arriving."""
         return Staged(self._root / "incoming" / secrets.token_hex(16))
 
-    def unfinished(self, id: str) -> Path:
-        """The file of an upload that comes in several requests."""
+    def alive(self) -> bool:
+        """Whether it answers."""
+        return True
+
+    def begin(self, id: str) -> None:
+        """A place for an upload that comes in several requests."""
+        self._unfinished(id).touch(mode=0o600)
+
+    def arrived(self, id: str) -> int | None:
+        """How many bytes of it are here; None when it is no longer kept."""
+        path = self._unfinished(id)
+        return path.stat().st_size if path.exists() else None
+
+    def add(self, id: str, offset: int, piece: bytes) -> None:
+        """Adds bytes at its end, which is at this offset."""
+        with self._unfinished(id).open("ab") as file:
+            file.write(piece)
+
+    def gathered(self, id: str, size: int) -> Staged:
+        """The whole of it as a file; it stays until it is dropped. Raises Incomplete."""
+        path = self._unfinished(id)
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+        return Staged.whole(path, size, digest.hexdigest())
+
+    def drop(self, id: str) -> None:
+        """Nothing of it is wanted any more."""
+        self._unfinished(id).unlink(missing_ok=True)
+
+    def _unfinished(self, id: str) -> Path:
         if not _ID.fullmatch(id):
             raise ValueError(f"no id of an upload: {id!r}")
         return self._root / "incoming" / id

@@ -156,6 +156,7 @@ class Scan(Base):
     knowledge: Mapped[str | None] = mapped_column(String(32))  # date
     findings: Mapped[int | None]  # violations and concerns that are not waived
     components: Mapped[int | None]
+    indexed: Mapped[int] = mapped_column(default=0)  # the form in which the search knows its report; 0: not at all
     given: Mapped[str] = mapped_column(String(64), default="")  # digest over its files; "": none
     released: Mapped[datetime | None]  # when it was marked as one that went out
 

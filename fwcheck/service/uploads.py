@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 from collections.abc import AsyncIterable
-from pathlib import Path
 
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
@@ -15,12 +13,11 @@ from fwcheck.service import nouns
 from fwcheck.service.context import Context
 from fwcheck.service.problems import Problem, unknown
 from fwcheck.service.receiving import full, label
-from fwcheck.service.storage import Staged
+from fwcheck.service.storage import Incomplete, Staged
 from fwcheck.service.tables import Upload, new_id
 from fwcheck.service.tokens import Principal
 
 _OPEN = 100  # uploads that one token may have begun
-_PIECE = 1 << 20
 
 
 def begin(context: Context, principal: Principal, wanted: nouns.NewUpload) -> nouns.Upload:
@@ -39,44 +36,45 @@ def begin(context: Context, principal: Principal, wanted: nouns.NewUpload) -> no
             raise full()
         row = Upload(id=new_id(), token_id=principal.token, name=label(wanted.name), size=wanted.size)
         session.add(row)
-        context.store.unfinished(row.id).touch(mode=0o600)
+        context.store.begin(row.id)
         return _shown(row, 0)
 
 
 def state(context: Context, principal: Principal, id: str) -> nouns.Upload:
     """How far it is."""
-    row, path = _held(context, principal, id)
-    return _shown(row, path.stat().st_size)
+    return _shown(*_held(context, principal, id))
 
 
 async def append(context: Context, principal: Principal, id: str, offset: int, stream: AsyncIterable[bytes]) -> nouns.Upload:
     """Adds bytes at an offset, which has to be where the image ends so far. What came before a broken connection stays."""
-    row, path = await to_thread.run_sync(_held, context, principal, id)
     if not context.claim_upload(id):
         raise Problem(409, "Conflict", "another request is writing to this upload", headers={"Retry-After": "1"})
     try:
-        size = path.stat().st_size
+        row, size = await to_thread.run_sync(_held, context, principal, id)
         if size != offset:
             raise Problem(409, "Conflict", f"the image has {size} bytes so far", offset=size)
         pieces = bytearray()
-        async for piece in stream:
-            pieces += piece
-            if size + len(pieces) > row.size:
-                raise Problem(413, "Content Too Large", f"the upload was announced with {row.size} bytes")
-            if len(pieces) >= _PIECE:
-                await to_thread.run_sync(_add, path, bytes(pieces))
-                size += len(pieces)
-                pieces.clear()
-        await to_thread.run_sync(_add, path, bytes(pieces))
+        try:
+            async for piece in stream:
+                if size + len(pieces) + len(piece) > row.size:
+                    raise Problem(413, "Content Too Large", f"the upload was announced with {row.size} bytes")
+                pieces += piece
+                if len(pieces) >= context.store.piece:
+                    await to_thread.run_sync(_add, context, id, size, bytes(pieces))
+                    size += len(pieces)
+                    pieces.clear()
+        finally:
+            if pieces:  # also of a connection that broke
+                with CancelScope(shield=True):
+                    await to_thread.run_sync(_add, context, id, size, bytes(pieces))
         return _shown(row, size + len(pieces))
     finally:
         context.release_upload(id)
 
 
-def _add(path: Path, piece: bytes) -> None:
+def _add(context: Context, id: str, offset: int, piece: bytes) -> None:
     try:
-        with path.open("ab") as file:
-            file.write(piece)
+        context.store.add(id, offset, piece)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise full() from error
@@ -85,15 +83,13 @@ def _add(path: Path, piece: bytes) -> None:
 
 def finish(context: Context, principal: Principal, id: str) -> tuple[str, Staged]:
     """The name and the bytes of an image that has arrived; the upload stays until the scan is entered."""
-    row, path = _held(context, principal, id)
-    size = path.stat().st_size
+    row, size = _held(context, principal, id)
     if size != row.size:
         raise Problem(409, "Conflict", f"the image has {size} of {row.size} bytes", offset=size)
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-    return row.name, Staged.whole(path, size, digest.hexdigest())
+    try:
+        return row.name, context.store.gathered(id, size)
+    except Incomplete as error:
+        raise Problem(503, "Service Unavailable", "somebody is writing to this upload", headers={"Retry-After": "2"}) from error
 
 
 def forget(session: Session, id: str) -> None:
@@ -103,21 +99,22 @@ def forget(session: Session, id: str) -> None:
 
 def cancel(context: Context, principal: Principal, id: str) -> None:
     """Nobody wants it."""
-    _, path = _held(context, principal, id)
+    _held(context, principal, id)
     with context.database.write() as session:
         forget(session, id)
-    path.unlink(missing_ok=True)
+    context.store.drop(id)
 
 
-def _held(context: Context, principal: Principal, id: str) -> tuple[Upload, Path]:
+def _held(context: Context, principal: Principal, id: str) -> tuple[Upload, int]:
+    """The upload, and how many bytes of it are here."""
     with context.database.read() as session:
         row = session.get(Upload, id)
     if row is None or row.token_id != principal.token:
         raise unknown("upload")
-    path = context.store.unfinished(id)
-    if not path.exists():
+    arrived = context.store.arrived(id)
+    if arrived is None:
         raise Problem(410, "Gone", "the upload is no longer kept: begin again")
-    return row, path
+    return row, arrived
 
 
 def _shown(row: Upload, offset: int) -> nouns.Upload:

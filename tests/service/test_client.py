@@ -92,3 +92,23 @@ def test_a_small_upload_is_sent_again(served: Served, monkeypatch: pytest.Monkey
         proxy.close()
     assert accepted["status_url"].startswith("/api/v1/scans/")
     assert len(waits) == 2
+
+
+def test_an_upload_that_the_service_lost_is_begun_again(served: Served, tmp_path: Path) -> None:
+    image = tmp_path / "large.bin"
+    image.write_bytes(REPAIRED.read_bytes() + bytes(9 << 20))
+    client = Client(served.url, served.token, retry=lambda _, why: waits.append(why))
+    waits: list[str] = []
+    once, ask = [True], client._once
+
+    def lose(method: str, path: str, *more: object) -> object:
+        if method == "PATCH" and once:
+            once.clear()
+            for each in (served.data / "incoming").iterdir():
+                each.unlink()
+        return ask(method, path, *more)  # type: ignore[arg-type]
+
+    client._once = lose  # type: ignore[method-assign, assignment]
+    accepted = client.upload(image, {"product": "lost", "version": "1"}, lambda *_: None)
+    assert accepted["id"]
+    assert any("begin again" in each for each in waits)

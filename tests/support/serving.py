@@ -21,8 +21,9 @@ class Served:
     """A running service: its address, its administrator's token, its log."""
 
     def __init__(
-        self, folder: Path, *, workers: int = 1, environment: dict[str, str] | None = None, arguments: tuple[str, ...] = ()
-    ):
+        self, folder: Path, *, workers: int = 1, environment: dict[str, str] | None = None, arguments: tuple[str, ...] = (),
+        token: str = "", helped: bool = True,
+    ):  # fmt: skip
         self.folder = folder
         self.data = folder / "data"
         self.workers = workers
@@ -37,7 +38,8 @@ class Served:
         }
         self.environment.pop("FWCHECK_TOKEN", None)
         self.arguments = arguments
-        self.token = ""
+        self.token = token  # known already, of an installation that has other servers
+        self.helped = helped  # whether there is a worker where there is a broker
         self.helper: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -48,7 +50,7 @@ class Served:
 
     def start(self) -> None:
         self._serve()
-        if "FWCHECK_BROKER" in self.environment:
+        if "FWCHECK_BROKER" in self.environment and self.helped:
             self.helper = self.worker()
 
     def worker(self, *arguments: str) -> subprocess.Popen[bytes]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from litestar import Controller, Request, delete, get, post
 from litestar.params import Parameter
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 
 from fwcheck.service import audit, hooks, nouns, searching
 from fwcheck.service.api.products import Cursor, Limit
@@ -15,6 +14,7 @@ from fwcheck.service.api.security import OPEN, needs
 from fwcheck.service.confinement import confinement
 from fwcheck.service.context import Context
 from fwcheck.service.problems import Problem, unknown
+from fwcheck.service.readiness import TAKING
 from fwcheck.service.tables import Webhook
 from fwcheck.service.tokens import Principal, Role
 
@@ -28,15 +28,19 @@ def health() -> dict[str, str]:
 
 
 @get("/ready", opt=OPEN, sync_to_thread=True, operation_id="ready", tags=["operation"])
-def ready(context: Context) -> dict[str, str]:
-    """Uploads can be taken: the database answers and there is room. With local workers also how whole their sandbox is."""
-    try:
-        good = context.database.alive() and context.store.free() > context.settings.reserve
-    except (SQLAlchemyError, OSError):
-        good = False
-    if not good:
-        raise Problem(503, "Service Unavailable", "not ready", headers={"Retry-After": "10"})
-    told = {"status": "ready"}
+def ready(
+    context: Context,
+    wanted: Annotated[
+        Literal["everything", "uploads"],
+        Parameter(query="for", description="uploads: whether they can be taken, though the broker be away."),
+    ] = "everything",
+) -> dict[str, str]:
+    """Uploads can be taken and are scanned: the database, the store and the broker answer, and there is room. With local workers also how whole their sandbox is."""
+    found = context.readiness.check()
+    bad = [name for name, good in found.items() if not good and (wanted == "everything" or name in TAKING)]
+    if bad:
+        raise Problem(503, "Service Unavailable", f"not ready: {', '.join(bad)}", headers={"Retry-After": "10"})
+    told = {"status": "ready", **{name: "good" if good else "away" for name, good in found.items()}}
     if context.settings.local and context.settings.worker_count:
         told["sandbox"] = confinement(context.settings)
     return told

@@ -103,11 +103,16 @@ class Scans(Controller):
 
         def enter() -> nouns.Scan:
             try:
+                wanted = scans.order(form.fields)
+                if wanted.upload and key and (before := scans.answered(context, principal, key, wanted)) is not None:
+                    return before  # its answer was lost, and the upload is no more
                 received = form.finish(partial(uploads.finish, context, principal))
                 wanted = scans.order(received.fields)
                 scan = scans.submit(context, principal, wanted, received, key)
                 context.tell(request, scans.noted(scan, received))
                 received.staged.abandon()  # the store has it; an upload in several requests stays when it is refused
+                if wanted.upload:
+                    context.store.drop(wanted.upload)
                 return scan
             finally:
                 form.abandon()
