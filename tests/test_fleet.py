@@ -139,3 +139,17 @@ def test_a_file_that_is_no_firmware_is_told_apart_from_one_that_is_not_refuted()
     shown = pages.html(fleet_of(blank))
     assert "nothing could be analysed" in shown
     assert "STAR-1 not refuted" not in shown
+
+
+def test_the_lines_for_a_terminal_stand_under_each_other_in_both_languages() -> None:
+    failed = Entry(label="x\x1b[2J.bin", state="failed", reason="is empty")
+    fleet = fleet_of(of("acme/1.bin", "a"), of("other/2.bin", "b"), failed, pending=("later.bin",))
+    for lang, words in (("en", ("STAR-1 refuted", "not read", "not looked at yet", "private key RSA 1024")),
+                        ("ja", ("STAR-1 と矛盾", "読み取り不可", "未処理", "秘密鍵 RSA 1024", "空のファイル"))):  # fmt: skip
+        shown = pages.text(fleet, lang=lang)
+        assert [word for word in words if word not in shown] == []
+        assert "\x1b" not in shown
+        lines = [line for line in shown.splitlines() if line.endswith((".bin", "イメージ", "Image")) and not line.startswith(" ")]
+        places = [len(line.encode("euc_jp")) - len(line.rpartition("  ")[2].encode("euc_jp")) for line in lines]
+        assert len(set(places)) == 1  # a wide character has two bytes there
+        assert len(places) >= 4

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from fwcheck.fleet import Entry, Fleet
 
 _WORST = (2, 1, 3, 0)  # exit statuses, the one that wins first
-_ADVERSE = ("critical", "high", "medium", "low")
 
 
 def add(commands: Any) -> None:
@@ -68,7 +67,9 @@ def run(options: argparse.Namespace) -> int:
     finally:
         store.close()
     if not options.quiet:
-        _show(fleet, options.output)
+        from fwcheck.reports import fleet as pages  # noqa: PLC0415
+
+        print(pages.text(fleet, lang=options.lang) + str(options.output / "fleet.html"))
     if interrupted:
         left = len(fleet.pending)
         print(f"fwcheck: interrupted: {left} images left; the same command goes on from here", file=sys.stderr)
@@ -165,24 +166,3 @@ def _status(each: Entry) -> int:
     if each.gate_undecided:
         return 3
     return 0 if each.gate_passed else 1
-
-
-def _show(fleet: Fleet, directory: Path) -> None:
-    from fwcheck.reports.printable import plain  # noqa: PLC0415
-
-    print(f"{'level':22} {'score':>5}  {'crit high  med  low':19}  image")
-    for each in fleet.entries:
-        if each.state == "failed":
-            print(f"{'not read':22} {'':5}  {'':19}  {plain(each.label)}: {plain(each.reason)}")
-            continue
-        counts = " ".join(f"{each.counts.get(name, 0):4}" for name in _ADVERSE)
-        state = "nothing readable" if each.nothing else f"{each.target} {'refuted' if each.refuted else 'not refuted'}"
-        print(f"{state:22} {each.score:5}  {counts}  {plain(each.label)}")
-    for name in fleet.pending:
-        print(f"{'not looked at yet':22} {'':5}  {'':19}  {plain(name)}")
-    across = [each for each in fleet.shared if each.products > 1]
-    told = f"{len(fleet.shared)} secrets shared by several images ({len(across)} across products)"
-    print(f"\n{told}, {len(fleet.outdated)} outdated components")
-    for shared_one in across[:5]:
-        print(f"  {shared_one.kind} {plain(shared_one.what)}: {', '.join(plain(each.label) for each in shared_one.holders[:4])}")
-    print(f"{directory / 'fleet.html'}")

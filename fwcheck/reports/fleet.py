@@ -9,6 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -20,9 +22,11 @@ from fwcheck.reports import view
 from fwcheck.reports.csv import cell
 from fwcheck.reports.labels import label
 from fwcheck.reports.page import page
-from fwcheck.reports.printable import encodable
+from fwcheck.reports.printable import encodable, plain
 from fwcheck.reports.registry import Lang
 
+_STATE = 22  # columns
+_SHARED, _HOLDERS = 5, 4  # named on a terminal
 _RULE = re.compile("[A-Z]{2,8}-[0-9]{1,4}")
 _ADVERSE = ("critical", "high", "medium", "low")
 COLUMNS = (
@@ -92,6 +96,46 @@ def _row(each: Entry, shared: int) -> list[str]:
         *((worst.rule, worst.title, worst.place) if worst is not None else ("", "", "")),
         address(each),
     ]
+
+
+def text(fleet: Fleet, *, lang: Lang = "en") -> str:
+    """The fleet as lines for a terminal: one for each image, worst first, then what they share."""
+
+    def word(key: str, **values: str | int) -> str:
+        return label(key, lang, **values)
+
+    columns = (word("level"), word("score"), *map(word, _ADVERSE), word("image"))
+    rows = [_told(each, word, lang) for each in fleet.entries]
+    rows += [(word("not_yet"), *[""] * 5, plain(name)) for name in fleet.pending]
+    widths = [max(_STATE, *(_wide(row[0]) for row in rows)) if rows else _STATE, *(max(4, _wide(each)) for each in columns[1:-1])]
+    out = [_aligned(row, widths) for row in (columns, *rows)]
+    across = [each for each in fleet.shared if each.products > 1]
+    out += ["", word("fleet_shares", count=len(fleet.shared), products=len(across), total=len(fleet.outdated))]
+    for each in across[:_SHARED]:
+        holders = ", ".join(plain(one.label) for one in each.holders[:_HOLDERS])
+        out.append(f"  {word(f'held_{each.kind}'.replace(' ', '_'))} {plain(_what(each.what, lang))}: {holders}")
+    return "\n".join(out) + "\n"
+
+
+def _told(each: Entry, word: Callable[..., str], lang: Lang) -> tuple[str, ...]:
+    """The cells of one image."""
+    if each.state == "failed":
+        return word("not_read"), *[""] * 5, f"{plain(each.label)}: {plain(said(each.reason, lang))}"
+    state = "nothing_in_it" if each.nothing else "is_refuted" if each.refuted else "is_not_refuted"
+    counts = (str(each.counts.get(name, 0)) for name in _ADVERSE)
+    return word(state, level=each.target), str(each.score), *counts, plain(each.label)
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    """The first cell and the last to the left, what stands between to the right."""
+    shown = row[0] + " " * (widths[0] - _wide(row[0]))
+    numbers = (" " * (width - _wide(cell)) + cell for cell, width in zip(row[1:-1], widths[1:], strict=True))
+    return f"{shown} {' '.join(numbers)}  {row[-1]}"
+
+
+def _wide(text: str) -> int:
+    """Columns that a text takes on a terminal: wide characters take two (UAX #11)."""
+    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
 
 
 def plain_json(fleet: Fleet) -> str:

@@ -211,6 +211,12 @@ _WORDS: dict[str, tuple[str, str]] = {
     "skip": ("Skip to the findings", "検出事項へ移動"),
     "contents": ("Contents", "目次"),
     "fix_first": ("What to mend first", "最初に直すべきこと"),
+    "not_read": ("not read", "読み取り不可"),
+    "not_yet": ("not looked at yet", "未処理"),
+    "fleet_shares": (
+        "{count} secrets shared by several images ({products} across products), {total} outdated components",
+        "複数のイメージに共通する秘密情報 {count} 件（うち製品間 {products} 件）、サポート終了・脆弱な構成部品 {total} 件",
+    ),
     "nothing_in_it": ("nothing could be analysed", "解析できる内容なし"),
     "nothing_read": (
         "Nothing in it could be analysed: is it a firmware image, and the plain one (not encrypted, not packed by the vendor)?",
