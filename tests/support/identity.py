@@ -61,7 +61,7 @@ class Key:
 class Identity:
     """The provider. ``claims`` go into each ID token; ``spoil`` may change header, claims and signature of the next ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
         self.keys = [Key()]
         self.claims: dict[str, Any] = {"sub": "17", "preferred_username": "mika", "groups": ["auditors"]}
         self.spoil: Callable[[dict[str, Any], dict[str, Any]], None] = lambda _header, _claims: None
@@ -83,7 +83,7 @@ class Identity:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.issuer = f"http://127.0.0.1:{self._server.server_port}/realm"
+        self.issuer = f"http://{host}:{self._server.server_port}/realm"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
@@ -112,6 +112,10 @@ class Identity:
         if parts.path == "/realm/keys":
             return self._say(request, 200, {"keys": [{"kty": "new"}, *(each.public() for each in self.keys)]})
         asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        if parts.path == "/favicon.ico":
+            return self._say(request, 200, {})
+        if parts.path == "/realm/leave":
+            return self._say(request, 200, {"left": asked["post_logout_redirect_uri"]})
         if parts.path != "/realm/authorize" or asked.get("code_challenge_method") != "S256":
             return self._say(request, 404, {"error": "not_found"})
         said = {"state": asked["state"], "iss": self.issuer}

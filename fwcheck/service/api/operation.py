@@ -35,7 +35,7 @@ def ready(
         Parameter(query="for", description="uploads: whether they can be taken, though the broker be away."),
     ] = "everything",
 ) -> dict[str, str]:
-    """Uploads can be taken and are scanned: database, store and broker answer, and there is room. With the sandbox of local workers."""
+    """Uploads can be taken and are scanned: database, store and broker answer, there is room. Local workers: their sandbox."""
     found = context.readiness.check()
     bad = [name for name, good in found.items() if not good and (wanted == "everything" or name in TAKING)]
     if bad:
