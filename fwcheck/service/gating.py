@@ -49,8 +49,17 @@ def policy(session: Session, product: Product | None) -> nouns.Policy | None:
     for holder, of in holders[0 if product is not None else 1 :]:
         for each in attachments.kept(session, holder):
             if each.kind == "policy":
-                return nouns.Policy(of=of, file=each, text=attachments.content(session, each.sha256).decode())
+                text = attachments.content(session, each.sha256).decode()
+                return nouns.Policy(of=of, name=_called(text, each.name), file=each, text=text)
     return None
+
+
+def _called(text: str, file: str) -> str:
+    """What a policy calls itself, else its file."""
+    try:
+        return Policy.parse(text.encode(), file).name
+    except BrokenFile:  # told where it is used
+        return file
 
 
 def asked(session: Session, product: Product, scan: Scan | None = None) -> Asked:
@@ -139,7 +148,7 @@ def gate(
         reasons=result.reasons,
         notes=result.notes,
         exit_status=exit_status(result),
-        policy=nouns.GatePolicy(of=server.policy.of, name=server.policy.file.name, sha256=server.policy.file.sha256)
+        policy=nouns.GatePolicy(of=server.policy.of, name=server.policy.name, sha256=server.policy.file.sha256)
         if server.policy is not None
         else None,
         baseline=server.baseline.id if server.baseline is not None else None,

@@ -96,6 +96,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """A policy that is kept. ``of``: "product", or "server" for the one that holds for all."""
 
     of: str
+    name: str
     file: Attachment
     text: str
 

@@ -35,6 +35,7 @@ def test_what_a_client_asks_never_loosens_what_the_server_asks(served: Served) -
         assert kept.status_code == 200, kept.text
         told = gate(http, bad)
         assert (told["passed"], told["exit_status"], told["policy"]["of"]) == (False, 1, "product")
+        assert told["policy"]["name"] == "house rules"
         assert told["asked"] == ["policy house rules: fail-on high"]
         for looser in ({"fail_on": "critical"}, {"min_score": 0}, {"baseline": bad}, {"baseline": "none"}, {"baseline": good}):
             again = gate(http, bad, **looser)
