@@ -1,4 +1,4 @@
-"""What one ELF file says of itself, read by lief; by pyelftools where lief gives up.
+"""What one ELF file says of itself: read directly where it is as linkers make it, else by lief, and by pyelftools at last.
 
 Layouts and constants: System V ABI (gABI) chapters 4 and 5, the Linux ``<elf.h>``, and the processor supplements of MIPS and
 ARM. ``None`` always means that the file does not allow an answer, never "no".
@@ -6,12 +6,14 @@ ARM. ``None`` always means that the file does not allow an answer, never "no".
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from fwcheck.inspection import elf_notes
+from fwcheck.inspection.elf_direct import Unusual, read_directly, undefined_names
 from fwcheck.inspection.elf_fallback import read_with_pyelftools
 from fwcheck.inspection.elf_judgement import EXPORT_LIMIT, IMPORT_LIMIT, MACHINES, ElfUnreadable, Shape, judge
 from fwcheck.model import ElfFacts
@@ -31,6 +33,8 @@ def read_elf(content: bytes) -> ElfFacts:
     """The facts of an ELF file; raises ElfUnreadable when neither reader understands it."""
     if len(content) < 52:
         raise ElfUnreadable(f"ELF header cut off after {len(content)} bytes")
+    with contextlib.suppress(Unusual, struct.error, ValueError, OverflowError):
+        return read_directly(content)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # lief warns of every number it has no name for
@@ -48,7 +52,7 @@ def read_elf(content: bytes) -> ElfFacts:
 
 
 def _lief() -> Any:
-    import lief  # noqa: PLC0415  # 0.24 s: only processes that meet an ELF file pay it
+    import lief  # noqa: PLC0415  # 0.25 s, for tables of instructions: only processes that meet an unusual file pay it
 
     lief.logging.disable()
     return lief
@@ -64,8 +68,8 @@ def _by_lief(content: bytes) -> ElfFacts | None:
     sections = {_name(section): (section.file_offset, section.size, section.type.value) for section in binary.sections}
     shape = _shape(elf, binary)
     dynamic = _dynamic_symbols(binary)
-    table = _symtab(content, sections) if shape.type == 1 else None
-    imports, exports = (table.imports, set[str]()) if table is not None else dynamic
+    table = undefined_names(content, sections) if shape.type == 1 else None
+    imports, exports = (table, set[str]()) if table is not None else dynamic
     needed, rpath = _libraries(elf, binary)
     versions = _versions(binary)
     little = content[5] != 2
@@ -167,25 +171,6 @@ def _dynamic_symbols(binary: Any) -> Symbols:
         except (UnicodeDecodeError, TypeError, ValueError):
             continue
     return Symbols(imports, exports)
-
-
-def _symtab(content: bytes, sections: Mapping[str, tuple[int, int, int]]) -> Symbols | None:
-    """The undefined names of a relocatable file's .symtab (kernel modules import through it)."""
-    if ".symtab" not in sections:
-        return None
-    at, size, _ = sections[".symtab"]
-    strings_at, strings_size, _ = sections.get(".strtab", (0, 0, 0))
-    strings = content[strings_at : strings_at + strings_size]
-    # Of an entry only st_name and st_shndx are unpacked: the tables of large modules have a hundred thousand entries.
-    layout = struct.Struct(("<" if content[5] != 2 else ">") + ("I2xH16x" if content[4] == 2 else "I10xH"))
-    table = content[at : at + size]
-    names = [name for name, section in layout.iter_unpack(table[: len(table) - len(table) % layout.size]) if name and not section]
-    imports = {
-        strings[name : end if (end := strings.find(b"\0", name)) >= 0 else None][:256].decode("utf-8", "replace")
-        for name in names[:IMPORT_LIMIT]
-    }
-    imports.discard("")
-    return Symbols(imports, set())
 
 
 def _versions(binary: Any) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ def begin(directory: Path | None = None) -> Callable[[], None]:
     """Starts getting ready, and gives what has to be called before anything is inspected; neither raises.
 
     Compiling the patterns takes 0.3 s: a child does it and hands the database over as bytes, while the caller reads the
-    structure of the image and lief is imported (0.25 s). With a ``directory`` that nobody else can write to, the database is
+    structure of the image. With a ``directory`` that nobody else can write to, the database is
     kept there and not compiled again.
     """
     patterns = catalogue.builtin().patterns
@@ -55,8 +55,7 @@ def preload(directory: Path | None = None) -> None:
 
 def _libraries() -> None:
     yara_rules.scan(b"\0", "binary", [])
-    with contextlib.suppress(ImportError):
-        import lief  # noqa: F401, PLC0415
+    import fwcheck.inspection.elf  # noqa: F401, PLC0415
 
 
 class _Aside:

@@ -36,7 +36,7 @@ class ElfFacts(Value, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()  # "GNU ABI linux 3.2.0", ...
     attributes: tuple[str, ...] = ()  # .ARM.attributes / .gnu.attributes in words
     modinfo: dict[str, str] = {}  # kernel module: vermagic, license, depends, ...
-    reader: Literal["lief", "pyelftools"] = "lief"
+    reader: Literal["direct", "lief", "pyelftools"] = "lief"
 
 
 class KeyFact(Value, frozen=True, kw_only=True):
