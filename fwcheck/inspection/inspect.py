@@ -14,7 +14,7 @@ from fwcheck.inspection import call_roles, calls, catalogue, databases, keys, ki
 from fwcheck.inspection.patterns import Needle, Scan
 from fwcheck.model import BannerHit, CertificateFact, ElfFacts, Facts, KeyFact, PatternHit
 
-CODE_VERSION = 19  # raised by hand when the same bytes give other facts
+CODE_VERSION = 20  # raised by hand when the same bytes give other facts
 _MATCHES = 512  # matches of one pattern that are looked at
 _HITS = 256  # hits of one kind that are kept
 _PIECE = 4 << 20  # bytes of a large content that are looked at together
