@@ -191,7 +191,7 @@ def test_an_installed_package_holds_its_rules_inside(tmp_path):
     root = Path(yara_rules.__file__).parents[2]
     for name in ("inspection", "model"):
         shutil.copytree(root / "fwcheck" / name, tmp_path / "fwcheck" / name)
-    for name in ("__init__.py", "declaration.py"):
+    for name in ("__init__.py", "declaration.py", "handwritten.py"):
         shutil.copy(root / "fwcheck" / name, tmp_path / "fwcheck" / name)
     shutil.copytree(root / "rules" / "yara", tmp_path / "fwcheck" / "rules" / "yara")
     code = "from fwcheck.inspection.yara_rules import rule_files; print(sorted(rule_files()))"
