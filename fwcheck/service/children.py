@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import msgspec
 
 from fwcheck.service.jobs import Base, Job
-from fwcheck.vulnerabilities.database import user_file
+from fwcheck.service.knowledge import file_state
 
 _PROGRAM = ("-P", "-m", "fwcheck.service.preloaded")
 _RECYCLED = 200  # children after which the process is made anew: other addresses, and nothing piles up
@@ -55,7 +55,7 @@ class Children:
 
     def start(self, job: Job, errors: int) -> Child:
         """A child that does this job; what it writes to standard error goes to ``errors``."""
-        state = _state(self.knowledge)
+        state = file_state(self.knowledge)
         if self._process is None or self._process.poll() is not None or self._left <= 0 or state != self._loaded:
             self.close()
             self._open()
@@ -113,13 +113,3 @@ class Children:
                 start_new_session=True,
             )  # fmt: skip
         self._orders = ours
-
-
-def _state(knowledge: str | None) -> tuple[object, ...]:
-    """Changes when the knowledge file does: what was loaded is old then."""
-    path = knowledge or user_file()
-    try:
-        status = os.stat(path)  # noqa: PTH116  # a name, or a path
-    except OSError:
-        return (str(path),)
-    return (str(path), status.st_ino, status.st_size, status.st_mtime_ns)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fwcheck.service.audit import Audit
 from fwcheck.service.database import Database
+from fwcheck.service.knowledge import file_state
 from fwcheck.service.metrics import Metrics
 from fwcheck.service.queue import Queue
 from fwcheck.service.rates import Rate
@@ -35,6 +36,7 @@ class Context:
         self.metrics = Metrics()
         self.requests = Rate(settings.requests_per_minute)
         self.failures = Rate(settings.failures_per_minute, burst=60.0)
+        self._standing: tuple[object, tuple[str, str]] | None = None
         self._writing: set[str] = set()  # uploads that a request writes to
 
     @staticmethod
@@ -53,12 +55,18 @@ class Context:
         """Others may write to it."""
         self._writing.discard(id)
 
-    @cached_property
+    @property
     def standing(self) -> tuple[str, str]:
-        """The rules and the knowledge that a scan would be made with now."""
-        from fwcheck.pipeline import knowledge_date, rules_digest  # noqa: PLC0415  # half a second that the first upload waits
+        """The rules and the knowledge that a scan would be made with now. The knowledge file may be replaced while we run."""
+        from fwcheck.pipeline import rules_digest  # noqa: PLC0415  # half a second that the first upload waits
+        from fwcheck.vulnerabilities.database import Knowledge  # noqa: PLC0415
 
-        return rules_digest(), knowledge_date(self.settings.knowledge)
+        state = file_state(self.settings.knowledge)
+        if self._standing is None or self._standing[0] != state:
+            knowledge = Knowledge.open(self.settings.knowledge)
+            self._standing = (state, (rules_digest(), knowledge.date))
+            knowledge.close()
+        return self._standing[1]
 
     @cached_property
     def readiness(self) -> Readiness:

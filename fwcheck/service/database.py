@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 _BUSY = 30  # seconds that a writer waits for another one
@@ -62,6 +63,15 @@ class Database:
     def close(self) -> None:
         """Closes all connections."""
         self.engine.dispose()
+
+
+def away(error: DBAPIError) -> bool:
+    """Whether the trouble is the database or the way to it, which passes, and not what was asked of it."""
+    if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
+        return True
+    said = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    state = str(said.get("C", "")) if isinstance(said, dict) else ""  # pg8000 gives the fields of the server's message
+    return state[:2] in {"08", "53", "57"}  # SQLSTATE: connection, resources, operator intervention (PostgreSQL, appendix A)
 
 
 def _prepare(connection: Any, _record: object) -> None:

@@ -78,9 +78,10 @@ class Queue:
         later = now() + timedelta(seconds=_BACK_OFF * 2 ** (held.tries - 1))
         self._set(held, state="queued", claim=None, lease=None, dispatched=None, not_before=later, problem=why)
 
-    def give_back(self, held: Claimed) -> None:
-        """Nothing was wrong with the image: the worker is told to stop. The try does not count."""
-        self._set(held, state="queued", claim=None, lease=None, dispatched=None, tries=held.tries - 1)
+    def give_back(self, held: Claimed, seconds: float = 0) -> None:
+        """Nothing was wrong with the image: the try does not count. Nobody takes it for so many seconds."""
+        later = now() + timedelta(seconds=seconds)
+        self._set(held, state="queued", claim=None, lease=None, dispatched=None, tries=held.tries - 1, not_before=later)
 
     def finish(self, session: Session, held: Claimed, **values: Any) -> None:
         """The result, in the caller's transaction; raises Lost."""

@@ -14,19 +14,21 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 import zstandard
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from fwcheck.model import Report
 from fwcheck.reports.json import read
 from fwcheck.service import attachments, hooks
 from fwcheck.service.children import Children
-from fwcheck.service.database import Database
+from fwcheck.service.database import Database, away
 from fwcheck.service.jobs import Job, Said
+from fwcheck.service.log import log
 from fwcheck.service.queue import Claimed, Lost, Queue
 from fwcheck.service.searching import INDEX, index
 from fwcheck.service.settings import Settings
@@ -35,8 +37,11 @@ from fwcheck.service.tables import Product, Scan
 
 _TELL = 0.5  # seconds between two notes of progress in the database
 _POLL = 0.25
+_PATIENCE = 120.0  # seconds that a result waits for a database that does not answer
+_TROUBLE = 30.0  # seconds before a scan is taken up again that a full disk or an object store has stopped
 _LINE = 1 << 16  # bytes of one line from the child
 _REPORT = 512 << 20  # bytes of a report
+Result = TypeVar("Result")
 Ending = Literal["report", "refused", "crashed", "late", "stopped"]
 
 
@@ -71,29 +76,56 @@ class Runner:
             return self._run(held, expired)
         except Lost:
             return "stopped"  # somebody else has it: nothing of ours counts
+        except Exception as error:
+            if not _ours(error):
+                raise
+            log("trouble", scan=held.id, error=type(error).__name__, number=getattr(error, "errno", None))
+            with contextlib.suppress(Lost):
+                self._insist(lambda: self._queue.give_back(held, _TROUBLE))
+            return "stopped"
+
+    def _insist(self, action: Callable[[], Result]) -> Result:
+        """The database may be away for a while: what was worked for is not thrown away for that.
+
+        An action that was done without our hearing of it is told by Lost when it is done again: its claim is gone.
+        """
+        until, wait = time.monotonic() + max(_PATIENCE, self._settings.lease), 0.1
+        while True:
+            try:
+                return action()
+            except DBAPIError as error:
+                if not away(error) or time.monotonic() > until:
+                    raise
+                log("database", error=type(error.orig).__name__)
+            time.sleep(wait)
+            wait = min(2.0, 2 * wait)
 
     def _run(self, held: Claimed, expired: Callable[[], bool]) -> Ending:
         if not self._store.holds(image_key(held.sha256)) and held.tries <= self._settings.tries:
-            self._queue.again(held, "the image was not in the store")
+            self._insist(lambda: self._queue.again(held, "the image was not in the store"))
             return "crashed"
         if held.tries > self._settings.tries:
             outcome = self._give_up(held, held.problem or "its worker was lost each time that it was read")
         else:
             outcome = self._attempt(held, expired, "")
             if outcome.ending == "crashed" and held.tries < self._settings.tries:
-                self._queue.again(held, outcome.reason)
+                reason = outcome.reason
+                self._insist(lambda: self._queue.again(held, reason))
                 return "crashed"
             if outcome.ending in {"crashed", "late"}:
                 outcome = self._give_up(held, outcome.reason)
         if outcome.ending == "stopped":
-            self._queue.give_back(held)
+            self._insist(lambda: self._queue.give_back(held))
         elif outcome.ending == "report":
             self._keep(held, outcome.report)
         else:
-            with self._database.write() as session:
-                self._queue.finish(session, held, state="failed", problem=outcome.reason[:1000])
-                self._announce(session, held)
+            self._insist(lambda: self._refuse(held, outcome.reason))
         return outcome.ending
+
+    def _refuse(self, held: Claimed, reason: str) -> None:
+        with self._database.write() as session:
+            self._queue.finish(session, held, state="failed", problem=reason[:1000])
+            self._announce(session, held)
 
     def _give_up(self, held: Claimed, why: str) -> Outcome:
         """A report that says why there is no better one."""
@@ -163,7 +195,7 @@ class Runner:
             while True:
                 if time.monotonic() - told > renewing:
                     told = time.monotonic()
-                    self._queue.renew(held, said.stage, said.done, said.total)
+                    self._renew(held, said)
                 if time.monotonic() > until:
                     return Outcome(ending="late", reason=f"it took longer than {self._settings.scan_seconds:g} seconds")
                 if expired():
@@ -178,6 +210,15 @@ class Runner:
                     return Outcome(ending="report" if said.end == "report" else "refused", reason=said.reason[:1000])
                 if not piece or len(buffer) > _LINE:
                     return Outcome(ending="crashed")
+
+    def _renew(self, held: Claimed, said: Said) -> None:
+        """A sign of life. While the database is away there is none to be given: whether the claim still holds shows later."""
+        try:
+            self._queue.renew(held, said.stage, said.done, said.total)
+        except DBAPIError as error:
+            if not away(error):
+                raise
+            log("database", error=type(error.orig).__name__)
 
     def _checked(self, held: Claimed, folder: Path) -> Outcome:
         """The report, when it is one on this image."""
@@ -196,6 +237,9 @@ class Runner:
     def _keep(self, held: Claimed, content: bytes) -> None:
         report, key = read(content), report_key(held.id)
         self._store.put(key, zstandard.compress(content, 9))
+        self._insist(lambda: self._finish(held, key, report))
+
+    def _finish(self, held: Claimed, key: str, report: Report) -> None:
         with self._database.write() as session:
             self._queue.finish(session, held, state="done", report=key, problem="", indexed=INDEX, **summary(report))
             index(session, key, report)
@@ -206,6 +250,13 @@ class Runner:
             select(Scan, Product).join(Product, Product.id == Scan.product_id).where(Scan.id == held.id)
         ).one()
         hooks.enter(session, scan, product.name)
+
+
+def _ours(error: Exception) -> bool:
+    """Whether the trouble is a full disk, or a store or a database that does not answer: nothing of the image, and it passes."""
+    if isinstance(error, DBAPIError):
+        return away(error)
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in {"botocore", "boto3", "s3transfer"}
 
 
 def summary(report: Report) -> dict[str, str | int | None]:

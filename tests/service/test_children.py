@@ -95,6 +95,7 @@ def test_a_scan_in_the_sandbox_gives_the_same_report(tmp_path: Path) -> None:
         assert said.end == "report", (tmp_path / image.name / "errors").read_text()
         found[image.name] = plain((tmp_path / image.name / "report").read_text())
         found[f"{image.name} at home"] = plain(render(scan(stored, Options(name=stored.name, jobs=1))))
+    assert len(list(Path(f"/proc/{made.pid}/task").iterdir())) == 1  # all that was loaded has started no thread
     made.close()
     for image in images:
         assert found[image.name] == found[f"{image.name} at home"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -21,6 +22,9 @@ from sqlalchemy import update
 from support.backends import Redis, missing, postgres
 from support.serving import INSECURE, REPAIRED, Served
 
+from fwcheck.model import Image as ImageNoun
+from fwcheck.pipeline import Options, unread
+from fwcheck.reports.json import render
 from fwcheck.service import runner
 from fwcheck.service.children import Children
 from fwcheck.service.context import Context
@@ -107,6 +111,64 @@ def test_a_killed_broker_and_a_killed_worker_lose_no_scan(tmp_path: Path) -> Non
             reports = [http.get(each["report_url"]).json() for each in scans]
         assert {report["image"]["sha256"] for report in reports} == {each["image"]["sha256"] for each in scans}
         assert all(report["findings"] for report in reports)
+
+
+@pytest.mark.skipif(bool(missing("postgresql")), reason=missing("postgresql") or "-")
+def test_a_database_that_goes_away_in_the_middle_costs_nothing(tmp_path: Path) -> None:
+    """It ends in mid-scan with all its sessions, and comes back: the scan is done in its one try, requests may be sent again."""
+    with ExitStack() as stack:
+        made = stack.enter_context(postgres())
+        service = Served(tmp_path, environment={"FWCHECK_DATABASE": made("away")})
+        stack.callback(service.stop)
+        id = service.upload(REPAIRED.read_bytes() + random.Random(3).randbytes(24 << 20)).json()["id"]
+        service.running(id)
+        made.crash()
+        with service.http() as http:
+            answers = [http.get("/ready"), http.get(f"/api/v1/scans/{id}"), service.upload(REPAIRED)]
+            assert [each.status_code for each in answers] == [503] * 3
+            assert all(each.headers["retry-after"] for each in answers)
+            assert http.get("/health").status_code == 200
+        made.start()
+        scan = service.settled(id, 300)
+        assert (scan["status"], scan["tries"]) == ("done", 1)
+        assert service.settled(service.upload(REPAIRED).json()["id"])["tries"] == 1
+        assert service.events("defect") == []
+    assert list((service.data / "incoming").iterdir()) == []
+
+
+class Full(Exception):
+    """What an object store's library raises."""
+
+    __module__ = "botocore.exceptions"
+
+
+@pytest.mark.parametrize("trouble", [OSError(28, "No space left on device"), Full()], ids=["disk", "store"])
+def test_a_report_that_finds_no_room_is_no_fault_of_the_image(
+    tmp_path: Path, trouble: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = Context(Settings(data=tmp_path / "data"))
+    context.database.migrate()
+    queued(context, 1)
+    mine = runner.Runner(context.settings, context.database, context.store, context.queue)
+    report = render(unread(ImageNoun(name="i", size=1, sha256="0" * 64, format="unread"), "so", Options())).encode()
+    monkeypatch.setattr(mine, "_attempt", lambda *_: runner.Outcome(ending="report", report=report))
+    put, fails = context.store.put, [trouble, trouble]
+
+    def full(key: str, content: bytes) -> None:
+        if fails:
+            raise fails.pop()
+        put(key, content)
+
+    monkeypatch.setattr(context.store, "put", full)
+    for ending in ("stopped", "stopped", "report"):
+        held = context.queue.claim("w")
+        assert held is not None
+        assert held.tries == 1
+        assert mine.run(held) == ending
+        assert context.queue.claim("w") is None  # not at once
+        with context.database.write() as session:
+            session.execute(update(Scan).values(not_before=now()))
+    context.close()
 
 
 def end_tree(pid: int) -> None:

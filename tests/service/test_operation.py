@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import lzma
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from fwcheck.service.context import Context
 from fwcheck.service.housekeeping import tidy
 from fwcheck.service.rates import Rate
 from fwcheck.service.settings import Settings, SettingsError, load
+from fwcheck.vulnerabilities.database import SHIPPED
 
 
 def test_an_upload_sent_again_is_the_same_scan(served: Served) -> None:
@@ -261,6 +264,24 @@ def test_who_asks_too_often_has_to_wait(tmp_path: Path) -> None:
             assert http.get("/health").status_code == 200
     finally:
         service.stop()
+
+
+def test_vulnerability_data_that_is_replaced_counts_at_once(tmp_path: Path) -> None:
+    """An image is answered from its earlier report only while that would come out the same."""
+    path = tmp_path / "knowledge.sqlite"
+    raw = resources.files("fwcheck.vulnerabilities").joinpath(SHIPPED).read_bytes()
+    path.write_bytes(lzma.decompress(raw))
+    context = Context(Settings(data=tmp_path / "data", knowledge=path))
+    before = context.standing
+    assert context.standing == before
+    fresh = tmp_path / "fresh"
+    fresh.write_bytes(path.read_bytes())
+    with sqlite3.connect(fresh) as base:
+        base.execute("UPDATE meta SET value = '2999-01-01' WHERE key = 'date'")
+    base.close()
+    fresh.replace(path)
+    assert context.standing == (before[0], "2999-01-01")
+    context.close()
 
 
 def test_a_bucket_fills_again() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -42,16 +41,6 @@ def slow(tmp_path: Path) -> Path:
     return path
 
 
-def running(service: Served, id: str, tries: int = 1) -> None:
-    """Waits until the scan runs for this time. From one try to the next it may be queued for too short a time to be seen."""
-    with service.http() as http:
-        until = time.monotonic() + 120
-        while ((scan := http.get(f"/api/v1/scans/{id}").json())["status"], scan["tries"]) != ("running", tries):
-            assert scan["status"] in ("queued", "running")
-            assert time.monotonic() < until, service.log.read_text()
-            time.sleep(0.01)
-
-
 def children(pid: int) -> list[int]:
     return [int(each) for task in Path(f"/proc/{pid}/task").iterdir() for each in (task / "children").read_text().split()]
 
@@ -61,7 +50,7 @@ def test_an_image_that_takes_its_worker_down_twice_gets_a_report_that_says_so(tm
     try:
         id = service.upload(slow).json()["id"]
         for tries in (1, 2):
-            running(service, id, tries)
+            service.running(id, tries)
             (worker,) = children(service.process.pid)
             os.kill(worker, signal.SIGKILL)
         scan = service.settled(id)
@@ -80,7 +69,7 @@ def test_a_scan_at_hand_finishes_when_the_service_stops(tmp_path: Path, slow: Pa
     service = Served(tmp_path)
     try:
         id = service.upload(slow).json()["id"]
-        running(service, id)
+        service.running(id)
         assert service.stop() == 0
         assert [each["ending"] for each in service.events("scan")] == ["report"]
         service.start()
@@ -93,7 +82,7 @@ def test_a_scan_that_would_take_too_long_goes_back_to_the_queue(tmp_path: Path, 
     service = Served(tmp_path, environment={"FWCHECK_GRACE": "0.01"})
     try:
         id = service.upload(slow).json()["id"]
-        running(service, id)
+        service.running(id)
         assert service.stop() == 0
         assert [each["ending"] for each in service.events("scan")] == ["stopped"]
         service.start()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
 RABBIT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -54,8 +56,8 @@ def ended(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def postgres() -> Iterator[Callable[[str], str]]:
-    """Gives a function that makes an empty database and gives its address."""
+def postgres() -> Iterator[Any]:
+    """Gives a function that makes an empty database and gives its address; it has ``crash`` and ``start``, too."""
     assert POSTGRES is not None
     as_user = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
     with tempfile.TemporaryDirectory(prefix="fwcheck-pg") as folder:
@@ -65,23 +67,33 @@ def postgres() -> Iterator[Callable[[str], str]]:
         command = [str(POSTGRES / "initdb"), "-D", f"{folder}/data", "-U", "fwcheck", "-A", "trust", "--no-sync"]
         subprocess.run(command, check=True, **as_user, **quiet)  # type: ignore[call-overload]
         command = [str(POSTGRES / "postgres"), "-D", f"{folder}/data", "-p", str(port), "-h", "127.0.0.1", "-k", folder]
-        process = subprocess.Popen([*command, "-c", "fsync=off", "-c", "max_connections=200"], **as_user, **quiet)  # type: ignore[call-overload]
+        command += ["-c", "fsync=off", "-c", "max_connections=200"]
+        running: list[subprocess.Popen[bytes]] = []
+
+        def start() -> None:
+            running[:] = [subprocess.Popen(command, **as_user, **quiet)]  # type: ignore[call-overload]
+            listening(port, running[0])
+            until = time.monotonic() + 120
+            ready = [str(POSTGRES / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
+            while subprocess.run(ready, check=False, **quiet).returncode and time.monotonic() < until:  # type: ignore[call-overload]
+                time.sleep(0.1)
+
+        def crash() -> None:
+            running[0].send_signal(signal.SIGQUIT)  # all sessions end at once, nothing is written down in good order
+            running[0].wait()
 
         def made(name: str) -> str:
             create = [str(POSTGRES / "createdb"), "-h", "127.0.0.1", "-p", str(port), "-U", "fwcheck", name]
             subprocess.run(create, check=True, **quiet)  # type: ignore[call-overload]
             return f"postgresql+pg8000://fwcheck@127.0.0.1:{port}/{name}"
 
+        made.crash, made.start = crash, start  # type: ignore[attr-defined]
         try:
-            listening(port, process)
-            until = time.monotonic() + 60
-            ready = [str(POSTGRES / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
-            while subprocess.run(ready, check=False, **quiet).returncode and time.monotonic() < until:  # type: ignore[call-overload]
-                time.sleep(0.1)
+            start()
             yield made
         finally:
-            process.send_signal(2)  # fast: open sessions are ended
-            ended(process)
+            running[0].send_signal(signal.SIGINT)  # fast: open sessions are ended
+            ended(running[0])
 
 
 class Redis:

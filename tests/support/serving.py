@@ -112,6 +112,15 @@ class Served:
                 "/api/v1/scans", data={"product": product, "version": version, **more}, files={"image": (name, content)}
             )
 
+    def running(self, id: str, tries: int = 1) -> None:
+        """Waits until the scan runs for this time. From one try to the next it may be queued for too short a time to be seen."""
+        with self.http() as http:
+            until = time.monotonic() + 240
+            while ((scan := http.get(f"/api/v1/scans/{id}").json())["status"], scan["tries"]) != ("running", tries):
+                assert scan["status"] in ("queued", "running")
+                assert time.monotonic() < until, self.log.read_text()
+                time.sleep(0.01)
+
     def settled(self, id: str, seconds: float = 240) -> dict[str, Any]:
         """The scan when it is at its end."""
         until = time.monotonic() + seconds

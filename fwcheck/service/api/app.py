@@ -12,6 +12,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ASGIApp
+from sqlalchemy.exc import DBAPIError
 
 from fwcheck import __version__
 from fwcheck.service.api.operation import Webhooks, accesses, health, metrics, ready, search
@@ -22,6 +23,7 @@ from fwcheck.service.api.security import Authentication
 from fwcheck.service.api.tokens import Tokens
 from fwcheck.service.api.uploads import Uploads
 from fwcheck.service.context import Context
+from fwcheck.service.database import away
 from fwcheck.service.log import log
 from fwcheck.service.pages.keeping import KEEPING
 from fwcheck.service.pages.routes import PAGES, page
@@ -50,7 +52,7 @@ def application(context: Context) -> ASGIApp:
         ],
         dependencies={"context": Provide(lambda: context, sync_to_thread=False)},
         middleware=[Authentication],
-        exception_handlers={Problem: _problem, HTTPException: _refused, Exception: _defect},
+        exception_handlers={Problem: _problem, HTTPException: _refused, DBAPIError: _away, Exception: _defect},
         openapi_config=OpenAPIConfig(
             title="fwcheck",
             version=__version__,
@@ -94,6 +96,14 @@ def _refused(request: Request[Any, Any, Any], error: HTTPException) -> Response[
     detail = "; ".join(f"{each['name']}: {each['reason']}" for each in fields)
     problem = Problem(error.status_code, title, detail, headers=dict(error.headers or {}))
     return _answer(request, problem)
+
+
+def _away(request: Request[Any, Any, Any], error: DBAPIError) -> Response[Any]:
+    """The database does not answer: that passes, and the client may ask again."""
+    if not away(error):
+        return _defect(request, error)
+    log("database", error=type(error.orig).__name__)
+    return _answer(request, Problem(503, "Service Unavailable", "the database does not answer", headers={"Retry-After": "5"}))
 
 
 def _defect(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
