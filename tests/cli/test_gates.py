@@ -79,3 +79,10 @@ def test_gate_writes_the_formats_that_are_asked_for(report, tmp_path):
     written = {path.name for path in tmp_path.iterdir()}
     assert written == {f"{SAMPLE.name}.{suffix}" for suffix in ("sarif", "junit.xml", "json")}
     assert json.loads((tmp_path / f"{SAMPLE.name}.json").read_text())["gate"]["asked"] == ["min-tier STAR-1"]
+
+
+def test_a_report_may_come_from_standard_input(report) -> None:
+    command = [sys.executable, "-m", "fwcheck", "gate", "-", "--fail-on", "critical"]
+    done = subprocess.run(command, input=Path(report).read_bytes(), capture_output=True, timeout=300, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"critical" in done.stderr
