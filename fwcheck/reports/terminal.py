@@ -237,6 +237,8 @@ class _Printer:
 
     def _path(self, grid: Table, path: UpdatePath) -> None:
         """An update path and, where they are known, its steps with the place of each."""
+        from rich.padding import Padding  # noqa: PLC0415
+
         style = "" if path.verified == "signature" else "yellow"
         arrow = "→" if self.blocks else "->"
         told = [self.word(f"transport_{path.transport}")] if path.transport in {"plain", "unchecked", "authenticated"} else []
@@ -249,8 +251,8 @@ class _Printer:
             reason = f" ({plain(step.reason)})" if step.reason and step.reason not in step.what else ""
             where = f"  {view.spot(step.evidence.location)}" if step.evidence is not None else ""
             colour = {"yes": "green", "no": "red"}.get(step.honoured, "dim")
-            text = f"  {number}. {self.word(f'step_{step.action}')}: {plain(step.what)}{judged}{reason}{plain(where)}"
-            self._add(grid, "", (text, colour))
+            text = f"{number}. {self.word(f'step_{step.action}')}: {plain(step.what)}{judged}{reason}{plain(where)}"
+            grid.add_row("", Padding(self._text(text, colour), (0, 0, 0, 2)))
         if len(path.steps) > _STEPS:
             self._add(grid, "", (self.word("more", count=len(path.steps) - _STEPS), "dim"))
 
