@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fwcheck.declaration import Declaration, DeclarationError, load
@@ -106,6 +106,9 @@ def test_what_does_not_apply_is_shown_with_its_reason_and_scores_as_before():
 IDS = st.sampled_from([f"S1.1-{number:02}" for number in range(1, 17)])
 
 
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # reports are judged anew for each, on a busy machine slowly
 @given(st.dictionaries(IDS, st.just("a reason"), max_size=16), st.dictionaries(IDS, st.just("a document"), max_size=16))
 def test_no_statement_changes_a_score_or_what_is_refuted(absent, documents):
     declared = Declaration(not_applicable=absent, documents=documents)
