@@ -18,6 +18,7 @@ from fwcheck.service.knowledge import file_state
 
 _PROGRAM = ("-P", "-m", "fwcheck.service.preloaded")
 _RECYCLED = 200  # children after which the process is made anew: other addresses, and nothing piles up
+_BEGUN = 1.0  # seconds that it gets to say that it has begun one, when that is over already
 _ANSWER = 30.0  # seconds that it gets to end a child
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "XDG_DATA_HOME", "FWCHECK_DB")  # of the environment; no secret is in it
 
@@ -81,7 +82,9 @@ class Children:
         except OSError:
             self._orders.shutdown(socket.SHUT_WR)  # it is gone; what it said is still there
         try:
+            self._orders.settimeout(_BEGUN)  # while it still loads, no child is there yet: that is not waited for
             group = int(self._orders.recv(64))
+            self._orders.settimeout(_ANSWER)
             return int(self._orders.recv(64))
         except (OSError, ValueError):  # it is gone, or does not answer: its child goes with it, and what that started by us
             self.close()
@@ -106,7 +109,6 @@ class Children:
         base = Base(parent=os.getpid(), cache=self.cache, knowledge=self.knowledge)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            ours.settimeout(_ANSWER)
             self._process = subprocess.Popen(
                 [sys.executable, *self._program, msgspec.json.encode(base).decode()],
                 stdin=theirs.fileno(), stdout=subprocess.DEVNULL, cwd=tempfile.gettempdir(), env=environment,

@@ -121,6 +121,19 @@ def test_a_child_is_ended_with_all_that_it_started(quick: Children, tmp_path: Pa
     assert child.end() == 7
 
 
+def test_what_still_loads_is_not_waited_for(tmp_path: Path) -> None:
+    """A worker that is told to stop has seconds, and loading may take longer on a busy machine."""
+    program = tmp_path / "loads.py"
+    program.write_text("import time\ntime.sleep(3600)\n")
+    made = Children(None, None, ("-P", str(program)))
+    child = start(made, named("a", tmp_path / "a"))
+    pid = made.pid
+    begun = time.monotonic()
+    assert child.end() is None
+    assert time.monotonic() - begun < 20
+    assert not Path(f"/proc/{pid}").exists()
+
+
 def named(name: str, folder: Path) -> Job:
     folder.mkdir(exist_ok=True)
     return Job(image=str(INSECURE), folder=str(folder), name=name, size=1, sha256="0" * 64)
