@@ -137,6 +137,7 @@ def test_a_line_is_found_within_a_moment() -> None:
     assert line_of(huge, ValueError("no word of a line")) is None
 
 
+@pytest.mark.parametrize("served", ["embedded"], indirect=True, scope="session")  # what is outside makes no difference
 def test_bad_files_are_refused_before_the_image_is_kept(served: Served) -> None:
     for kind, content, status, says in (
         ("declaration", b"[product]\nmodle = 1\n", 400, "modle"),
@@ -163,6 +164,7 @@ def test_bad_files_are_refused_before_the_image_is_kept(served: Served) -> None:
         assert http.put("/api/v1/products/mine/files/update_key", content=KEY).status_code == 200
 
 
+@pytest.mark.parametrize("served", ["embedded"], indirect=True, scope="session")  # what is outside makes no difference
 def test_the_command_sends_them(served: Served, tmp_path: Path) -> None:
     good, bad = tmp_path / "product.toml", tmp_path / "bad.toml"
     good.write_bytes(DECLARATION)

@@ -118,6 +118,7 @@ def test_a_baseline_is_a_version_or_the_newest_that_went_out(served: Served) -> 
         assert other.put(f"/api/v1/scans/{second}/release").status_code == 404
 
 
+@pytest.mark.parametrize("served", ["embedded"], indirect=True, scope="session")  # what is outside makes no difference
 @pytest.mark.usefixtures("scanned")
 def test_a_baseline_without_a_policy_asks_that_nothing_be_new(served: Served) -> None:
     good, bad = version(served, REPAIRED, "nothing new", "1.0"), version(served, INSECURE, "nothing new", "1.1")
