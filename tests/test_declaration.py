@@ -106,9 +106,7 @@ def test_what_does_not_apply_is_shown_with_its_reason_and_scores_as_before():
 IDS = st.sampled_from([f"S1.1-{number:02}" for number in range(1, 17)])
 
 
-@settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)  # each judges reports anew, on a busy machine slowly
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # each judges reports anew, on a busy machine slowly
 @given(st.dictionaries(IDS, st.just("a reason"), max_size=16), st.dictionaries(IDS, st.just("a document"), max_size=16))
 def test_no_statement_changes_a_score_or_what_is_refuted(absent, documents):
     declared = Declaration(not_applicable=absent, documents=documents)

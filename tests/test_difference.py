@@ -181,9 +181,7 @@ def test_an_account_whose_password_was_found_is_worse():
     assert (change.before, change.after, change.worse) == ("password: locked", "password: hash, cracked", True)
 
 
-@settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)  # each judges reports anew, on a busy machine slowly
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # each judges reports anew, on a busy machine slowly
 @given(st.lists(st.integers(0, 6), max_size=7, unique=True), st.lists(st.integers(0, 6), max_size=7, unique=True))
 def test_what_appears_one_way_goes_the_other(left, right):
     findings = findings_of_router()
