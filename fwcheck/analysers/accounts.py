@@ -35,6 +35,7 @@ _SCHEMES = {
     "yescrypt": "yescrypt",
     "other": "no salted crypt scheme",
 }
+_NAMED = _SCHEMES | {"other": "a scheme of its own"}  # salted or not: the finding is that it is fixed
 _BY_ORIGIN: dict[Origin, Literal["certain", "firm", "tentative"]] = {"live": "certain", "seed": "firm", "copy": "tentative"}
 _BY_SCRIPT = re.compile(r" (?:set by \w+|given to passwd|put in by sed|is removed by sed)$|^passwd -d ")
 _SHELL_UNKNOWN = " The image holds no passwd line for it, or not the shell that this names."
@@ -140,7 +141,7 @@ def _fixed(account: Account, source: Origin, ways: Ways) -> Finding:
     return _FIXED.finding(
         where,
         f"fixed password: {account.name}",
-        title=f"Account {account.name} has a fixed password hash ({_SCHEMES.get(account.scheme or 'other', '')})",
+        title=f"Account {account.name} has a fixed password hash ({_NAMED.get(account.scheme or 'other', '')})",
         severity=Severity.HIGH if source != "copy" and not ways.closed else Severity.MEDIUM,
         confidence="firm" if source != "copy" else "tentative",
         witnesses=witnesses,

@@ -25,7 +25,7 @@ _TR069 = RULES["NET-006"]
 _INVENTORY = RULES["NET-010"]
 _LOCKOUT = RULES["ACC-009"]
 
-_PLAIN_SHELLS = ("telnet", "rsh", "rlogin", "rexec")
+_PLAIN_SHELLS = ("telnet", "rsh", "rlogin", "rexec", "raw shell")
 _WEB_SHELLS = ("shellinaboxd", "ttyd")
 _HARMLESS_DEBUG = ("iperf",)
 _LIMITS = (

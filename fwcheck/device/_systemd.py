@@ -69,7 +69,8 @@ class _Manager:
         if kind == "service":
             execute(self.root, self.world, unit, "unit", under)
         elif kind == "socket":
-            listens = [value for key in ("ListenStream", "ListenDatagram") for value, _, _ in unit.values("Socket", key)]
+            listens = [value for value, _, _ in unit.values("Socket", "ListenStream")]
+            listens += [value if value[:1] in "/@" else f"udp/{value}" for value, _, _ in unit.values("Socket", "ListenDatagram")]
             if listens:  # FIFOs, netlink and special files are no way in
                 self.other(unit, "Socket", _socket_service(unit), f"socket {' '.join(listens)}", under)
         elif kind == "timer":

@@ -33,7 +33,8 @@ _LIBRARY = re.compile(
 # Programs that write what they are told to: their callers decide.
 _FLASHERS = frozenset(
     {"mtd", "mtd_write", "busybox", "toybox", "flashcp", "nandwrite", "sysupgrade", "swupdate", "rauc", "mtd_debug", "fwtool",
-     "ubiupdatevol", "fw_setenv", "fw_printenv", "flash_erase", "flash_eraseall", "flash_unlock", "nandtest", "ubiformat", "dd"}
+     "ubiupdatevol", "fw_setenv", "fw_printenv", "flash_erase", "flash_eraseall", "flash_unlock", "nandtest", "ubiformat", "dd",
+     "ModemManager", "mmcli", "qmicli", "mbimcli", "qmi-firmware-update"}
 )  # fmt: skip
 _SINK, _HASH, _CHECKSUM, _SIGNATURE = "updater-flash-writer", "updater-hash", "updater-checksum", "updater-signature"
 _SPEAKS = frozenset({_HASH, _CHECKSUM, _SIGNATURE})

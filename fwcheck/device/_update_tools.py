@@ -214,7 +214,7 @@ def _swupdate(fs: FileSystem) -> Iterator[UpdatePath]:
         "/etc/systemd/system",
     ):
         files += [node.path for node in fs.children(folder) if folder.endswith("conf.d") or "swupdate" in node.path]
-    shapes = (r"^[^#]*public-key-file\s*=", r"^(?:\w*=|[^#=]*\bswupdate\b)[^#]*\s-k\s+\S", r"^\w*ARGS\w*=[^#]*\s-k\s+\S")
+    shapes = (r"^[^#]*public-key-file\s*=", r"^(?:\w*=|[^#=]*\bswupdate\b)[^#]*\s-k\s+\S", r"^\w*ARGS\w*=[^#]*[\s\"']-k\s+\S")
     key = next((each for path in files for shape in shapes if (each := _line(fs, path, shape))), None)
     where = fs.evidence(program)
     newer = next((each for path in files for shape in _NEWER if (each := _line(fs, path, shape))), None)

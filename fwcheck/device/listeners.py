@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from fwcheck.device.configurations.reading import Bound, Start, is_local, number, option, split_address
+from fwcheck.device.configurations.reading import Bound, is_local, option, split_address
 from fwcheck.device.daemons import Daemon, daemon_of
 from fwcheck.device.firewall.reach import Reach, Sides, answer, sides, widest
 from fwcheck.device.firmware import Firmware
@@ -19,7 +19,6 @@ from fwcheck.device.services import Started, started
 from fwcheck.model import Evidence, Listener, Service
 
 _PORT_LIMIT = 1024
-_SUPER = re.compile(r"x?inetd ([\w.-]+)/(tcp|udp)")
 
 
 def listeners(firmware: Firmware, services: Iterable[Service]) -> tuple[Listener, ...]:
@@ -32,7 +31,7 @@ def listeners(firmware: Firmware, services: Iterable[Service]) -> tuple[Listener
         if service.enabled == "no" or not service.started_by or one is None or one.start is None:
             continue
         daemon = daemon_of(service.name)
-        if daemon is None and not one.reading.bounds and not _port_argument(service.arguments):
+        if daemon is None and not (one.start.opened or one.reading.bounds or _port_argument(service.arguments)):
             continue
         for bound in ports_of(one, daemon)[:_PORT_LIMIT]:
             key = (bound.port, bound.transport, bound.address, bound.interface, service.name, service.root)
@@ -74,9 +73,11 @@ def _listener(one: Started, bound: Bound, held: Sides | None) -> Listener:
 def ports_of(one: Started, daemon: Daemon | None) -> list[Bound]:
     """What one started service opens."""
     start = one.start
+    if start is not None and start.opened:
+        return list(start.opened)
     if start is None or one.reading.closed:
         return []
-    found = _from_super_server(start) or list(one.reading.bounds) or _from_arguments(start.words, daemon)
+    found = list(one.reading.bounds) or _from_arguments(start.words, daemon)
     if not found and daemon is not None:
         found = [Bound(int(port.split("/")[1]), port.split("/")[0]) for port in daemon.ports]
     if one.service.reachable == "loopback":
@@ -86,13 +87,6 @@ def ports_of(one: Started, daemon: Daemon | None) -> list[Bound]:
 
 def _port_argument(arguments: str) -> bool:
     return re.search(r"(?:^|\s)(?:-p|--port|--listen)[= ]?\d{2,5}(?:\s|$)", arguments) is not None
-
-
-def _from_super_server(start: Start) -> list[Bound]:
-    """The port that inetd or tcpsvd listens on for the service: ``inetd 2323/tcp``, ``tcpsvd 0.0.0.0 2121``."""
-    if (found := _SUPER.fullmatch(start.manner)) and (port := number(found.group(1))):
-        return [Bound(port, found.group(2))]
-    return []
 
 
 def _from_arguments(words: tuple[str, ...], daemon: Daemon | None) -> list[Bound]:

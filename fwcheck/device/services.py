@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from fwcheck.device.boot import Boot, boots
 from fwcheck.device.configuration import Setting
 from fwcheck.device.configurations import registry
-from fwcheck.device.configurations.reading import Reading, Start, is_local
+from fwcheck.device import super_servers
+from fwcheck.device.configurations.reading import Bound, Reading, Start, is_local
 from fwcheck.device.daemons import Daemon, daemon_of, daemons
 from fwcheck.device.firmware import Firmware
 from fwcheck.device.key_files import key_files
@@ -174,11 +175,13 @@ def _started(boot: Boot, runs: list[Run]) -> Started:
     enabled, condition = _verdict(boot, runs)
     shown = mask_arguments(" ".join(first.shown[1:]))
     evidence = tuple(dict.fromkeys(_evidence(run) for run in runs))[:8]
-    start = Start(boot.disk, first.name, tuple(first.words[1:]), first.manner, first.found, evidence)
+    ports = super_servers.opened(boot.disk, first)
+    start = Start(boot.disk, first.name, tuple(first.words[1:]), first.manner, first.found, evidence, ports)
     boot.disk.asked.clear()
     reading = registry.read(start)
     read = tuple(dict.fromkeys(boot.disk.asked))[:_READ_LIMIT]
     decided = dict.fromkeys(f"{each.path}:{each.line}" for each in (*_settings(reading), *reading.decided_by) if each.path)
+    bare = super_servers.hands_out_a_shell(first, ports)
     service = Service(
         name=first.name,
         program=_program(first),
@@ -187,10 +190,10 @@ def _started(boot: Boot, runs: list[Run]) -> Started:
         user=first.user or reading.user or "root",
         started_by=f"{first.place.path}:{first.place.line}" if first.place.line else first.place.path,
         condition=condition,
-        protocol=daemon.protocol if daemon else "",
-        authentication=_authentication(reading, daemon),
-        encryption=_encryption(reading, daemon),
-        reachable=_reachable(first, daemon, enabled, reading),
+        protocol=daemon.protocol if daemon else "raw shell" if bare else "",
+        authentication="none" if bare else _authentication(reading, daemon),
+        encryption="none" if bare else _encryption(reading, daemon),
+        reachable=_reachable(first, daemon, enabled, ports or reading.bounds),
         present=first.present is True,
         root=boot.root.label,
         applet=_applet(first),
@@ -286,11 +289,13 @@ def _encryption(reading: Reading, daemon: Daemon | None) -> Literal["none", "tls
     return "none" if daemon.plain and daemon.kind not in ("web", "iot", "management") else "unknown"
 
 
-def _reachable(run: Run, daemon: Daemon | None, enabled: str, reading: Reading) -> Literal["yes", "loopback", "no", "unknown"]:
+def _reachable(
+    run: Run, daemon: Daemon | None, enabled: str, bounds: Sequence[Bound]
+) -> Literal["yes", "loopback", "no", "unknown"]:
     if enabled == "no":
         return "no"
-    if reading.bounds:
-        return "loopback" if all(is_local(bound.address) for bound in reading.bounds) else "unknown"
+    if bounds:
+        return "loopback" if all(is_local(bound.address) for bound in bounds) else "unknown"
     values = [
         value
         for option, value in zip(run.words[1:], (*run.words[2:], ""), strict=False)

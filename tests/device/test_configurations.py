@@ -158,6 +158,22 @@ def test_authentication_and_encryption(command: str, files: dict[str, bytes | st
         ("miniupnpd", {"/etc/config/upnpd": "config upnpd config\n option secure_mode 1\n"}, []),
         ("mosquitto", {_MOSQUITTO: "listener 1883 127.0.0.1\nallow_anonymous true\n"}, []),
         ("mosquitto", {_MOSQUITTO: "bridge_insecure true\n"}, [("no-peer-check", 1)]),
+        (
+            "mosquitto",
+            {
+                _MOSQUITTO: "per_listener_settings true\nlistener 1883\nallow_anonymous false\npassword_file /p\n"
+                "listener 1884 127.0.0.1\nallow_anonymous true\n"
+            },
+            [],
+        ),
+        (
+            "mosquitto",
+            {
+                _MOSQUITTO: "per_listener_settings true\nlistener 1884 127.0.0.1\nallow_anonymous false\n"
+                "listener 1883\nallow_anonymous true\n"
+            },
+            [("anonymous-write", 5)],
+        ),
         ("proftpd", {"/etc/proftpd/proftpd.conf": "Port 21\n<Anonymous ~ftp>\n</Anonymous>\n"}, [("anonymous-read", 2)]),
         ("redis-server /r.conf", {"/r.conf": "bind 0.0.0.0\nprotected-mode no\n"}, [("no-password", 2)]),
         ("redis-server /r.conf", {"/r.conf": "port 6379\n"}, []),

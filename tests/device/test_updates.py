@@ -186,6 +186,7 @@ def test_opkg_without_keys_is_not_judged_as_signed():
     [
         ({"/usr/bin/swupdate": ELF, "/etc/swupdate.cfg": 'globals : {\n public-key-file = "/k";\n};\n'}, "swupdate", "signature"),
         ({"/usr/bin/swupdate": ELF, "/etc/default/swupdate": 'SWUPDATE_ARGS="-v -k /etc/k.pem"\n'}, "swupdate", "signature"),
+        ({"/usr/bin/swupdate": ELF, "/etc/swupdate/conf.d/01-k": 'SWUPDATE_ARGS="-k /etc/k.pem"\n'}, "swupdate", "signature"),
         ({"/usr/bin/swupdate": ELF}, "swupdate", "hash"),
         ({"/etc/rauc/system.conf": "[system]\ncompatible=x\n[keyring]\npath=/etc/rauc/ca.pem\n"}, "rauc", "signature"),
         ({"/etc/rauc/system.conf": "[system]\ncompatible=x\n"}, "rauc", "unknown"),

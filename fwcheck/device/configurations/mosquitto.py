@@ -33,7 +33,7 @@ def read(start: Start) -> Reading:
     elif not bounds and version is not None:
         bounds = [Bound(1883, address="127.0.0.1" if version >= 2 else ANY)]
     open_bounds = [each for each in bounds if not is_local(each.address) and each.address != "unix"]
-    asks, note = _anonymous(settings, version, listening=bool(open_bounds))
+    asks, note = _asked(settings, version, open_bounds)
     certificate = last(settings, "require_certificate")
     client = certificate is not None and certificate.value == "true"
     used = any(each.tls for each in bounds)
@@ -74,6 +74,22 @@ def _listeners(settings: list[Setting]) -> list[Bound]:
         elif each.key == "bind_interface" and bounds:
             bounds[-1] = bounds[-1]._replace(interface=each.value)
     return bounds[:32]
+
+
+def _asked(settings: list[Setting], version: int | None, open_bounds: list[Bound]) -> tuple[str, Note | None]:
+    """Who is let in from outside. With ``per_listener_settings true`` each listener has the settings that stand behind it."""
+    apart = last(settings, "per_listener_settings")
+    if apart is None or apart.value.lower() != "true":
+        return _anonymous(settings, version, listening=bool(open_bounds))
+    groups: list[list[Setting]] = [[]]
+    for each in settings:
+        if each.key == "listener":
+            groups.append([])
+        groups[-1].append(each)
+    opened = [each.setting for each in open_bounds]
+    found = [_anonymous(group, version, listening=True) for group in groups if any(each in opened for each in group)]
+    anybody = next((each for each in found if each[0] == "none"), None)
+    return anybody or (found[0] if found else _anonymous(groups[0], version, listening=False))
 
 
 def _anonymous(settings: list[Setting], version: int | None, *, listening: bool) -> tuple[str, Note | None]:

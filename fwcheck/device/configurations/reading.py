@@ -67,6 +67,7 @@ class Start:
     manner: str = ""
     found: Found | None = None
     evidence: tuple[Evidence, ...] = field(default=(), compare=False)
+    opened: tuple[Bound, ...] = ()  # what somebody else listens on for it: inetd, a socket unit
 
     @property
     def root(self) -> FileSystem:
