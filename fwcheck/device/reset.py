@@ -44,7 +44,17 @@ _PROGRAM = re.compile(
     r"(?i)/(?:[\w.-]*(?:factory[_-]?(?:reset|default|restore)|restore[_-]?(?:factory|default)s?"
     r"|reset[_-]?(?:to[_-]?)?(?:factory|default)s?)[\w.-]*|firstboot|jffs2reset)$"
 )
-_OTHERS = ("bash", "busybox", "pppd", "hdparm", "wl", "smartctl", "libfstools.so", "mtd", "recovery")  # they say it of something else
+_OTHERS = (
+    "bash",
+    "busybox",
+    "pppd",
+    "hdparm",
+    "wl",
+    "smartctl",
+    "libfstools.so",
+    "mtd",
+    "recovery",
+)  # they say it of something else
 _SHOWN = 8
 _LINES = 4000
 

@@ -72,6 +72,7 @@ _OPEN_PROTOCOLS = (
     "netbios",
     "rpc",
 )
+_WRAPPER = re.compile(r"^start-|-wrapper$")  # becomes the daemon that it is named after
 _ORDINARY = frozenset(("web", "name", "discovery", "management", "media", "time", "print", "vpn", "transfer"))
 # A daemon that only prints something or checks its configuration.
 _ASKS = ("--version", "--help", "-V")
@@ -131,6 +132,7 @@ def _of_root(boot: Boot) -> list[Started]:
     first = [Started(service, None, Reading()) for service in _by_init(boot)]
     result = [*first, *(_started(boot, runs) for runs in groups.values())]
     names = {each.service.name for each in result if each.service.present or each.service.enabled != "no"}
+    names |= {daemon.name for name in names if _WRAPPER.search(name) and (daemon := daemon_of(name)) is not None}
     return result + [Started(service, None, Reading()) for service in _idle(boot, names)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -13,7 +13,9 @@ from fwcheck.device._update_microcontrollers import microcontroller_paths
 from fwcheck.device._update_programs import program_paths
 from fwcheck.device._update_scripts import STRENGTH, script_paths
 from fwcheck.device._update_tools import tool_paths
+from fwcheck.device.boot import boots
 from fwcheck.device.firmware import Firmware
+from fwcheck.device.shell.world import Place
 from fwcheck.device.updating.outline import checking, outlined
 from fwcheck.model import Service, UpdatePath
 
@@ -36,10 +38,11 @@ def update_paths(firmware: Firmware, services: Sequence[Service] = ()) -> tuple[
         found += tools
         found += _resolved(script_paths(fs), tools)
         found += program_paths(fs)
-    return tuple(_started(outlined(each), services) for each in _once(found)[:_MOST])
+    run = [(boot.root.label, boot.world.followed) for boot in boots(firmware) if boot.world is not None] if services else []
+    return tuple(_started(outlined(each), services, run) for each in _once(found)[:_MOST])
 
 
-def _started(path: UpdatePath, services: Sequence[Service]) -> UpdatePath:
+def _started(path: UpdatePath, services: Sequence[Service], run: Sequence[tuple[str, Mapping[str, Place]]]) -> UpdatePath:
     """Whether boot or cron run the program or script of a path by default; what somebody sends in is not.
 
     A daemon that does other things, too, may wait for a request: only a script, or a program named after updates, counts.
@@ -49,6 +52,10 @@ def _started(path: UpdatePath, services: Sequence[Service]) -> UpdatePath:
     if _CRONTAB.match(path.mechanism):
         daemon = next((each for each in services if each.enabled == "yes" and each.name in ("crond", "cron")), None)
         return path if daemon is None else msgspec.structs.replace(path, automatic="yes")
+    place = next((held for root, scripts in run if root in ("", path.root) and (held := scripts.get(path.mechanism))), None)
+    if place is not None:
+        shown = place.fs.evidence(place.path, f"starts {path.mechanism}", line=place.line or None)
+        return msgspec.structs.replace(path, automatic="yes", evidence=(*path.evidence, shown))
     script = any(step.evidence is not None and step.evidence.location.line is not None for step in path.steps)
     if not script and not _DEDICATED.search(path.mechanism.rsplit("/", 1)[-1]):
         return path

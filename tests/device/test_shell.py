@@ -228,3 +228,21 @@ def test_damaged_scripts_give_an_answer() -> None:
             at = rng.randrange(len(text))
             text[at : at + rng.randint(0, 3)] = rng.choice(["", "(", ")", "'", '"', "`", "$", "{", "}", "\n", "\\", "<<", ";;"])
         assert started("".join(text))[0] in ("yes", "no", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("script", "asked", "enabled"),
+    [
+        ("test -e /sys/kernel/x || exit 0\nexit 1", "/bin/ask || exit 1", "unknown"),
+        ("test -e /sys/kernel/x || exit 0\nexit 0", "/bin/ask || exit 1", "yes"),
+        ("test -e /sys/kernel/x && exit 1\nexit 1", "/bin/ask || exit 1", "no"),
+        ("leave() {\nexit 0\n}\ntest -e /sys/kernel/x || leave\n/sbin/absent -r", "/bin/ask || exit 1", "unknown"),
+        ("if test -e /sys/kernel/x; then exit 0; else exit 1; fi", "/bin/ask || exit 1", "unknown"),
+        ("", "f() { test -e /sys/kernel/x && return 0; return 1; }\nf || exit 1", "unknown"),
+        ("", "f() { test -e /sys/kernel/x && return 1; return 1; }\nf || exit 1", "no"),
+        ("", "(test -e /sys/kernel/x && exit 0; exit 1) || exit 1", "unknown"),
+    ],
+)
+def test_a_script_that_may_have_left_before_answers_nothing_for_sure(script: str, asked: str, enabled: str) -> None:
+    files: dict[str, bytes | str] = {"/bin/ask": f"#!/bin/sh\n{script}\n"} if script else {}
+    assert started(f"mount -t sysfs sysfs /sys\n{asked}\ntelnetd", files)[0] == enabled

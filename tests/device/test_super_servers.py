@@ -68,7 +68,10 @@ _ACCEPT = "ExecStart=-/usr/sbin/dropbear -i -r /etc/key\nStandardInput=socket"
         (systemd("ListenStream=99999999", "ExecStart=/usr/lib/cockpit/cockpit-tls", "d.service"), set()),
         (inetd("telnet stream tcp nowait root /usr/sbin/telnetd telnetd -i"), {("telnetd", 23, "tcp", "0.0.0.0")}),
         (inetd("127.0.0.1:telnet stream tcp nowait root /usr/sbin/telnetd telnetd"), {("telnetd", 23, "tcp", "127.0.0.1")}),
-        (inetd("dbg stream tcp nowait root /usr/sbin/dbd dbd", services="dbg\t\t7001/tcp # x\n"), {("dbd", 7001, "tcp", "0.0.0.0")}),
+        (
+            inetd("dbg stream tcp nowait root /usr/sbin/dbd dbd", services="dbg\t\t7001/tcp # x\n"),
+            {("dbd", 7001, "tcp", "0.0.0.0")},
+        ),
         (inetd("dbg stream tcp nowait root /usr/sbin/dbd dbd"), set()),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 from support.trees import Link, firmware_of
 
 from fwcheck.device.firmware import Firmware
+from fwcheck.device.services import services
 from fwcheck.device.updates import update_paths
 from fwcheck.model import Coverage, ElfFacts, Facts, Image, Node, NodeKind, PatternHit, Service
 
@@ -391,3 +392,41 @@ def test_mutated_scripts_never_raise():
 def test_long_lines_cost_no_more_than_their_length():
     text = "#!/bin/sh\n# firmware\n" + "mtd -a " * 200_000 + "\n" + ("dd " * 1300 + "\n") * 50
     assert script(text) is None
+
+
+_FETCHES = (
+    "#!/bin/sh\nwget https://a.example/fw.bin -O /tmp/fw.bin\nsha256sum -c /tmp/fw.sum || exit 1\nflashcp /tmp/fw.bin /dev/mtd3\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("files", "automatic"),
+    [
+        ({"/etc/crontabs/root": "17 3 * * * /opt/up.sh\n", "/etc/rcS": "#!/bin/sh\ncrond -c /etc/crontabs\n"}, "yes"),
+        ({"/etc/crontabs/root": "17 3 * * * /opt/up.sh\n", "/etc/rcS": "#!/bin/sh\nexit 0\n"}, "unknown"),
+        ({"/etc/rcS": "#!/bin/sh\n/opt/start.sh &\n", "/opt/start.sh": "#!/bin/sh\n/opt/up.sh\n"}, "yes"),
+        ({"/etc/rcS": "#!/bin/sh\n[ -e /proc/x ] && /opt/up.sh\n"}, "unknown"),
+    ],
+)
+def test_an_update_script_that_boot_or_cron_run_is_automatic(files, automatic):
+    tree = {"/sbin/init": ELF, "/etc/inittab": "::sysinit:/etc/rcS\n", "/usr/sbin/crond": ELF, "/opt/up.sh": _FETCHES}
+    firmware = firmware_of(tree | files)
+    (found,) = update_paths(firmware, services(firmware))
+    assert (found.mechanism, found.automatic) == ("/opt/up.sh", automatic)
+
+
+@pytest.mark.parametrize(
+    ("script", "verified"),
+    [
+        (
+            "f=/media/usb/up.tgz\nopenssl dgst -sha256 -verify /k.pub -signature $f.sig $f || exit 1\ntar xzf $f -C /\n",
+            "signature",
+        ),
+        ("f=/media/usb/up.tgz\ntar xzf $f -C /\n", "none"),
+        ("f=/media/usb/up.tgz\ntar xzf $f -C /tmp\n", None),
+        ("f=/root/up.tgz\ntar xzf $f -C /\n", None),
+    ],
+)
+def test_an_archive_of_a_stick_unpacked_over_the_root(script, verified):
+    firmware = firmware_of({"/opt/usb.sh": f"#!/bin/sh\n{script}reboot\n", "/k.pub": "k"})
+    assert [each.verified for each in update_paths(firmware)] == ([verified] if verified else [])

@@ -25,7 +25,16 @@ from fwcheck.device.configurations.reading import (
     on,
 )
 
-NAMES = ("redis-server", "valkey-server", "mysqld", "mariadbd", "postgres", "memcached", "systemd-memcached-wrapper", "start-memcached")
+NAMES = (
+    "redis-server",
+    "valkey-server",
+    "mysqld",
+    "mariadbd",
+    "postgres",
+    "memcached",
+    "systemd-memcached-wrapper",
+    "start-memcached",
+)
 
 
 def read(start: Start) -> Reading:

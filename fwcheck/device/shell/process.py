@@ -182,6 +182,8 @@ class Shell(Flow):
             self.world.hole(self.place, f"{path} calls itself")
             self.status = None
             return
+        if self.world.certain:
+            self.world.followed.setdefault(at, self.place)
         reader = self.world.vocabulary.readers.get(common)
         life = (lambda: reader(child, path, text)) if reader is not None else (lambda: child.read(text))
         self.world.bounded(path, self.place, lambda: child.process(life))

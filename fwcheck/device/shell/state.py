@@ -141,6 +141,9 @@ class Process:
             left = True
         finally:
             self.world.residuals[:] = [entry for entry in self.world.residuals if entry[0] is not frame]
+            answers, frame.answers = frame.answers, set()
+        if frame.kind in ("exit", "return") and answers - {self.status}:
+            self.status = None  # it may have left before, with another answer
         return left
 
     def leave(self, kinds: tuple[Stop, ...], levels: int = 1) -> None:
@@ -170,6 +173,7 @@ class Process:
                 outcomes.append(self.variables)
             except Leave as leave:
                 last = leave
+                leave.frame.answers.add(self.status)
                 added.append((leave.frame, negated(condition)))
             finally:
                 del world.conditions[depth:]

@@ -77,6 +77,7 @@ class Frame:
     kind: Stop
     saved: dict[str, str | None] = field(default_factory=dict)  # variables that ``local`` hides
     touched: bool = False  # something may have left for this frame
+    answers: set[bool | None] = field(default_factory=set)  # what was answered where something may have left before the end
 
 
 class Call(NamedTuple):
@@ -116,6 +117,7 @@ class World:
         self.enabled: dict[str, Place] = {}
         self.units: Callable[[str, str], Status] | None = None  # how the service manager runs an action on a service by name
         self._recorded: set[tuple[object, ...]] = set()
+        self.followed: dict[str, Place] = {}  # scripts that run for sure, with the place that starts them
         self.filters: list[Run] = []  # commands that set up the packet filter, in order
         self.triggers: dict[str, str] = {}  # init scripts to run when an interface comes up, with the condition
 

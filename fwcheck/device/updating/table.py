@@ -106,10 +106,12 @@ def may_lead(script: tree.Script) -> bool:
     """Whether a parsed script holds a write, or what can become one on its ways: then it has to be followed."""
     fetched: set[str] = set()
     run: set[str] = set()
+    over_root = removable = False
     for node in _commands(script.body):
         texts = [_text(word) for word in node.words]
         words = words_of(texts)
         told = [_text(word) for _, word in node.assignments]
+        removable = removable or any(map(runs_foreign, told))
         if words and (words[0] == "eval" or "-c" in words[1:3]):
             told += words[1:]
         if any(_to_flash(each) for each in node.redirects) or any(may_write(each, brought=False) for each in told if " " in each):
@@ -123,9 +125,11 @@ def may_lead(script: tree.Script) -> bool:
                 return True
             if isinstance(command, Fetch):
                 fetched |= {command.target, *(_text(each.target) for each in node.redirects)}
-            run |= {""} if isinstance(command, Unpack) else set()
+            if isinstance(command, Unpack):
+                run.add("")
+                over_root = over_root or command.where == "/"
         run |= {*_scripts(words), *([texts[0]] if "/" in texts[0] or UNKNOWN in texts[0] else [])}
-    return any(_may_be(target, name) for target in fetched for name in run)
+    return (over_root and removable) or any(_may_be(target, name) for target in fetched for name in run)
 
 
 def may_lead_program(program: Program) -> bool:
