@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from fwcheck.device import super_servers
 from fwcheck.device.boot import Boot, boots
 from fwcheck.device.configuration import Setting
 from fwcheck.device.configurations import registry
-from fwcheck.device import super_servers
 from fwcheck.device.configurations.reading import Bound, Reading, Start, is_local
 from fwcheck.device.daemons import Daemon, daemon_of, daemons
 from fwcheck.device.firmware import Firmware

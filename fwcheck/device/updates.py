@@ -38,11 +38,11 @@ def update_paths(firmware: Firmware, services: Sequence[Service] = ()) -> tuple[
         found += tools
         found += _resolved(script_paths(fs), tools)
         found += program_paths(fs)
-    run = [(boot.root.label, boot.world.followed) for boot in boots(firmware) if boot.world is not None] if services else []
+    run = [(boot.root.label, boot.world.followed) for boot in boots(firmware) if boot.world is not None]
     return tuple(_started(outlined(each), services, run) for each in _once(found)[:_MOST])
 
 
-def _started(path: UpdatePath, services: Sequence[Service], run: Sequence[tuple[str, Mapping[str, Place]]]) -> UpdatePath:
+def _started(path: UpdatePath, services: Sequence[Service], run: Sequence[tuple[str, Mapping[str, Place]]] = ()) -> UpdatePath:
     """Whether boot or cron run the program or script of a path by default; what somebody sends in is not.
 
     A daemon that does other things, too, may wait for a request: only a script, or a program named after updates, counts.

@@ -419,12 +419,12 @@ def test_an_update_script_that_boot_or_cron_run_is_automatic(files, automatic):
     ("script", "verified"),
     [
         (
-            "f=/media/usb/up.tgz\nopenssl dgst -sha256 -verify /k.pub -signature $f.sig $f || exit 1\ntar xzf $f -C /\n",
+            "f=/media/usb/update.tgz\nopenssl dgst -sha256 -verify /k.pub -signature $f.sig $f || exit 1\ntar xzf $f -C /\n",
             "signature",
         ),
-        ("f=/media/usb/up.tgz\ntar xzf $f -C /\n", "none"),
-        ("f=/media/usb/up.tgz\ntar xzf $f -C /tmp\n", None),
-        ("f=/root/up.tgz\ntar xzf $f -C /\n", None),
+        ("f=/media/usb/update.tgz\ntar xzf $f -C /\n", "none"),
+        ("f=/media/usb/update.tgz\ntar xzf $f -C /tmp\n", None),
+        ("f=/root/update.tgz\ntar xzf $f -C /\n", None),
     ],
 )
 def test_an_archive_of_a_stick_unpacked_over_the_root(script, verified):
