@@ -34,6 +34,7 @@ _BUNDLES = {
     "rauc": ("RAUC bundle", "rauc"), "swupdate": ("SWUpdate bundle", "updater"), "mender": ("Mender artifact", "updater"),
     "nordic-dfu": ("Nordic DFU package", "bootloader"),
 }  # fmt: skip
+_RECORDS = frozenset({"intel-hex", "ihex", "srec", "uf2"})  # text or blocks around the bytes that end up in flash
 _DEPTH = 4  # containers from the image down that still belong to its wrapping
 
 
@@ -64,6 +65,9 @@ def _wraps(firmware: Firmware, node: Node) -> bool:
     """Whether the container is what is handed over (most of the image), not one part among others of a flash dump."""
     parent = next((each for each in firmware.nodes if each.chain == node.chain[:-1] and each.kind is NodeKind.CONTAINER), None)
     whole = parent.size if parent is not None and parent.size else firmware.image.size
+    if len(node.chain) > 2 and _format(node.chain[:-2]) in _RECORDS:
+        held = [each.size for each in firmware.nodes if each.kind is NodeKind.REGION and each.chain == node.chain[:-2]]
+        whole = sum(held) or whole
     return node.size == 0 or whole == 0 or node.size * 2 >= whole
 
 

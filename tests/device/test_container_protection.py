@@ -87,3 +87,19 @@ def test_what_it_says_is_what_is_judged(each: Format, container: Container) -> N
         rules = {found.rule for found in judge.analyse(firmware, Device(update_paths=tuple(paths)))}
         assert ("UPD-003" in rules) is (kind in {"none", "checksum", "hash"})
         assert ("UPD-005" in rules) is (kind == "signature")
+
+
+@pytest.mark.parametrize(
+    ("regions", "wanted"),
+    [([40_000], ["signature"]), ([40_000, 30_000], ["signature"]), ([40_000, 200_000], [])],
+)
+def test_an_image_in_records_is_measured_without_their_text(regions: list[int], wanted: list[str]) -> None:
+    outer = ("a.hex", "intel-hex@0x0")
+    signed = {"integrity": "signature", "integrity_detail": "ECDSA P-256 signature"}
+    nodes = [Node(chain=outer, path="", kind=NodeKind.CONTAINER, format="intel-hex", size=sum(regions) * 3)]
+    nodes += [Node(chain=outer, path=f"0x{at}", kind=NodeKind.REGION, size=size) for at, size in enumerate(regions)]
+    inner = (*outer, "0x0", "mcuboot@0x0")
+    nodes.append(Node(chain=inner, path="", kind=NodeKind.CONTAINER, format="mcuboot", size=regions[0], detail=signed))
+    image = Image(name="a.hex", size=sum(regions) * 3, sha256="0" * 64, format="intel-hex")
+    firmware = Firmware(image, nodes, {}, Coverage(bytes_total=1, bytes_explained=1))
+    assert [each.verified for each in container_paths(firmware)] == wanted
