@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from fwcheck.handwritten import Misread, decode
+from fwcheck.handwritten import Misread, decode, line_of
 
 _SIZE_LIMIT = 1 << 20
 
@@ -121,13 +121,17 @@ class Declaration(_Part, frozen=True, kw_only=True):
 
 def load(path: Path) -> Declaration:
     """The declaration of a file. Raises DeclarationError with one line when it cannot be read or is none."""
+    return parse(contents(path), str(path))
+
+
+def contents(path: Path) -> bytes:
+    """The bytes of a file that may be a declaration. Raises DeclarationError with one line when they cannot be read."""
     try:
         if path.stat().st_size > _SIZE_LIMIT:
             raise DeclarationError(f"{path}: larger than 1 MiB")
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise DeclarationError(f"{path}: {error.strerror}") from error
-    return parse(content, str(path))
 
 
 def parse(content: bytes, name: str) -> Declaration:
@@ -138,5 +142,6 @@ def parse(content: bytes, name: str) -> Declaration:
         raise DeclarationError(error.of(name)) from error
     empty = [name for name, reason in declared.not_applicable.items() if not reason.strip()]
     if empty:
-        raise DeclarationError(f"{name}: not_applicable.{empty[0]} needs a reason")
+        where = line_of(content.decode("utf-8", "replace"), ["not_applicable", empty[0]])
+        raise DeclarationError(Misread(f"not_applicable.{empty[0]} needs a reason", where).of(name))
     return declared

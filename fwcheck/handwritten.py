@@ -20,7 +20,7 @@ _ENUM = re.compile(r"Invalid enum value ['\"]?(.*?)['\"]?(?: - at|$)", re.DOTALL
 _KEY = " - at `key` in "
 _TYPES = re.compile(r"Expected `([^`]*)`(?:, got `([^`]*)`)?( [<>]=? [-0-9.]+)?")
 _PLACE = re.compile(r" - at (?:`key` in )?`\$\.?(.*?)`")
-_SYNTAX = re.compile(r"^(.*?) \(at line (\d+), column (\d+)\)$", re.DOTALL)  # as tomllib says it
+_SYNTAX = re.compile(r"^(.*?) \(at (?:line (\d+), column (\d+)|end of document)\)$", re.DOTALL)  # as tomllib says it
 _STEP = re.compile(r"\[\.\.\.\]|([^.\[\]]+)|\[(\d+)\]")
 _NAME = re.compile(r"""\"[^\"]*\"|'[^']*'|[^.\s"']+""")
 _HEADER = re.compile(r"^[ \t]*(\[\[?)([^\]#]{1,400})\]")
@@ -89,7 +89,10 @@ def line_of(text: str, path: list[Key]) -> int | None:
 
 def _misread(message: str, text: str, kind: type[msgspec.Struct], known: Collection[str]) -> Misread:
     if syntax := _SYNTAX.match(message):
-        return Misread(f"is no TOML: {' '.join(syntax[1].split())} (column {syntax[3]})", int(syntax[2]))
+        words = f"is no TOML: {' '.join(syntax[1].split())}"
+        if syntax[2] is None:
+            return Misread(f"{words} (at the end)", text.rstrip().count("\n") + 1)
+        return Misread(f"{words} (column {syntax[3]})", int(syntax[2]))
     place = _PLACE.search(message)
     path = list(_steps(place[1])) if place else []
     told = _PLACE.sub("", message)

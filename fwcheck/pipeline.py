@@ -19,7 +19,8 @@ import msgspec
 
 from fwcheck import __version__
 from fwcheck.declaration import Declaration, DeclarationError
-from fwcheck.declaration import load as load_declaration
+from fwcheck.declaration import contents as declaration_contents
+from fwcheck.declaration import parse as parse_declaration
 from fwcheck.device.firmware import Firmware
 from fwcheck.gate.demands import Level, Tier
 from fwcheck.model import SCHEMA_VERSION, Coverage, Gap, GateResult, Image, Report, TierSummary, Tool
@@ -64,20 +65,23 @@ def _declaration(path: Path | None) -> Declaration | None:
     if path is None:
         return None
     try:
-        declared = load_declaration(path)
+        content = declaration_contents(path)
+        declared = parse_declaration(content, str(path))
+        check_criteria(declared, str(path), content)
     except DeclarationError as error:
         raise InputError(str(error)) from error
-    check_criteria(declared, str(path))
     return declared
 
 
-def check_criteria(declared: Declaration, name: str) -> None:
-    """Raises InputError when a declaration speaks of criteria that there are not."""
+def check_criteria(declared: Declaration, name: str, content: bytes) -> None:
+    """Raises DeclarationError when a declaration, read from ``content``, speaks of criteria that there are not."""
+    from fwcheck.handwritten import Misread, line_of  # noqa: PLC0415
     from fwcheck.jcstar.catalogue import unknown  # noqa: PLC0415  # few scans are given a declaration
 
-    lost = unknown((*declared.documents, *declared.not_applicable))
-    if lost:
-        raise InputError(f"{name}: no criterion {lost[0]}; 'fwcheck explain all' lists them")
+    for part, criteria in (("documents", declared.documents), ("not_applicable", declared.not_applicable)):
+        if lost := unknown(tuple(criteria)):
+            words = f"no criterion {lost[0]}; 'fwcheck explain all' lists them"
+            raise DeclarationError(Misread(words, line_of(content.decode("utf-8", "replace"), [part, lost[0]])).of(name))
 
 
 def scan(path: Path, options: Options, progress: Progress = silent) -> Report:

@@ -119,5 +119,5 @@ def test_no_statement_changes_a_score_or_what_is_refuted(absent, documents):
 def test_a_criterion_that_nobody_asks_is_refused(tmp_path):
     path = tmp_path / "product.toml"
     path.write_text('[documents]\n"S1.1-77" = "Manual"\n')
-    with pytest.raises(InputError, match=r"product\.toml: no criterion S1\.1-77"):
+    with pytest.raises(InputError, match=r"product\.toml:2: no criterion S1\.1-77"):
         scan(SAMPLE, Options(product=path))

@@ -14,6 +14,8 @@ from fwcheck.handwritten import line_of
 POLICIES = (
     ("[all]\nmin_scor = 3\n", "2: unknown key min_scor in all; did you mean min_score"),
     ("# ours\n[all\nx", "2: is no TOML: Expected ']' at the end of a table declaration (column 5)"),
+    ("[all]\nmin_score\n\n", "2: is no TOML: Expected '=' after a key in a key/value pair ("),
+    ("[all]\nmin_score", "2: is no TOML: Expected '=' after a key in a key/value pair (at the end)"),
     ("[all]\n\nfail_on = 'hgih'\n", "3: all, fail_on: there is no 'hgih'; there are critical, high, low, medium"),
     ("[all]\nmin_score = 101\n", "2: all, min_score: takes a whole number <= 100"),
     ("[all]\nmin_score = 'x'\n", "2: all, min_score: takes a whole number, not a text in quotes"),

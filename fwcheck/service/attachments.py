@@ -22,9 +22,8 @@ from fwcheck.device.update_keys import NoKey
 from fwcheck.device.update_keys import parse as parse_keys
 from fwcheck.gate import BrokenFile, Policy
 from fwcheck.inspection.pgp_keys import keys_of
-from fwcheck.pipeline import InputError, check_criteria
+from fwcheck.pipeline import check_criteria
 from fwcheck.service import nouns
-from fwcheck.service.lines import line_of
 from fwcheck.service.problems import Problem, unknown
 from fwcheck.service.tables import Attachment, Content, Product, ScanFile, Token, now
 from fwcheck.service.tokens import Principal
@@ -73,9 +72,11 @@ def check(kind: Kind, name: str, content: bytes) -> Sent:
         raise Problem(413, "Content Too Large", f"{kind}: {name} may have {LIMITS[kind]} bytes", limit=LIMITS[kind])
     try:
         _read(kind, name, content)
-    except (DeclarationError, BrokenFile, InputError, NotVex, NoKey) as error:
-        reason = re.sub(rf"^{re.escape(name)}(:\d+)?: ", "", str(error))
-        line = line_of(content, error)
+    except (DeclarationError, BrokenFile, NotVex, NoKey) as error:
+        said = re.fullmatch(
+            rf"(?:{re.escape(name)}(?::(\d+))?: )?(.*)", error.of(name) if isinstance(error, NotVex) else str(error)
+        )
+        line, reason = (int(said[1]) if said[1] else None, said[2]) if said else (None, str(error))
         where = f", line {line}" if line is not None else ""
         raise Problem(400, "Bad Request", f"{kind} {name}{where}: {reason}", field=kind, file=name, line=line) from error
     return Sent(kind=kind, name=name, content=content)
@@ -85,9 +86,10 @@ def _read(kind: Kind, name: str, content: bytes) -> None:
     if kind in SINGLE:
         for number, line in enumerate(content.split(b"\n"), 1):
             if len(line) > _LINE:
-                raise BrokenFile(f"{name}: a line of more than {_LINE} bytes (at line {number}, column {_LINE})")
+                raise BrokenFile(f"{name}:{number}: a line of more than {_LINE} bytes")
     if kind == "declaration":
-        check_criteria(parse_declaration(content, name), name)
+        declared = parse_declaration(content, name)
+        check_criteria(declared, name, content)
     elif kind == "policy":
         Policy.parse(content, name)
     elif kind == "vex":

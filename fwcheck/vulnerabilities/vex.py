@@ -6,6 +6,7 @@ the same four states; only "not affected" and "fixed" set a vulnerability aside,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,21 @@ _CSAF = {
     "under_investigation": "under_investigation",
 }
 _LIMIT = 64 << 20  # bytes of a document
+_BYTE = re.compile(r"\(byte (\d+)\)")  # as msgspec says where a JSON text breaks
 _REASON = 400  # characters kept of a reason
 _DEPTH = 16  # branches of a product tree
 
 
 class NotVex(ValueError):
-    """A document that is none of the three."""
+    """A document that is none of the three; ``line`` is where, as far as that can be told."""
+
+    def __init__(self, words: str, line: int | None = None) -> None:
+        super().__init__(words)
+        self.line = line
+
+    def of(self, name: str) -> str:
+        """The message with the file in front of it: ``vex.json:3: ...``."""
+        return f"{name}:{self.line}: {self}" if self.line is not None else f"{name}: {self}"
 
 
 def read(path: Path) -> list[Statement]:
@@ -53,7 +63,7 @@ def read(path: Path) -> list[Statement]:
     try:
         return parse(raw, path.name)
     except NotVex as error:
-        raise NotVex(f"{path}: {error}") from error
+        raise NotVex(error.of(str(path))) from error
 
 
 def parse(raw: bytes, name: str) -> list[Statement]:
@@ -62,7 +72,9 @@ def parse(raw: bytes, name: str) -> list[Statement]:
         document = msgspec.json.decode(raw)
         return statements(document if isinstance(document, dict) else {}, name)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise NotVex(f"is no JSON: {error}") from error
+        place = _BYTE.search(str(error))
+        line = raw.count(b"\n", 0, int(place[1])) + 1 if place else None
+        raise NotVex(f"is no JSON: {error}", line) from error
     except (AttributeError, TypeError, KeyError, IndexError, RecursionError) as error:
         raise NotVex(f"is no VEX document as it should be: {type(error).__name__}") from error
 

@@ -30,7 +30,7 @@ WRONG = (
     ("scan image --second-opinion binwak", "there is no second opinion 'binwak'"),
     ("scan image --policy policy.toml", "policy.toml:2: unknown key min_scor in all; did you mean min_score"),
     ("scan image --product product.toml", "product.toml:1: unknown key modle in product; did you mean model"),
-    ("scan image --vex policy.toml", "--vex policy.toml: is no JSON"),
+    ("scan image --vex policy.toml", "--vex policy.toml:1: is no JSON"),
     ("scan image --database policy.toml", "policy.toml: not a knowledge file"),
     ("scan -", "-: an image is not read from standard input"),
     ("scan pipe", "pipe: is not a regular file"),
