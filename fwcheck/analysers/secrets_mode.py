@@ -36,7 +36,7 @@ _HELD = (
             r"(?![\"']?(?i:psk|your|my|test|example|secret|very secret|pass|x{3})[\w -]*[\"']?[ \t]*$)"
         ),
     ),
-    (re.compile(r"[cp]h?ap-secrets"), re.compile(r"(?m)^[ \t]*[^#\s]\S*[ \t]+\S+[ \t]+(?![*\"']{1,2}(?:\s|$)|<|\$|%)[^\s]+")),
+    (re.compile(r"[cp]h?ap-secrets"), re.compile(r"(?m)^[ \t]*[^#\s]\S*[ \t]+\S+[ \t]+(?![*\"']{1,3}(?:\s|$)|<|\$|%)[^\s]+")),
     (re.compile(r"ipsec"), re.compile(r"(?m)^[ \t]*[^#\s].*:[ \t]*(?:PSK|RSA|EAP|XAUTH)\b|^[ \t]*:[ \t]*(?:PSK|EAP|XAUTH)\b")),
 )
 

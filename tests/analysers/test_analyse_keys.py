@@ -155,6 +155,7 @@ def test_short_rsa_is_told():
     [
         ("/etc/ppp/pap-secrets", "*\t*\t*\t*\n", False),
         ("/etc/ppp/pap-secrets", '*\thome\t""\t*\n', False),
+        ("/usr/share/ppp/pap-secrets", 'guest\thome\t"*"\t-\n', False),
         ("/etc/ppp/chap-secrets", "unit\t*\tt0nnel99\t*\n", True),
         ("/etc/wpa_supplicant.conf", 'key_mgmt=WPA-EAP WPA-PSK NONE\npairwise=CCMP TKIP\npsk="psk_test"\n', False),
         ("/etc/wpa_supplicant.conf", 'network={\n\tpsk="sunrise-gate-77"\n}\n', True),
