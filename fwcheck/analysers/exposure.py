@@ -35,13 +35,16 @@ def analyse(firmware: Firmware, device: Device) -> Iterable[Finding]:
 
 
 def _findings(device: Device) -> Iterator[Finding]:
-    for service in device.services:
+    told: set[Remark] = set()  # a setting that two programs of one server read (nfsd, mountd) is told once
+    for service in sorted(device.services, key=lambda each: each.enabled != "yes"):
         if service.enabled == "no" or not service.evidence or service.reachable == "loopback":
             continue
         yield from _from_wan(service, device)
         if service.reachable_from != "local":
             for remark in service.remarks:
-                yield from _remark(service, remark)
+                if remark not in told:
+                    told.add(remark)
+                    yield from _remark(service, remark)
 
 
 def _networks(firmware: Firmware) -> Iterator[Finding]:

@@ -76,6 +76,7 @@ def test_a_telnet_server_that_the_wan_reaches_is_critical() -> None:
         ),
         ("smbd", {"/etc/samba/smb.conf": "[global]\n[usb]\nguest ok = no\nwritable = yes\n"}, "NET-013", []),
         (":", {"/etc/samba/smb.conf": "[global]\nmap to guest = bad user\n[usb]\nguest ok = yes\n"}, "NET-013", []),
+        ("rpc.mountd\nrpc.nfsd 8", {"/etc/exports": "/data *(rw)\n"}, "NET-013", [("violation", 1)]),
         ("rpc.nfsd 8", {"/etc/exports": "/data *(rw)\n"}, "NET-013", [("violation", 1)]),
         ("smbd", {"/etc/samba/smb.conf": "[global]\nmin protocol = NT1\n"}, "NET-014", [("concern", 2)]),
         ("pptpd", {}, "NET-014", [("concern", 2)]),
