@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from fwcheck.analysers._once import once
 from fwcheck.analysers.rule import mask, rules_of
 from fwcheck.device.firmware import FileSystem, Firmware
-from fwcheck.model import CallFact, Device, Evidence, Facts, Finding, Node
+from fwcheck.model import CallFact, Device, Evidence, Facts, Finding, Node, Severity
 
 RULES = rules_of(__name__)
 _HASH, _PAIR, _KNOWN = RULES["ACC-030"], RULES["ACC-031"], RULES["ACC-032"]
@@ -41,8 +41,9 @@ _WORD = re.compile(
 _NEAR = 0x90  # bytes of code between two comparisons that belong together
 _MOST_CONSTANTS = 4  # of one function: more of them are a table of words
 _REMOTE = re.compile(
-    r"(?:^|[\s;&|/])(?:(?:utelnetd|telnetd)(?=$|[\s;&|])|(?:nc|netcat)\s[^;&|]*(?:-l[^;&|]*-e|-e)\s*/bin/\S*sh\b)"
+    r"(?:^|[\s;&|/])(?=(?P<program>\w+))(?:(?:utelnetd|telnetd)(?=$|[\s;&|])|(?:nc|netcat)\s[^;&|]*(?:-l[^;&|]*-e|-e)\s*/bin/\S*sh\b)"
 )
+_FOLDERS = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
 _STOPS = re.compile(r"kill|pidof|\bps\b|grep|\brm\b|stop|which|chmod|\bcp\b|\bmv\b|ln -s|\becho\b")
 # Programs that start such daemons because that is what they are for.
 _STARTERS = re.compile(
@@ -71,10 +72,10 @@ def _findings(firmware: Firmware) -> Iterator[Finding]:
     for root in firmware.filesystems:
         for node, facts in root.files():
             if facts.calls and facts.elf is not None:
-                yield from _program(root, node, facts)
+                yield from _program(firmware, root, node, facts)
 
 
-def _program(root: FileSystem, node: Node, facts: Facts) -> Iterator[Finding]:
+def _program(firmware: Firmware, root: FileSystem, node: Node, facts: Facts) -> Iterator[Finding]:
     name = posixpath.basename(node.path)
     foreign = _FOREIGN.fullmatch(name) is not None
     compared = [(call, text) for call in facts.calls if call.function in _COMPARES for text in _texts(call)]
@@ -83,7 +84,7 @@ def _program(root: FileSystem, node: Node, facts: Facts) -> Iterator[Finding]:
         yield from _hashes(root, node, facts, compared)
         yield from _pairs(root, node, compared)
     if not _STARTERS.fullmatch(name) and not foreign:
-        yield from _shells(root, node, facts, compared)
+        yield from _shells(firmware, root, node, facts, compared)
 
 
 def _texts(call: CallFact) -> list[str]:
@@ -146,7 +147,9 @@ def _is_password(word: str) -> bool:
     return word in _PASSWORDS or (5 <= len(word) <= 32 and not _WORD.fullmatch(word) and not _CRYPT.fullmatch(word))
 
 
-def _shells(root: FileSystem, node: Node, facts: Facts, compared: list[tuple[CallFact, str]]) -> Iterator[Finding]:
+def _shells(
+    firmware: Firmware, root: FileSystem, node: Node, facts: Facts, compared: list[tuple[CallFact, str]]
+) -> Iterator[Finding]:
     """Commands that start a remote shell; behind a comparison with a word that nobody guesses they look like a back door."""
     for call in facts.calls:
         command = next((text for text in _texts(call) if _REMOTE.search(text) and not _STOPS.search(text)), None)
@@ -166,11 +169,26 @@ def _shells(root: FileSystem, node: Node, facts: Facts, compared: list[tuple[Cal
                 _evidence(root, node, call), f"{node.path} {command.split()[0]}", witnesses=(_evidence(root, node, nearest),)
             )
         else:
-            yield _SHELL.finding(
-                _evidence(root, node, call),
-                f"{node.path} {command.split()[0]}",
-                title=f"{posixpath.basename(node.path)} can start a telnet service or a remote shell",
-            )
+            yield _shell(firmware, node, _evidence(root, node, call), command)
+
+
+def _shell(firmware: Firmware, node: Node, where: Evidence, command: str) -> Finding:
+    """A call that nothing guards; one of a program that the image does not hold comes to nothing as shipped."""
+    found = _REMOTE.search(command)
+    name = found["program"] if found is not None else ""
+    path = next((word for word in command.split() if word.startswith("/") and word.endswith(f"/{name}")), "")
+    places = (path,) if path else tuple(f"{folder}/{name}" for folder in _FOLDERS)
+    there = any(fs.exists(each) for fs in firmware.filesystems for each in places)
+    caller = posixpath.basename(node.path)
+    return _SHELL.finding(
+        where,
+        f"{node.path} {command.split(maxsplit=1)[0]}",
+        title=f"{caller} can start a telnet service or a remote shell"
+        if there
+        else f"{caller} calls {name}, which is not in the image",
+        severity=Severity.MEDIUM if there else Severity.LOW,
+        verdict="concern" if there else "info",
+    )
 
 
 def _runs(function: str) -> bool:

@@ -11,8 +11,11 @@ from fwcheck.model import CallFact, Coverage, Device, ElfFacts, Facts, Image, No
 HASH = "$1$salt$2oAUOUYQqb2iTCcRDbHAT1"
 
 
-def program(*calls, path="/usr/sbin/webserver", imports=()):
-    """A firmware of one program whose calls are given as (function, arguments, offset) with all of them in one function."""
+def program(*calls, path="/usr/sbin/webserver", imports=(), beside=("/usr/sbin/telnetd", "/bin/nc")):
+    """A firmware of one program whose calls are given as (function, arguments, offset) with all of them in one function.
+
+    ``beside``: programs of which nothing is known.
+    """
     facts = Facts(
         sha256="1" * 64,
         size=100_000,
@@ -26,7 +29,12 @@ def program(*calls, path="/usr/sbin/webserver", imports=()):
     node = Node(
         chain=("test.bin", "squashfs@0x0"), path=path, kind=NodeKind.FILE, size=facts.size, sha256=facts.sha256, mode=0o755
     )
-    return Firmware(Image(name="test.bin", size=1, sha256="0" * 64, format="squashfs"), [node], {facts.sha256: facts}, Coverage())
+    others = [Node(chain=node.chain, path=each, kind=NodeKind.FILE, size=9, sha256="2" * 64, mode=0o755) for each in beside]
+    folders = [
+        Node(chain=node.chain, path=each, kind=NodeKind.DIRECTORY, mode=0o755) for each in ("/usr", "/usr/sbin", "/bin", "/opt")
+    ]
+    image = Image(name="test.bin", size=1, sha256="0" * 64, format="squashfs")
+    return Firmware(image, [*folders, node, *others], {facts.sha256: facts}, Coverage())
 
 
 def found(analyser, firmware):
@@ -57,6 +65,24 @@ def test_log_ins_and_switches_in_code_are_told(calls, rule):
     assert finding[rule].location.path == "/usr/sbin/webserver"
     assert finding[rule].location.offset in {each[2] for each in calls}
     assert finding[rule].verdict == ("violation" if rule == "ACC-032" else "concern")
+
+
+@pytest.mark.parametrize(
+    ("command", "beside", "there"),
+    [
+        ("telnetd &", ("/usr/sbin/telnetd",), True),
+        ("telnetd &", ("/bin/busybox",), False),
+        ("/opt/telnetd -l /bin/sh", ("/opt/telnetd",), True),
+        ("/opt/telnetd -l /bin/sh", ("/usr/sbin/telnetd",), False),
+        ("nc -l -p 9 -e /bin/sh", ("/usr/sbin/telnetd",), False),
+        ("sleep 3; utelnetd -d", ("/usr/sbin/telnetd",), False),
+    ],
+)
+def test_a_program_that_the_image_does_not_hold_is_no_concern(command, beside, there):
+    calls = ("system", (command,), 0x1150)
+    finding = found(compiled_logins, program(calls, beside=beside))["DBG-021"]
+    assert (finding.verdict, finding.severity.value) == (("concern", "medium") if there else ("info", "low"))
+    assert ("which is not in the image" in finding.title) is not there
 
 
 @pytest.mark.parametrize(
