@@ -173,12 +173,15 @@ def _shells(
 
 
 def _shell(firmware: Firmware, node: Node, where: Evidence, command: str) -> Finding:
-    """A call that nothing guards; one of a program that the image does not hold comes to nothing as shipped."""
+    """A call that nothing guards; one of a program that an image with a root file system lacks comes to nothing as shipped."""
     found = _REMOTE.search(command)
     name = found["program"] if found is not None else ""
+    if "busybox " in command:  # an applet needs no link when it is called so
+        name = "busybox"
     path = next((word for word in command.split() if word.startswith("/") and word.endswith(f"/{name}")), "")
     places = (path,) if path else tuple(f"{folder}/{name}" for folder in _FOLDERS)
-    there = any(fs.exists(each) for fs in firmware.filesystems for each in places)
+    rooted = any(fs.is_root for fs in firmware.filesystems)
+    there = not rooted or any(fs.exists(each) for fs in firmware.filesystems for each in places)
     caller = posixpath.basename(node.path)
     return _SHELL.finding(
         where,

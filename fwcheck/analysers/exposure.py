@@ -42,9 +42,9 @@ def _findings(device: Device) -> Iterator[Finding]:
         yield from _from_wan(service, device)
         if service.reachable_from != "local":
             for remark in service.remarks:
-                if remark not in told:
-                    told.add(remark)
-                    yield from _remark(service, remark)
+                found = [] if remark in told else list(_remark(service, remark))
+                told.update([remark] if found else [])
+                yield from found
 
 
 def _networks(firmware: Firmware) -> Iterator[Finding]:

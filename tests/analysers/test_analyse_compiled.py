@@ -14,7 +14,7 @@ HASH = "$1$salt$2oAUOUYQqb2iTCcRDbHAT1"
 def program(*calls, path="/usr/sbin/webserver", imports=(), beside=("/usr/sbin/telnetd", "/bin/nc")):
     """A firmware of one program whose calls are given as (function, arguments, offset) with all of them in one function.
 
-    ``beside``: programs of which nothing is known.
+    ``beside``: programs of which nothing is known, in a root file system; None: there is none.
     """
     facts = Facts(
         sha256="1" * 64,
@@ -29,10 +29,10 @@ def program(*calls, path="/usr/sbin/webserver", imports=(), beside=("/usr/sbin/t
     node = Node(
         chain=("test.bin", "squashfs@0x0"), path=path, kind=NodeKind.FILE, size=facts.size, sha256=facts.sha256, mode=0o755
     )
-    others = [Node(chain=node.chain, path=each, kind=NodeKind.FILE, size=9, sha256="2" * 64, mode=0o755) for each in beside]
-    folders = [
-        Node(chain=node.chain, path=each, kind=NodeKind.DIRECTORY, mode=0o755) for each in ("/usr", "/usr/sbin", "/bin", "/opt")
-    ]
+    files = () if beside is None else ("/sbin/init", "/etc/inittab", *beside)
+    others = [Node(chain=node.chain, path=each, kind=NodeKind.FILE, size=9, sha256="2" * 64, mode=0o755) for each in files]
+    names = () if beside is None else ("/bin", "/dev", "/etc", "/lib", "/opt", "/proc", "/sbin", "/usr", "/usr/sbin", "/var")
+    folders = [Node(chain=node.chain, path=each, kind=NodeKind.DIRECTORY, mode=0o755) for each in names]
     image = Image(name="test.bin", size=1, sha256="0" * 64, format="squashfs")
     return Firmware(image, [*folders, node, *others], {facts.sha256: facts}, Coverage())
 
@@ -72,6 +72,8 @@ def test_log_ins_and_switches_in_code_are_told(calls, rule):
     [
         ("telnetd &", ("/usr/sbin/telnetd",), True),
         ("telnetd &", ("/bin/busybox",), False),
+        ("busybox telnetd &", ("/bin/busybox",), True),
+        ("telnetd &", None, True),  # no root file system: it may be in the one that the device has
         ("/opt/telnetd -l /bin/sh", ("/opt/telnetd",), True),
         ("/opt/telnetd -l /bin/sh", ("/usr/sbin/telnetd",), False),
         ("nc -l -p 9 -e /bin/sh", ("/usr/sbin/telnetd",), False),
