@@ -27,7 +27,9 @@ def add(commands: Any) -> None:
     command.add_argument("--authority", metavar="FILE", type=Path, help="certificates of the authority that the server's is from")
     command.add_argument("--product", metavar="NAME", required=True, help="whose firmware it is")
     command.add_argument("--version", metavar="V", dest="product_version", help="default: the image's name")
-    command.add_argument("--target", choices=shared.TIERS, help="the level to hold the image against (default: STAR-1)")
+    command.add_argument(
+        "--target", type=str.upper, choices=shared.TIERS, help="the level to hold the image against (default: STAR-1)"
+    )
     command.add_argument(
         "--declaration", metavar="FILE", type=Path, help="what the maker states (product.toml), instead of what the product keeps"
     )

@@ -73,10 +73,10 @@ def check(kind: Kind, name: str, content: bytes) -> Sent:
     try:
         _read(kind, name, content)
     except (DeclarationError, BrokenFile, NotVex, NoKey) as error:
-        said = re.fullmatch(
-            rf"(?:{re.escape(name)}(?::(\d+))?: )?(.*)", error.of(name) if isinstance(error, NotVex) else str(error)
-        )
-        line, reason = (int(said[1]) if said[1] else None, said[2]) if said else (None, str(error))
+        words = error.of(name) if isinstance(error, NotVex) else str(error)
+        head = re.match(rf"{re.escape(name)}(?::(\d+))?: ", words)
+        line = int(head[1]) if head and head[1] else None
+        reason = words[head.end() :] if head else words
         where = f", line {line}" if line is not None else ""
         raise Problem(400, "Bad Request", f"{kind} {name}{where}: {reason}", field=kind, file=name, line=line) from error
     return Sent(kind=kind, name=name, content=content)

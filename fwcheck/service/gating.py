@@ -75,14 +75,21 @@ def asked(session: Session, product: Product, scan: Scan | None = None) -> Asked
     return Asked(policy=policy(session, product), baseline=None if lost else found, lost=lost)
 
 
-def judged(context: Context, scan: Scan, demands: Demands | None = None, baseline: Scan | str | None = None) -> Report:
+def judged(
+    context: Context,
+    scan: Scan,
+    demands: Demands | None = None,
+    baseline: Scan | str | None = None,
+    server: Asked | None = None,
+) -> Report:
     """The report of a scan with the waivers of its product, and its gate: what the server asks and what the client asks.
 
-    ``baseline``: of the client's demands; None: the server's. Raises Problem when there is no report, or it judges no such level.
+    ``baseline``: of the client's demands; None: the server's. ``server``: what it asks, where that is known already.
+    Raises Problem when there is no report, or it judges no such level.
     """
     report = read(scans.report_bytes(context, scan))
     with context.database.read() as session:
-        server = asked(session, session.get_one(Product, scan.product_id), scan)
+        server = server or asked(session, session.get_one(Product, scan.product_id), scan)
         waived = waivers.as_gate(waivers.of(session, scan.product_id))
     results = []
     if not server.nothing:
@@ -140,7 +147,7 @@ def gate(
         row, product, _ = scans.find(session, principal, id)
         before = scans.find(session, principal, baseline)[0] if baseline not in (None, NONE) else baseline
         server = asked(session, product, row)
-    result = told(judged(context, row, demands, before), lang).gate
+    result = told(judged(context, row, demands, before, server), lang).gate
     return nouns.Gate(
         passed=result.passed,
         undecided=result.undecided,

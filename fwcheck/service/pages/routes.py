@@ -180,7 +180,9 @@ async def upload(request: Asking, context: Context) -> Response[None]:
     def enter() -> nouns.Scan:
         try:
             received = arriving.finish()
-            return scans.submit(context, request.user, scans.order(received.fields), received)
+            scan = scans.submit(context, request.user, scans.order(received.fields), received)
+            context.tell(request, scans.noted(scan, received))
+            return scan
         finally:
             arriving.abandon()
 
@@ -250,7 +252,7 @@ def scan_page(request: Asking, context: Context, scan: ScanId) -> Response[str]:
         given = attachments.of_scan(session, row.id)
     values: dict[str, Any] = {"report": None, "standing": None, "gate": None, "findings": [], "server": server, "given": given}
     if row.state == "done" and row.report is not None:
-        judged = gating.judged(context, row)
+        judged = gating.judged(context, row, server=server)
         level = evaluate(judged, Demands(min_tier=msgspec.convert(row.judged, Tier)))
         report, lang = told(judged, language(request)), language(request)
         level = told(msgspec.structs.replace(judged, gate=level), lang).gate
