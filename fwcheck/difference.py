@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from fwcheck.jcstar.extent import size
-from fwcheck.model import Component, CryptoAsset, Finding, Listener, Report
+from fwcheck.model import Component, CryptoAsset, Finding, Listener, Report, TierVerdict, Verdict
 from fwcheck.vulnerabilities.versions import compare as compare_versions
 from fwcheck.vulnerabilities.versions import key
 
@@ -100,18 +100,19 @@ def _stands(old: Report, new: Report) -> tuple[Standing, Standing] | None:
     held = [tier for report in (old, new) for tier in report.tiers if tier.id == new.tier.target]
     if len(held) != 2:
         return None
-    first, second = (
-        Standing(
-            level=tier.id,
-            refuted=tier.refuted,
-            contradicted=sum(row.verdict == "violation" for row in tier.criteria),
-            decidable=tier.decidable,
-            total=tier.total,
-            score=tier.score,
-        )
-        for tier in held
+    return standing(held[0]), standing(held[1])
+
+
+def standing(tier: TierVerdict) -> Standing:
+    """Where an image stands at a level that was judged."""
+    return Standing(
+        level=tier.id,
+        refuted=tier.refuted,
+        contradicted=sum(row.verdict is Verdict.VIOLATION for row in tier.criteria),
+        decidable=tier.decidable,
+        total=tier.total,
+        score=tier.score,
     )
-    return first, second
 
 
 def _verdicts(old: Report, new: Report) -> Iterable[Change]:

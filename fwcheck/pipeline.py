@@ -23,6 +23,7 @@ from fwcheck.declaration import contents as declaration_contents
 from fwcheck.declaration import parse as parse_declaration
 from fwcheck.device.firmware import Firmware
 from fwcheck.gate.demands import Level, Tier
+from fwcheck.handwritten import Misread, line_of
 from fwcheck.model import SCHEMA_VERSION, Coverage, Gap, GateResult, Image, Report, TierSummary, Tool
 from fwcheck.unpacking import LARGEST, InputError, Progress, ReadOptions, extract, open_image, silent
 
@@ -75,7 +76,6 @@ def _declaration(path: Path | None) -> Declaration | None:
 
 def check_criteria(declared: Declaration, name: str, content: bytes) -> None:
     """Raises DeclarationError when a declaration, read from ``content``, speaks of criteria that there are not."""
-    from fwcheck.handwritten import Misread, line_of  # noqa: PLC0415
     from fwcheck.jcstar.catalogue import unknown  # noqa: PLC0415  # few scans are given a declaration
 
     for part, criteria in (("documents", declared.documents), ("not_applicable", declared.not_applicable)):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from itertools import groupby
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
+from fwcheck.difference import Standing, standing
 from fwcheck.jcstar.catalogue import criteria
 from fwcheck.model import (
     Account,
@@ -52,22 +53,7 @@ def target(report: Report) -> TierVerdict:
     return next(tier for tier in report.tiers if tier.id == report.tier.target)
 
 
-class Stands(Protocol):
-    """A level and where an image stands there."""
-
-    @property
-    def level(self) -> str: ...
-    @property
-    def refuted(self) -> bool: ...
-    @property
-    def contradicted(self) -> int: ...
-    @property
-    def decidable(self) -> int: ...
-    @property
-    def total(self) -> int: ...
-
-
-def stand_sentence(stands: Stands, lang: Lang = "en") -> str:
+def stand_sentence(stands: Standing, lang: Lang = "en") -> str:
     """Refuted by how many criteria, or not refuted with what could be decided."""
     if stands.refuted:
         key = "refuted_one" if stands.contradicted == 1 else "refuted"
@@ -76,11 +62,8 @@ def stand_sentence(stands: Stands, lang: Lang = "en") -> str:
 
 
 def level_sentence(tier: TierVerdict, lang: Lang = "en") -> str:
-    """Refuted by how many criteria, or not refuted with what could be decided."""
-    count = sum(row.verdict is Verdict.VIOLATION for row in tier.criteria)
-    if tier.refuted:
-        return label("refuted_one" if count == 1 else "refuted", lang, level=tier.id, count=count)
-    return label("not_refuted", lang, level=tier.id, decidable=tier.decidable, total=tier.total)
+    """The same of a level that was judged."""
+    return stand_sentence(standing(tier), lang)
 
 
 def nothing_read(report: Report) -> bool:

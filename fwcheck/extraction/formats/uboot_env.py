@@ -80,7 +80,8 @@ def is_environment(source: ByteSource, offset: int) -> bool:
 
 def defaults(data: memoryview) -> tuple[dict[str, str | int], bytes]:
     """The default environment inside a boot loader's code: what it says of booting, and its text; empty when there is none."""
-    found = next((text for anchor in (_COMMAND, _DELAY) if (text := _listed(data, bytes(data).find(anchor)))), b"")
+    whole = bytes(data)
+    found = next((text for anchor in (_COMMAND, _DELAY) if (text := _listed(whole, whole.find(anchor)))), b"")
     variables = found.rstrip(b"\0").split(b"\0")
     joined = _JOINED.fullmatch(variables[0])
     if joined:
@@ -89,11 +90,11 @@ def defaults(data: memoryview) -> tuple[dict[str, str | int], bytes]:
     return {f"default_{name}": values[name][:300] for name in _SHOWN if name in values}, b"\n".join(variables)
 
 
-def _listed(data: memoryview, at: int) -> bytes:
+def _listed(data: bytes, at: int) -> bytes:
     """The variables one after the other around the place of one of them."""
     begin = max(0, at - _NEAR)
     inside = at - begin + 1
-    near = bytes(data[begin : at + _NEAR]) if at >= 0 else b""
+    near = data[begin : at + _NEAR] if at >= 0 else b""
     return next((each[0] for each in _DEFAULTS.finditer(near) if each.start() <= inside < each.end()), b"")
 
 
